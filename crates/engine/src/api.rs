@@ -214,6 +214,11 @@ pub enum Change {
         /// The key.
         key: Vec<u8>,
     },
+    /// Remove every key that starts with these bytes.
+    DeletePrefix {
+        /// The prefix, never empty.
+        prefix: Vec<u8>,
+    },
     /// Insert a row of the history.
     Message(MessageRow),
     /// Move a row on to a new state.

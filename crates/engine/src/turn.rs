@@ -1,0 +1,120 @@
+//! One turn of the engine: what a single `handle` call collects.
+
+use xchat_base::random::Rng;
+use xchat_base::{Timestamp, Wire};
+use xchat_e2ee::Group;
+use xchat_pigeonhole::{BoxId, SealedBox};
+
+use crate::api::{
+    Change, CommandError, ConversationId, Effect, Event, MessageRow, MessageState, Response,
+    Urgency,
+};
+use crate::keys;
+
+/// The inputs and the growing outputs of one `handle` call.
+pub(crate) struct Turn<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) rng: &'a mut Rng,
+    /// The next free row id of the history.
+    next_row: u64,
+    rows_taken: bool,
+    changes: Vec<Change>,
+    effects: Vec<Effect>,
+}
+
+impl<'a> Turn<'a> {
+    pub(crate) fn new(now: Timestamp, rng: &'a mut Rng, next_row: u64) -> Self {
+        let (changes, effects) = (Vec::new(), Vec::new());
+        Self { now, rng, next_row, rows_taken: false, changes, effects }
+    }
+
+    /// Takes the next row id.
+    pub(crate) fn row_id(&mut self) -> u64 {
+        let id = self.next_row;
+        self.next_row += 1;
+        self.rows_taken = true;
+        id
+    }
+
+    pub(crate) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.changes.push(Change::Put { key, value });
+    }
+
+    pub(crate) fn put_wire(&mut self, key: Vec<u8>, value: &impl Wire) {
+        self.put(key, value.to_wire());
+    }
+
+    pub(crate) fn delete(&mut self, key: Vec<u8>) {
+        self.changes.push(Change::Delete { key });
+    }
+
+    pub(crate) fn delete_prefix(&mut self, prefix: Vec<u8>) {
+        self.changes.push(Change::DeletePrefix { prefix });
+    }
+
+    /// Adds to the history and tells the person.
+    pub(crate) fn message(&mut self, row: MessageRow) {
+        self.changes.push(Change::Message(row.clone()));
+        self.event(Event::Message(row));
+    }
+
+    /// Moves a row of the history on and tells the person.
+    pub(crate) fn message_state(
+        &mut self,
+        conversation: ConversationId,
+        id: u64,
+        state: MessageState,
+    ) {
+        self.changes.push(Change::MessageState { id, state });
+        self.event(Event::MessageState { id, conversation, state });
+    }
+
+    /// Keeps what OpenMLS changed in its storage.
+    pub(crate) fn save_group(&mut self, conversation: ConversationId, group: &mut Group) {
+        for (key, value) in group.take_changes() {
+            let key = keys::mls(conversation, &key);
+            match value {
+                Some(value) => self.put(key, value),
+                None => self.delete(key),
+            }
+        }
+    }
+
+    pub(crate) fn write(&mut self, boxed: SealedBox) {
+        self.effects.push(Effect::Write(boxed));
+    }
+
+    pub(crate) fn read(&mut self, id: BoxId) {
+        self.effects.push(Effect::Read(id));
+    }
+
+    pub(crate) fn follow(&mut self, id: BoxId, urgency: Urgency) {
+        self.effects.push(Effect::Follow(id, urgency));
+    }
+
+    pub(crate) fn unfollow(&mut self, id: BoxId) {
+        self.effects.push(Effect::Unfollow(id));
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.effects.push(Effect::Event(event));
+    }
+
+    pub(crate) fn done(&mut self, tag: u64, result: Result<Response, CommandError>) {
+        self.effects.push(Effect::Done { tag, result });
+    }
+
+    /// Closes the turn: the batch, and the next free row id.
+    pub(crate) fn finish(mut self, wake_at: Option<Timestamp>) -> (Vec<Effect>, u64) {
+        if self.rows_taken {
+            self.put(keys::next_row(), self.next_row.to_be_bytes().to_vec());
+        }
+        let mut batch = Vec::with_capacity(self.effects.len() + 2);
+        if !self.changes.is_empty() {
+            batch.push(Effect::Persist(self.changes));
+        }
+        batch.append(&mut self.effects);
+        batch.extend(wake_at.map(Effect::WakeAt));
+        (batch, self.next_row)
+    }
+}
