@@ -61,6 +61,13 @@ impl Record {
     }
 }
 
+/// For the outbox on disk.
+impl Wire for Record {
+    const FORMAT: &'static str = "record";
+    const VERSION: u8 = 1;
+    const MAX_LEN: usize = MAX_BATCH_LEN;
+}
+
 /// The sender's own name for themselves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Profile {

@@ -1,0 +1,213 @@
+//! One conversation: an MLS group whose messages lie in lanes of boxes (spec/04).
+//!
+//! The parts: [`outbox`] keeps what we said until it cannot be lost, [`own_lane`] puts it into boxes,
+//! [`inbox`] reads the others' lanes, [`epoch`] moves everybody to new keys without losing anything.
+
+mod epoch;
+mod inbox;
+mod outbox;
+mod own_lane;
+mod stored;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use xchat_base::{Secret, Timestamp};
+use xchat_e2ee::Group;
+use xchat_pigeonhole::outcome::{ReadOutcome, WriteOutcome};
+use xchat_pigeonhole::{BoxId, SealedBox};
+use zeroize::Zeroizing;
+
+use self::epoch::Epoch;
+use self::inbox::Incoming;
+use self::outbox::Outbox;
+pub(crate) use self::stored::{LoadError, Parts};
+use crate::api::{Alert, CommandError, Contact, ContactId, ConversationId, Event, MessageState};
+use crate::turn::Turn;
+
+/// How often the commit lane is looked at although nothing points there: the authority behind the
+/// "epoch ended" record, which is only a hint and can be lost with its writer's device.
+const COMMIT_CHECK_PERIOD: Duration = Duration::from_secs(6 * 3600);
+
+/// What a box of this conversation is to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// A box of our own lane, by index.
+    Own(u64),
+    /// A box of a lane that we read: which lane, which index.
+    Peer(usize, u64),
+    /// The commit lane's next entry.
+    Commit,
+    /// A box of our own commit's run.
+    OwnRun,
+    /// A box of the run that the commit lane's entry points to.
+    Run,
+}
+
+/// What a new conversation starts from.
+pub(crate) struct Founding {
+    pub(crate) id: ConversationId,
+    pub(crate) group: Group,
+    pub(crate) name: String,
+    /// The invitation's bundle hash: a link is used once.
+    pub(crate) invitation: [u8; 32],
+}
+
+/// One conversation.
+pub(crate) struct Conversation {
+    id: ConversationId,
+    contact: ContactId,
+    name: String,
+    verified: bool,
+    invitation: [u8; 32],
+    /// The rejoin lane's secret, agreed at meeting and independent of epochs (spec/04, section 8).
+    rejoin: Secret<32>,
+    group: Group,
+    outbox: Outbox,
+    /// Per sender leaf.
+    incoming: BTreeMap<u32, Incoming>,
+    epoch: Epoch,
+    ids: BTreeMap<BoxId, Purpose>,
+    next_check: Timestamp,
+    last_activity: Timestamp,
+    dirty: bool,
+}
+
+impl Conversation {
+    /// Starts a conversation in its group's first common epoch.
+    pub(crate) fn found(turn: &mut Turn<'_>, founding: Founding) -> Self {
+        let Founding { id, group, name, invitation } = founding;
+        let rejoin = group.export("rejoin", b"");
+        let epoch = Epoch::enter(&group, turn.now);
+        let mut conversation = Self {
+            id,
+            contact: ContactId::random(turn.rng),
+            name,
+            verified: false,
+            invitation,
+            rejoin,
+            group,
+            outbox: Outbox::default(),
+            incoming: BTreeMap::new(),
+            epoch,
+            ids: BTreeMap::new(),
+            next_check: turn.now + COMMIT_CHECK_PERIOD,
+            last_activity: turn.now,
+            dirty: true,
+        };
+        turn.save_group(id, &mut conversation.group);
+        conversation
+    }
+
+    /// Asks for all boxes that this conversation waits for: at its start and after each restart.
+    pub(crate) fn resume(&mut self, turn: &mut Turn<'_>) {
+        self.resume_flights(turn);
+        self.follow_lanes(turn);
+        self.resume_epoch(turn);
+        self.pump(turn);
+    }
+
+    /// The person's view.
+    pub(crate) fn contact(&self) -> Contact {
+        Contact {
+            contact: self.contact,
+            name: self.name.clone(),
+            conversation: self.id,
+            verified: self.verified,
+        }
+    }
+
+    pub(crate) fn invitation(&self) -> &[u8; 32] {
+        &self.invitation
+    }
+
+    /// The secret under which the two find each other again; its use comes with rejoining.
+    pub(crate) fn rejoin_secret(&self) -> &Secret<32> {
+        &self.rejoin
+    }
+
+    pub(crate) fn safety_number(&self) -> Result<String, CommandError> {
+        let number = self.group.safety_number();
+        number
+            .map(|number| number.to_string())
+            .map_err(|_| CommandError::Internal("the group has no two members"))
+    }
+
+    pub(crate) fn set_verified(&mut self, turn: &mut Turn<'_>, verified: bool) {
+        self.verified = verified;
+        self.dirty = true;
+        turn.event(Event::Contact(self.contact()));
+    }
+
+    /// Puts a text into the outbox.
+    pub(crate) fn send_text(&mut self, turn: &mut Turn<'_>, text: String) -> (u64, MessageState) {
+        let sent = self.queue_text(turn, text);
+        self.last_activity = turn.now;
+        self.pump(turn);
+        sent
+    }
+
+    /// Whether a box belongs to this conversation now.
+    pub(crate) fn owns(&self, id: &BoxId) -> bool {
+        self.ids.contains_key(id)
+    }
+
+    /// One of our writes was decided.
+    pub(crate) fn written(&mut self, turn: &mut Turn<'_>, id: BoxId, outcome: WriteOutcome) {
+        match self.ids.get(&id).copied() {
+            Some(Purpose::Own(index)) => self.own_box_written(turn, index, outcome),
+            Some(Purpose::OwnRun) => self.own_run_written(turn, id),
+            Some(Purpose::Commit) => self.own_entry_written(turn, outcome),
+            Some(Purpose::Run) => self.void_written(turn, id, outcome),
+            Some(Purpose::Peer(..)) | None => {}
+        }
+        self.pump(turn);
+    }
+
+    /// One of our reads was answered.
+    pub(crate) fn read(&mut self, turn: &mut Turn<'_>, id: BoxId, outcome: ReadOutcome) {
+        match self.ids.get(&id).copied() {
+            Some(Purpose::Peer(lane, index)) => self.drain_read(turn, lane, index, outcome),
+            Some(Purpose::Commit) => self.commit_read(turn, outcome),
+            Some(Purpose::Run) => self.run_read(turn, id, outcome),
+            Some(Purpose::Own(_) | Purpose::OwnRun) | None => {}
+        }
+        self.pump(turn);
+    }
+
+    /// A followed box was written.
+    pub(crate) fn arrived(&mut self, turn: &mut Turn<'_>, boxed: SealedBox) {
+        if let Some(Purpose::Peer(lane, index)) = self.ids.get(&boxed.id()).copied() {
+            self.box_arrived(turn, lane, index, boxed);
+        }
+        self.pump(turn);
+    }
+
+    /// What is due by the clock: receipts, the look at the commit lane, the renewal of keys.
+    pub(crate) fn timer(&mut self, turn: &mut Turn<'_>) {
+        self.queue_due_receipt(turn);
+        if turn.now >= self.next_check {
+            self.next_check = turn.now + COMMIT_CHECK_PERIOD;
+            self.check_commit_lane(turn);
+        }
+        self.pump(turn);
+    }
+
+    /// When [`Self::timer`] wants to be called next.
+    pub(crate) fn next_wake(&self) -> Timestamp {
+        self.receipt_due().map_or(self.next_check, |due| due.min(self.next_check))
+    }
+
+    /// Keeps the conversation's own state if this turn changed it. Call once, at the turn's end.
+    pub(crate) fn save(&mut self, turn: &mut Turn<'_>) {
+        turn.save_group(self.id, &mut self.group);
+        if std::mem::take(&mut self.dirty) {
+            let state = Zeroizing::new(self.to_stored());
+            turn.put(crate::keys::state(self.id), state.to_vec());
+        }
+    }
+
+    fn alert(&self, turn: &mut Turn<'_>, alert: Alert) {
+        turn.event(Event::Alert { conversation: self.id, alert });
+    }
+}

@@ -1,0 +1,270 @@
+//! The others' lanes: boxes into records, records into history.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use xchat_base::{Timestamp, Wire, random};
+use xchat_pigeonhole::outcome::ReadOutcome;
+use xchat_pigeonhole::{Lane, SealedBox};
+
+use super::{Conversation, Purpose};
+use crate::api::{Alert, Content, Direction, Event, MAX_NAME_CHARS, MessageRow, MessageState, Urgency};
+use crate::record::{Batch, MAX_RECORD_LEN, Profile, Receipt, Record, Text, kind};
+use crate::turn::Turn;
+
+/// Boxes followed ahead in a lane in use, and at rest (design 4.4).
+const AHEAD_ACTIVE: u64 = 8;
+const AHEAD_RESTING: u64 = 2;
+
+/// A lane is in use for this long after the last message either way.
+const ACTIVE_FOR: Duration = Duration::from_secs(3600);
+
+/// A receipt waits this long at least and at most: a prompt one tells when a phone is in a hand,
+/// and one for many costs a slot less.
+const RECEIPT_DELAY_MIN: Duration = Duration::from_millis(500);
+const RECEIPT_DELAY_SPREAD: Duration = Duration::from_millis(2_500);
+
+/// A lane that we read.
+pub(super) struct ReadLane {
+    /// At the next box to be read.
+    pub(super) lane: Lane,
+    /// Boxes that came before their turn.
+    pub(super) ahead: BTreeMap<u64, SealedBox>,
+    /// Boxes below this index are followed.
+    pub(super) followed: u64,
+    /// While the epoch closes: the box whose linearizable read is under way.
+    pub(super) draining: Option<u64>,
+    /// While the epoch closes: the next box was `Empty` after the epoch's end was known.
+    pub(super) drained: bool,
+}
+
+impl ReadLane {
+    pub(super) fn new(lane: Lane) -> Self {
+        let followed = lane.index();
+        Self { lane, ahead: BTreeMap::new(), followed, draining: None, drained: false }
+    }
+}
+
+/// What we know of one sender's records.
+#[derive(Default, Clone, Serialize, Deserialize)]
+pub(super) struct Incoming {
+    /// Records up to this number were taken in.
+    pub(super) last_seq: u64,
+    /// The parts of a record that goes on.
+    pub(super) partial: Vec<u8>,
+    /// Texts came since the last receipt; it is due then.
+    pub(super) receipt_due: Option<Timestamp>,
+}
+
+impl Conversation {
+    /// Follows the next boxes of each lane.
+    pub(super) fn follow_lanes(&mut self, turn: &mut Turn<'_>) {
+        for lane in 0..self.epoch.reads.len() {
+            self.follow_lane(turn, lane);
+        }
+    }
+
+    fn follow_lane(&mut self, turn: &mut Turn<'_>, number: usize) {
+        let active = turn.now.since(self.last_activity) < ACTIVE_FOR;
+        let (window, urgency) = if active {
+            (AHEAD_ACTIVE, Urgency::Active)
+        } else {
+            (AHEAD_RESTING, Urgency::Resting)
+        };
+        let reading = &mut self.epoch.reads[number];
+        let next = reading.lane.index();
+        for index in reading.followed.max(next)..next + window {
+            // Within the window, so it fits.
+            let id = reading.lane.peek((index - next) as u16).id();
+            self.ids.insert(id, Purpose::Peer(number, index));
+            turn.follow(id, urgency);
+            reading.followed = index + 1;
+        }
+    }
+
+    pub(super) fn box_arrived(
+        &mut self,
+        turn: &mut Turn<'_>,
+        number: usize,
+        index: u64,
+        boxed: SealedBox,
+    ) {
+        let reading = &mut self.epoch.reads[number];
+        if index < reading.lane.index() {
+            return;
+        }
+        reading.ahead.insert(index, boxed);
+        self.read_on(turn, number);
+    }
+
+    /// Reads all boxes whose turn it is.
+    fn read_on(&mut self, turn: &mut Turn<'_>, number: usize) {
+        loop {
+            let reading = &mut self.epoch.reads[number];
+            let next = reading.lane.index();
+            let Some(boxed) = reading.ahead.remove(&next) else { break };
+            let opened = reading.lane.keys().open(&boxed);
+            reading.lane.advance();
+            self.ids.remove(&boxed.id());
+            self.dirty = true;
+            match opened {
+                Ok(message) => self.take_message(turn, &message),
+                Err(_) => self.alert(turn, Alert::Unreadable),
+            }
+        }
+        self.follow_lane(turn, number);
+        self.drain(turn);
+    }
+
+    /// A linearizable read of a lane's next box, asked while the epoch closes.
+    pub(super) fn drain_read(
+        &mut self,
+        turn: &mut Turn<'_>,
+        number: usize,
+        index: u64,
+        outcome: ReadOutcome,
+    ) {
+        let reading = &mut self.epoch.reads[number];
+        if reading.draining != Some(index) {
+            return;
+        }
+        reading.draining = None;
+        match outcome {
+            ReadOutcome::Found(boxed) => return self.box_arrived(turn, number, index, boxed),
+            // The box came by another way while the answer was travelling.
+            ReadOutcome::Empty if reading.lane.index() != index => {}
+            ReadOutcome::Empty => reading.drained = true,
+            ReadOutcome::Expired => {
+                reading.drained = true;
+                self.alert(turn, Alert::Missed);
+            }
+        }
+        self.drain(turn);
+    }
+
+    /// One MLS message: from a lane's box, or the hello of a meeting.
+    pub(crate) fn take_message(&mut self, turn: &mut Turn<'_>, message: &[u8]) {
+        let decrypted = self.group.decrypt(message);
+        let batch = decrypted.ok().and_then(|(leaf, plaintext)| {
+            Some((leaf, Batch::from_wire(&plaintext).ok()?))
+        });
+        let Some((leaf, batch)) = batch else { return self.alert(turn, Alert::Unreadable) };
+        for record in batch.records {
+            if record.seq == 0 {
+                self.lane_record(turn, &record);
+            } else {
+                self.sequenced_record(turn, leaf, record);
+            }
+        }
+        self.dirty = true;
+    }
+
+    fn lane_record(&mut self, turn: &mut Turn<'_>, record: &Record) {
+        if record.kind == kind::EPOCH_ENDED {
+            self.check_commit_lane(turn);
+        }
+    }
+
+    /// Takes a record in exactly once: numbers only grow.
+    fn sequenced_record(&mut self, turn: &mut Turn<'_>, leaf: u32, record: Record) {
+        let incoming = self.incoming.entry(leaf).or_default();
+        if record.seq <= incoming.last_seq {
+            return;
+        }
+        let gap = record.seq != incoming.last_seq + 1;
+        incoming.last_seq = record.seq;
+        if gap {
+            incoming.partial.clear();
+        }
+        let too_long = incoming.partial.len() + record.body.len() > MAX_RECORD_LEN;
+        if too_long {
+            incoming.partial.clear();
+        } else {
+            incoming.partial.extend_from_slice(&record.body);
+        }
+        let whole = (!record.more && !too_long).then(|| std::mem::take(&mut incoming.partial));
+        if gap {
+            self.alert(turn, Alert::Missed);
+        }
+        match whole {
+            Some(body) => self.take_record(turn, leaf, record.kind, body),
+            None if too_long => self.alert(turn, Alert::Unreadable),
+            None => {}
+        }
+    }
+
+    fn take_record(&mut self, turn: &mut Turn<'_>, leaf: u32, kind: u16, body: Vec<u8>) {
+        match kind {
+            kind::TEXT => match Text::from_wire(&body) {
+                Ok(text) => self.show(turn, leaf, Content::Text(text.text), text.sent_at),
+                // A newer version of a kind that we know is like a kind that we do not know.
+                Err(_) => self.show(turn, leaf, Content::Unknown { kind, body }, 0),
+            },
+            kind::RECEIPT => {
+                if let Ok(receipt) = Receipt::from_wire(&body) {
+                    self.receipted(turn, receipt.up_to);
+                }
+            }
+            kind::PROFILE => {
+                if let Ok(profile) = Profile::from_wire(&body) {
+                    self.rename(turn, &profile.name);
+                }
+            }
+            _ => self.show(turn, leaf, Content::Unknown { kind, body }, 0),
+        }
+    }
+
+    fn show(&mut self, turn: &mut Turn<'_>, leaf: u32, content: Content, sent_at: u64) {
+        let row = MessageRow {
+            id: turn.row_id(),
+            conversation: self.id,
+            contact: self.contact,
+            direction: Direction::In,
+            content,
+            sent_at: if sent_at == 0 { turn.now.as_millis() } else { sent_at },
+            state: MessageState::Received,
+        };
+        turn.message(row);
+        self.last_activity = turn.now;
+        let delay = RECEIPT_DELAY_MIN + RECEIPT_DELAY_SPREAD.mul_f64(random::unit(turn.rng));
+        let incoming = self.incoming.entry(leaf).or_default();
+        incoming.receipt_due.get_or_insert(turn.now + delay);
+    }
+
+    fn rename(&mut self, turn: &mut Turn<'_>, name: &str) {
+        let name = clean_name(name);
+        if !name.is_empty() && name != self.name {
+            self.name = name;
+            turn.event(Event::Contact(self.contact()));
+        }
+    }
+
+    pub(super) fn receipt_due(&self) -> Option<Timestamp> {
+        self.incoming.values().filter_map(|incoming| incoming.receipt_due).min()
+    }
+
+    pub(super) fn queue_due_receipt(&mut self, turn: &mut Turn<'_>) {
+        let mut up_to = None;
+        for incoming in self.incoming.values_mut() {
+            if incoming.receipt_due.is_some_and(|due| due <= turn.now) {
+                incoming.receipt_due = None;
+                up_to = Some(incoming.last_seq);
+            }
+        }
+        if let Some(up_to) = up_to {
+            self.queue(turn, kind::RECEIPT, &Receipt { up_to }.to_wire());
+        }
+    }
+}
+
+/// A name as it may be shown: no control or direction characters that could imitate another line or
+/// another person, trimmed and bounded.
+pub(crate) fn clean_name(name: &str) -> String {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    let shown: String = name.chars().filter(|c| !hidden(*c)).take(MAX_NAME_CHARS).collect();
+    shown.trim().to_owned()
+}

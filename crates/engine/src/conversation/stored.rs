@@ -1,0 +1,205 @@
+//! A conversation's stored form, and its way back from the database.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use xchat_base::{CodecError, Secret, Timestamp, Wire};
+use xchat_e2ee::Group;
+use xchat_pigeonhole::{Lane, RunPointer, SealedBox};
+
+use super::epoch::{Epoch, OwnCommit};
+use super::inbox::{Incoming, ReadLane};
+use super::outbox::Outbox;
+use super::own_lane::Flight;
+use super::{Conversation, COMMIT_CHECK_PERIOD};
+use crate::api::{ContactId, ConversationId};
+use crate::record::Record;
+
+/// Why a stored conversation could not be loaded: the database is from another version, or damaged.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// A record of another version, or damaged.
+    #[error("stored state: {0}")]
+    Codec(#[from] CodecError),
+    /// OpenMLS does not find its group.
+    #[error("stored group: {0}")]
+    Group(#[from] xchat_e2ee::group::GroupError),
+    /// A part is missing or does not belong to the others.
+    #[error("stored state is incomplete: {0}")]
+    Incomplete(&'static str),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    contact: ContactId,
+    name: String,
+    verified: bool,
+    invitation: [u8; 32],
+    rejoin: Vec<u8>,
+    last_seq: u64,
+    sealed_up_to: u64,
+    incoming: BTreeMap<u32, Incoming>,
+    epoch: u64,
+    since: Timestamp,
+    own: Vec<u8>,
+    reads: Vec<Vec<u8>>,
+    commits: Vec<u8>,
+    own_commit: Option<StoredCommit>,
+    last_activity: Timestamp,
+}
+
+/// Its boxes are kept under keys of their own.
+#[derive(Serialize, Deserialize)]
+struct StoredCommit {
+    pointer: Vec<u8>,
+    entry_sealed: bool,
+}
+
+impl Wire for Stored {
+    const FORMAT: &'static str = "stored conversation";
+    const VERSION: u8 = 1;
+    const MAX_LEN: usize = 1 << 20;
+}
+
+/// What the database holds of one conversation.
+#[derive(Default)]
+pub(crate) struct Parts {
+    pub(crate) state: Option<Vec<u8>>,
+    pub(crate) mls: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) outgoing: BTreeMap<u64, Vec<u8>>,
+    pub(crate) flights: BTreeMap<u64, Vec<u8>>,
+    pub(crate) unreceipted: BTreeMap<u64, Vec<u8>>,
+    pub(crate) commit: BTreeMap<u64, Vec<u8>>,
+}
+
+impl Conversation {
+    pub(super) fn to_stored(&self) -> Vec<u8> {
+        let lane = |lane: &Lane| lane.to_stored().expose().to_vec();
+        Stored {
+            contact: self.contact,
+            name: self.name.clone(),
+            verified: self.verified,
+            invitation: self.invitation,
+            rejoin: self.rejoin.expose().to_vec(),
+            last_seq: self.outbox.last_seq,
+            sealed_up_to: self.outbox.sealed_up_to,
+            incoming: self.incoming.clone(),
+            epoch: self.epoch.number,
+            since: self.epoch.since,
+            own: lane(&self.epoch.own),
+            reads: self.epoch.reads.iter().map(|reading| lane(&reading.lane)).collect(),
+            commits: lane(&self.epoch.commits),
+            own_commit: self.epoch.own_commit.as_ref().map(|own| StoredCommit {
+                pointer: own.pointer.to_bytes().to_vec(),
+                entry_sealed: own.entry.is_some(),
+            }),
+            last_activity: self.last_activity,
+        }
+        .to_wire()
+    }
+
+    /// Puts a conversation together from what the database holds. Call [`Self::resume`] next.
+    pub(crate) fn load(
+        id: ConversationId,
+        parts: Parts,
+        now: Timestamp,
+    ) -> Result<Self, LoadError> {
+        let state = parts.state.ok_or(LoadError::Incomplete("no conversation state"))?;
+        let stored = Stored::from_wire(&state)?;
+        let group = Group::load(parts.mls)?;
+        if group.epoch() != stored.epoch {
+            return Err(LoadError::Incomplete("the group is in another epoch"));
+        }
+        let mut epoch = Epoch::enter(&group, stored.since);
+        epoch.own = load_lane(&stored.own)?;
+        epoch.commits = load_lane(&stored.commits)?;
+        epoch.reads = stored
+            .reads
+            .iter()
+            .map(|bytes| load_lane(bytes).map(ReadLane::new))
+            .collect::<Result<_, _>>()?;
+        for (index, value) in parts.flights {
+            epoch.flights.insert(index, load_flight(&value)?);
+        }
+        epoch.own_commit = match &stored.own_commit {
+            Some(own) => Some(load_commit(own, parts.commit)?),
+            None => None,
+        };
+        let outbox = load_outbox(&stored, parts.outgoing, parts.unreceipted)?;
+        Ok(Self {
+            id,
+            contact: stored.contact,
+            name: stored.name,
+            verified: stored.verified,
+            invitation: stored.invitation,
+            rejoin: Secret::from_slice(&stored.rejoin)
+                .ok_or(LoadError::Incomplete("rejoin secret"))?,
+            group,
+            outbox,
+            incoming: stored.incoming,
+            epoch,
+            ids: BTreeMap::new(),
+            next_check: now + COMMIT_CHECK_PERIOD,
+            last_activity: stored.last_activity,
+            dirty: false,
+        })
+    }
+}
+
+fn load_lane(bytes: &[u8]) -> Result<Lane, LoadError> {
+    Lane::from_stored(bytes).map_err(|_| LoadError::Incomplete("lane"))
+}
+
+fn load_box(bytes: &[u8]) -> Result<SealedBox, LoadError> {
+    SealedBox::from_bytes(bytes).map_err(|_| LoadError::Incomplete("box"))
+}
+
+fn load_flight(value: &[u8]) -> Result<Flight, LoadError> {
+    let (last_seq, boxed) =
+        value.split_first_chunk::<8>().ok_or(LoadError::Incomplete("flight"))?;
+    let boxed = load_box(boxed)?;
+    Ok(Flight { boxed, last_seq: u64::from_be_bytes(*last_seq), acknowledged: false })
+}
+
+/// All boxes of the run are written again: it is idempotent, and which were stored is not kept.
+fn load_commit(
+    stored: &StoredCommit,
+    mut boxes: BTreeMap<u64, Vec<u8>>,
+) -> Result<OwnCommit, LoadError> {
+    let pointer = RunPointer::from_bytes(&stored.pointer)
+        .map_err(|_| LoadError::Incomplete("commit pointer"))?;
+    let entry = boxes.remove(&0).map(|bytes| load_box(&bytes)).transpose()?;
+    let entry = if stored.entry_sealed { entry } else { None };
+    let mut left = BTreeMap::new();
+    if entry.is_none() {
+        for bytes in boxes.values() {
+            let boxed = load_box(bytes)?;
+            left.insert(boxed.id(), boxed);
+        }
+    }
+    Ok(OwnCommit { pointer, left, entry })
+}
+
+fn load_outbox(
+    stored: &Stored,
+    outgoing: BTreeMap<u64, Vec<u8>>,
+    unreceipted: BTreeMap<u64, Vec<u8>>,
+) -> Result<Outbox, LoadError> {
+    let mut records = BTreeMap::new();
+    for (seq, value) in outgoing {
+        records.insert(seq, Record::from_wire(&value)?);
+    }
+    let mut rows = BTreeMap::new();
+    for (seq, value) in unreceipted {
+        let row = value.try_into().map_err(|_| LoadError::Incomplete("row"))?;
+        rows.insert(seq, u64::from_be_bytes(row));
+    }
+    Ok(Outbox {
+        last_seq: stored.last_seq,
+        records,
+        sealed_up_to: stored.sealed_up_to,
+        unreceipted: rows,
+    })
+}
