@@ -334,6 +334,11 @@ pub enum Event {
         /// Why.
         reason: InvitationFailure,
     },
+    /// An acceptance that had begun before a restart ended without a contact.
+    AcceptFailed {
+        /// Why.
+        error: CommandError,
+    },
     /// The conversation went on to a new epoch: keys were renewed.
     EpochChanged {
         /// Which conversation.

@@ -21,7 +21,9 @@ use zeroize::Zeroizing;
 use self::epoch::Epoch;
 use self::inbox::Incoming;
 use self::outbox::Outbox;
-pub(crate) use self::stored::{LoadError, Parts};
+pub(crate) use self::inbox::clean_name;
+pub use self::stored::LoadError;
+pub(crate) use self::stored::Parts;
 use crate::api::{Alert, CommandError, Contact, ContactId, ConversationId, Event, MessageState};
 use crate::turn::Turn;
 
@@ -105,6 +107,20 @@ impl Conversation {
         self.follow_lanes(turn);
         self.resume_epoch(turn);
         self.pump(turn);
+    }
+
+    /// The accepter's first record travelled beside the Welcome.
+    pub(crate) fn skip_hello(&mut self) {
+        self.outbox.last_seq = 1;
+        self.outbox.sealed_up_to = 1;
+    }
+
+    /// The contact is complete; who gave no name gets one made from their id.
+    pub(crate) fn name_if_unnamed(&mut self, turn: &mut Turn<'_>) {
+        if self.name.is_empty() {
+            self.name = format!("contact-{}", &self.contact.to_hex()[..4]);
+        }
+        turn.event(Event::Contact(self.contact()));
     }
 
     /// The person's view.

@@ -12,6 +12,15 @@
 //! The engine knows people, conversations and keys. It does not know packets, nodes, slots or time
 //! of day beyond the `now` it is handed: `transport` carries its boxes.
 
+mod accept;
 mod api;
+mod conversation;
+mod engine;
+mod invite;
+mod keys;
+mod record;
+mod turn;
 
 pub use api::*;
+pub use conversation::LoadError;
+pub use engine::Engine;

@@ -1,0 +1,281 @@
+//! The engine: commands to conversations, boxes to their owners.
+
+use std::collections::BTreeMap;
+
+use xchat_base::random::Rng;
+use xchat_base::Timestamp;
+use xchat_e2ee::invitation::InvitationLink;
+use xchat_pigeonhole::outcome::{ReadOutcome, WriteOutcome};
+use xchat_pigeonhole::{BoxId, SealedBox};
+
+use crate::accept::{self, Acceptance};
+use crate::api::{
+    Command, CommandError, ConversationId, Effect, Input, MAX_CONVERSATIONS, MAX_OPEN_INVITATIONS,
+    MAX_TEXT_LEN, Profile, Response,
+};
+use crate::conversation::{Conversation, LoadError, Parts};
+use crate::invite::{self, Invitation};
+use crate::keys::{self, Key, Part};
+use crate::turn::Turn;
+
+/// A person's conversations, as one state machine.
+pub struct Engine {
+    profile: Profile,
+    conversations: BTreeMap<ConversationId, Conversation>,
+    invitations: Vec<Invitation>,
+    acceptances: Vec<Acceptance>,
+    next_row: u64,
+}
+
+impl Engine {
+    /// Builds the engine from everything that [`Effect::Persist`] ever stored (nothing, for a new
+    /// profile), and asks again for all that was under way.
+    ///
+    /// # Errors
+    /// [`LoadError`]: the stored state is damaged or of another version.
+    pub fn load(
+        profile: Profile,
+        state: Vec<(Vec<u8>, Vec<u8>)>,
+        now: Timestamp,
+        rng: &mut Rng,
+    ) -> Result<(Self, Vec<Effect>), LoadError> {
+        let mut engine = Self {
+            profile,
+            conversations: BTreeMap::new(),
+            invitations: Vec::new(),
+            acceptances: Vec::new(),
+            next_row: 1,
+        };
+        engine.fill(state, now)?;
+        let mut turn = Turn::new(now, rng, engine.next_row);
+        for invitation in &engine.invitations {
+            invitation.resume(&mut turn);
+        }
+        for acceptance in &engine.acceptances {
+            acceptance.resume(&mut turn);
+        }
+        for conversation in engine.conversations.values_mut() {
+            conversation.resume(&mut turn);
+        }
+        let effects = engine.finish(turn);
+        Ok((engine, effects))
+    }
+
+    /// Takes one input and gives the batch of effects that follows from it.
+    pub fn handle(&mut self, input: Input, now: Timestamp, rng: &mut Rng) -> Vec<Effect> {
+        let mut turn = Turn::new(now, rng, self.next_row);
+        match input {
+            Input::Command { tag, command } => self.command(&mut turn, tag, command),
+            Input::Written { id, outcome } => self.written(&mut turn, id, outcome),
+            Input::Read { id, outcome } => self.read(&mut turn, id, outcome),
+            Input::Arrived(boxed) => self.arrived(&mut turn, boxed),
+            Input::Timer => self.timer(&mut turn),
+        }
+        self.finish(turn)
+    }
+
+    fn fill(&mut self, state: Vec<(Vec<u8>, Vec<u8>)>, now: Timestamp) -> Result<(), LoadError> {
+        let mut parts: BTreeMap<ConversationId, Parts> = BTreeMap::new();
+        let mut acceptances = Vec::new();
+        for (key, value) in state {
+            match keys::parse(&key).ok_or(LoadError::Incomplete("an unknown key"))? {
+                Key::NextRow => {
+                    let row = value.try_into().map_err(|_| LoadError::Incomplete("row counter"))?;
+                    self.next_row = u64::from_be_bytes(row);
+                }
+                Key::Invitation(id) => self.invitations.push(Invitation::load(id, &value)?),
+                Key::Acceptance(id) => acceptances.push((id, value)),
+                Key::Conversation(id, part) => {
+                    let parts = parts.entry(id).or_default();
+                    match part {
+                        Part::State => parts.state = Some(value),
+                        Part::Mls(key) => parts.mls.push((key, value)),
+                        Part::Outgoing(seq) => drop(parts.outgoing.insert(seq, value)),
+                        Part::Flight(index) => drop(parts.flights.insert(index, value)),
+                        Part::Unreceipted(seq) => drop(parts.unreceipted.insert(seq, value)),
+                        Part::Commit(number) => drop(parts.commit.insert(number, value)),
+                    }
+                }
+            }
+        }
+        for (id, value) in acceptances {
+            let mls = parts.remove(&id).ok_or(LoadError::Incomplete("an acceptance's group"))?.mls;
+            self.acceptances.push(Acceptance::load(id, &value, mls)?);
+        }
+        for (id, parts) in parts {
+            self.conversations.insert(id, Conversation::load(id, parts, now)?);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, mut turn: Turn<'_>) -> Vec<Effect> {
+        let mut wake_at: Option<Timestamp> = None;
+        let mut earlier = |at: Timestamp| wake_at = Some(wake_at.map_or(at, |w| w.min(at)));
+        for conversation in self.conversations.values_mut() {
+            conversation.save(&mut turn);
+            earlier(conversation.next_wake());
+        }
+        for invitation in &self.invitations {
+            earlier(invitation.expires_at());
+        }
+        let (effects, next_row) = turn.finish(wake_at);
+        self.next_row = next_row;
+        effects
+    }
+
+    fn command(&mut self, turn: &mut Turn<'_>, tag: u64, command: Command) {
+        let result = match command {
+            Command::Invite => match self.invite(turn, tag) {
+                Ok(()) => return,
+                Err(error) => Err(error),
+            },
+            Command::Accept { link } => match self.accept(turn, tag, &link) {
+                Ok(()) => return,
+                Err(error) => Err(error),
+            },
+            Command::Send { conversation, text } => self.send(turn, conversation, text),
+            Command::Contacts => {
+                let contacts = self.conversations.values().map(Conversation::contact).collect();
+                Ok(Response::Contacts(contacts))
+            }
+            Command::SafetyNumber { conversation } => self
+                .conversation(conversation)
+                .and_then(|conversation| conversation.safety_number())
+                .map(|digits| Response::SafetyNumber { digits }),
+            Command::SetVerified { conversation, verified } => self
+                .conversation(conversation)
+                .map(|conversation| conversation.set_verified(turn, verified))
+                .map(|()| Response::Ok),
+        };
+        turn.done(tag, result);
+    }
+
+    fn conversation(&mut self, id: ConversationId) -> Result<&mut Conversation, CommandError> {
+        self.conversations.get_mut(&id).ok_or(CommandError::UnknownConversation)
+    }
+
+    fn invite(&mut self, turn: &mut Turn<'_>, tag: u64) -> Result<(), CommandError> {
+        if self.invitations.len() >= MAX_OPEN_INVITATIONS {
+            return Err(CommandError::TooMany("open invitations"));
+        }
+        self.room()?;
+        self.invitations.push(Invitation::create(turn, &self.profile, tag)?);
+        Ok(())
+    }
+
+    fn room(&self) -> Result<(), CommandError> {
+        let taken = self.conversations.len() + self.acceptances.len();
+        if taken >= MAX_CONVERSATIONS {
+            return Err(CommandError::TooMany("conversations"));
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, turn: &mut Turn<'_>, tag: u64, link: &str) -> Result<(), CommandError> {
+        let link: InvitationLink =
+            link.parse().map_err(|error| CommandError::InvalidLink(format!("{error}")))?;
+        if link.network_id() != &self.profile.network_id {
+            return Err(CommandError::OtherNetwork {
+                theirs: link.network().to_owned(),
+                ours: self.profile.network.clone(),
+            });
+        }
+        let hash = *link.bundle_hash();
+        if self.invitations.iter().any(|invitation| *invitation.bundle_hash() == hash) {
+            return Err(CommandError::OwnInvitation);
+        }
+        if self.conversations.values().any(|conversation| *conversation.invitation() == hash) {
+            return Err(CommandError::InvitationUsed);
+        }
+        let under_way = self.acceptances.iter_mut().find(|known| *known.bundle_hash() == hash);
+        if let Some(acceptance) = under_way {
+            acceptance.ask_again(turn, tag);
+            return Ok(());
+        }
+        if self.acceptances.len() >= MAX_OPEN_INVITATIONS {
+            return Err(CommandError::TooMany("acceptances under way"));
+        }
+        self.room()?;
+        self.acceptances.push(Acceptance::start(turn, link, tag));
+        Ok(())
+    }
+
+    fn send(
+        &mut self,
+        turn: &mut Turn<'_>,
+        conversation: ConversationId,
+        text: String,
+    ) -> Result<Response, CommandError> {
+        if text.is_empty() || text.len() > MAX_TEXT_LEN {
+            return Err(CommandError::TextLength(text.len()));
+        }
+        let (id, state) = self.conversation(conversation)?.send_text(turn, text);
+        Ok(Response::Message { id, state })
+    }
+
+    fn written(&mut self, turn: &mut Turn<'_>, id: BoxId, outcome: WriteOutcome) {
+        if let Some(conversation) = self.conversations.values_mut().find(|c| c.owns(&id)) {
+            conversation.written(turn, id, outcome);
+        } else if let Some(invitation) = self.invitations.iter_mut().find(|i| i.owns(&id)) {
+            invitation.written(turn, id);
+        } else if let Some(at) = self.acceptances.iter().position(|a| a.owns(&id)) {
+            let acceptance = self.acceptances.swap_remove(at);
+            let (acceptance, step) = acceptance.written(turn, id, outcome);
+            self.acceptances.extend(acceptance);
+            if let accept::Step::Ended(Some(conversation)) = step {
+                self.add(*conversation);
+            }
+        }
+    }
+
+    fn read(&mut self, turn: &mut Turn<'_>, id: BoxId, outcome: ReadOutcome) {
+        if let Some(conversation) = self.conversations.values_mut().find(|c| c.owns(&id)) {
+            conversation.read(turn, id, outcome);
+        } else if let Some(at) = self.invitations.iter().position(|i| i.owns(&id)) {
+            let step = self.invitations[at].read(turn, outcome);
+            self.invitation_step(at, step);
+        } else if let Some(at) = self.acceptances.iter().position(|a| a.owns(&id)) {
+            let step = self.acceptances[at].read(turn, &self.profile, id, outcome);
+            if matches!(step, accept::Step::Ended(_)) {
+                self.acceptances.swap_remove(at);
+            }
+        }
+    }
+
+    fn arrived(&mut self, turn: &mut Turn<'_>, boxed: SealedBox) {
+        let id = boxed.id();
+        if let Some(conversation) = self.conversations.values_mut().find(|c| c.owns(&id)) {
+            conversation.arrived(turn, boxed);
+        } else if let Some(at) = self.invitations.iter().position(|i| i.owns(&id)) {
+            let step = self.invitations[at].arrived(turn, &boxed);
+            self.invitation_step(at, step);
+        }
+    }
+
+    fn invitation_step(&mut self, at: usize, step: invite::Step) {
+        if let invite::Step::Ended(conversation) = step {
+            self.invitations.swap_remove(at);
+            if let Some(conversation) = conversation {
+                self.add(*conversation);
+            }
+        }
+    }
+
+    fn add(&mut self, conversation: Conversation) {
+        self.conversations.insert(conversation.contact().conversation, conversation);
+    }
+
+    fn timer(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.now;
+        self.invitations.retain(|invitation| {
+            let alive = invitation.expires_at() > now;
+            if !alive {
+                invitation.expire(turn);
+            }
+            alive
+        });
+        for conversation in self.conversations.values_mut() {
+            conversation.timer(turn);
+        }
+    }
+}

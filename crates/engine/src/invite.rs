@@ -1,0 +1,302 @@
+//! Inviting: our side of a one-time invitation (spec/05).
+//!
+//! ```text
+//! Publishing ──bundle stored──► Open ──accept box──► Reading ──run read, joined──► a conversation
+//! ```
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use xchat_base::{Secret, Timestamp, Wire, random};
+use xchat_e2ee::group::{Group, PendingMember};
+use xchat_e2ee::invitation::{AcceptEntry, Bundle, InvitationLink, Meeting};
+use xchat_pigeonhole::outcome::ReadOutcome;
+use xchat_pigeonhole::{BoxId, Lane, MAX_CONTENT_LEN, RunPointer, RunReader, SealedBox};
+
+use crate::api::{
+    CommandError, ConversationId, Event, InvitationFailure, Profile, Response, Urgency,
+};
+use crate::conversation::{Conversation, Founding, LoadError};
+use crate::keys;
+use crate::turn::Turn;
+
+/// How long an invitation may be accepted (design 4.3). Boxes live two days longer.
+pub(crate) const INVITATION_LIFETIME: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// Boxes of a bundle: a constant, so that a reader asks for all at once. A bundle has about 2.8 KB.
+pub(crate) const BUNDLE_BOXES: u16 = 3;
+
+/// One invitation of ours.
+pub(crate) struct Invitation {
+    id: [u8; 16],
+    link: InvitationLink,
+    member: PendingMember,
+    created_at: Timestamp,
+    stage: Stage,
+    /// Who waits for the link; nobody after a restart.
+    tag: Option<u64>,
+}
+
+enum Stage {
+    Publishing { left: BTreeMap<BoxId, SealedBox> },
+    Open,
+    Reading { reader: RunReader },
+}
+
+/// What became of an invitation in one turn.
+pub(crate) enum Step {
+    /// It goes on.
+    Waiting,
+    /// It ended, with or without a conversation.
+    Ended(Option<Box<Conversation>>),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    link: String,
+    member: Vec<u8>,
+    created_at: Timestamp,
+    /// The bundle's boxes that may not be stored yet; empty once all are.
+    publishing: Vec<SealedBox>,
+    /// The accepted run, once known.
+    run: Option<Vec<u8>>,
+}
+
+impl Wire for Stored {
+    const FORMAT: &'static str = "stored invitation";
+    const VERSION: u8 = 1;
+    const MAX_LEN: usize = 64 * 1024;
+}
+
+impl Invitation {
+    /// Makes an invitation and starts to publish its bundle.
+    pub(crate) fn create(
+        turn: &mut Turn<'_>,
+        profile: &Profile,
+        tag: u64,
+    ) -> Result<Self, CommandError> {
+        let (member, key_package) = PendingMember::generate(turn.rng)
+            .map_err(|_| CommandError::Internal("key package generation"))?;
+        let bundle = Bundle { name: profile.name.clone(), key_package }.to_wire();
+        let link = InvitationLink::new(
+            &profile.network,
+            profile.network_id,
+            Secret::random(turn.rng),
+            *Bundle::hash(&bundle).as_bytes(),
+        )
+        .map_err(|_| CommandError::Internal("network name in a link"))?;
+        let left = seal_bundle(turn, &link, &bundle)?;
+        for boxed in left.values() {
+            turn.write(boxed.clone());
+        }
+        let invitation = Self {
+            id: random::bytes(turn.rng),
+            link,
+            member,
+            created_at: turn.now,
+            stage: Stage::Publishing { left },
+            tag: Some(tag),
+        };
+        invitation.save(turn);
+        Ok(invitation)
+    }
+
+    pub(crate) fn load(id: [u8; 16], value: &[u8]) -> Result<Self, LoadError> {
+        let stored = Stored::from_wire(value)?;
+        let link = stored.link.parse().map_err(|_| LoadError::Incomplete("link"))?;
+        let member = PendingMember::from_stored(&stored.member)
+            .map_err(|_| LoadError::Incomplete("init keys"))?;
+        let stage = if let Some(run) = stored.run {
+            let pointer =
+                RunPointer::from_bytes(&run).map_err(|_| LoadError::Incomplete("run"))?;
+            Stage::Reading { reader: RunReader::new(pointer) }
+        } else if stored.publishing.is_empty() {
+            Stage::Open
+        } else {
+            let left = stored.publishing.into_iter().map(|boxed| (boxed.id(), boxed)).collect();
+            Stage::Publishing { left }
+        };
+        Ok(Self { id, link, member, created_at: stored.created_at, stage, tag: None })
+    }
+
+    /// After a restart: asks again for what is under way.
+    pub(crate) fn resume(&self, turn: &mut Turn<'_>) {
+        match &self.stage {
+            Stage::Publishing { left } => {
+                for boxed in left.values() {
+                    turn.write(boxed.clone());
+                }
+            }
+            Stage::Open => turn.follow(self.accept_box(), Urgency::Resting),
+            Stage::Reading { reader } => {
+                for id in reader.missing() {
+                    turn.read(id);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn bundle_hash(&self) -> &[u8; 32] {
+        self.link.bundle_hash()
+    }
+
+    pub(crate) fn expires_at(&self) -> Timestamp {
+        self.created_at + INVITATION_LIFETIME
+    }
+
+    pub(crate) fn owns(&self, id: &BoxId) -> bool {
+        match &self.stage {
+            Stage::Publishing { left } => left.contains_key(id),
+            Stage::Open => *id == self.accept_box(),
+            Stage::Reading { reader } => reader.missing().contains(id),
+        }
+    }
+
+    /// A bundle box is stored.
+    pub(crate) fn written(&mut self, turn: &mut Turn<'_>, id: BoxId) {
+        let Stage::Publishing { left } = &mut self.stage else { return };
+        left.remove(&id);
+        if left.is_empty() {
+            self.stage = Stage::Open;
+            self.save(turn);
+            turn.follow(self.accept_box(), Urgency::Resting);
+            if let Some(tag) = self.tag.take() {
+                turn.done(tag, Ok(Response::Link(self.link.to_string())));
+            }
+        }
+    }
+
+    /// Somebody wrote the accept box.
+    pub(crate) fn arrived(&mut self, turn: &mut Turn<'_>, boxed: &SealedBox) -> Step {
+        if !matches!(self.stage, Stage::Open) {
+            return Step::Waiting;
+        }
+        let opened = Lane::new(self.link.accept_lane_secret()).keys().open(boxed).ok();
+        let pointer = opened
+            .and_then(|bytes| AcceptEntry::from_wire(&bytes).ok())
+            .and_then(|entry| RunPointer::from_bytes(&entry.run).ok());
+        let Some(pointer) = pointer else { return self.spoiled(turn) };
+        let reader = RunReader::new(pointer.clone());
+        for id in reader.missing() {
+            turn.read(id);
+        }
+        self.stage = Stage::Reading { reader };
+        self.save_with(turn, Vec::new(), Some(pointer.to_bytes().to_vec()));
+        Step::Waiting
+    }
+
+    /// A box of the accepted run was read.
+    pub(crate) fn read(&mut self, turn: &mut Turn<'_>, outcome: ReadOutcome) -> Step {
+        let Stage::Reading { reader } = &mut self.stage else { return Step::Waiting };
+        // The accepter stores the run before the accept box, so it is there or never will be.
+        let ReadOutcome::Found(boxed) = outcome else { return self.spoiled(turn) };
+        if reader.add(&boxed).is_err() {
+            return self.spoiled(turn);
+        }
+        match reader.value() {
+            Ok(None) => Step::Waiting,
+            Ok(Some(bytes)) => self.meet(turn, &bytes),
+            Err(_) => self.spoiled(turn),
+        }
+    }
+
+    fn meet(&mut self, turn: &mut Turn<'_>, bytes: &[u8]) -> Step {
+        let joined = Meeting::from_wire(bytes).ok().and_then(|meeting| {
+            let group = Group::join(&self.member, &meeting.welcome).ok()?;
+            Some((group, meeting.hello))
+        });
+        let Some((group, hello)) = joined else { return self.spoiled(turn) };
+        let id = ConversationId::random(turn.rng);
+        let founding =
+            Founding { id, group, name: String::new(), invitation: *self.link.bundle_hash() };
+        let mut conversation = Conversation::found(turn, founding);
+        conversation.take_message(turn, &hello);
+        conversation.name_if_unnamed(turn);
+        conversation.resume(turn);
+        // The init keys go with the invitation: forward secrecy begins here.
+        self.delete(turn);
+        Step::Ended(Some(Box::new(conversation)))
+    }
+
+    /// Its time is over.
+    pub(crate) fn expire(&self, turn: &mut Turn<'_>) {
+        if matches!(self.stage, Stage::Open) {
+            turn.unfollow(self.accept_box());
+        }
+        self.delete(turn);
+        turn.event(Event::InvitationFailed { reason: InvitationFailure::Expired });
+    }
+
+    fn spoiled(&self, turn: &mut Turn<'_>) -> Step {
+        self.delete(turn);
+        turn.event(Event::InvitationFailed { reason: InvitationFailure::Spoiled });
+        Step::Ended(None)
+    }
+
+    fn accept_box(&self) -> BoxId {
+        Lane::new(self.link.accept_lane_secret()).keys().id()
+    }
+
+    fn delete(&self, turn: &mut Turn<'_>) {
+        turn.delete(keys::invitation(&self.id));
+    }
+
+    fn save(&self, turn: &mut Turn<'_>) {
+        let publishing = match &self.stage {
+            Stage::Publishing { left } => left.values().cloned().collect(),
+            Stage::Open | Stage::Reading { .. } => Vec::new(),
+        };
+        self.save_with(turn, publishing, None);
+    }
+
+    fn save_with(&self, turn: &mut Turn<'_>, publishing: Vec<SealedBox>, run: Option<Vec<u8>>) {
+        let stored = Stored {
+            link: self.link.to_string(),
+            member: self.member.to_stored().to_vec(),
+            created_at: self.created_at,
+            publishing,
+            run,
+        };
+        turn.put_wire(keys::invitation(&self.id), &stored);
+    }
+}
+
+/// The bundle's boxes: its length in two bytes, itself, zeros, over [`BUNDLE_BOXES`] boxes.
+fn seal_bundle(
+    turn: &mut Turn<'_>,
+    link: &InvitationLink,
+    bundle: &[u8],
+) -> Result<BTreeMap<BoxId, SealedBox>, CommandError> {
+    const TOO_LONG: CommandError = CommandError::Internal("a bundle larger than its boxes");
+    let len = u16::try_from(bundle.len()).map_err(|_| TOO_LONG)?;
+    let mut padded = len.to_be_bytes().to_vec();
+    padded.extend_from_slice(bundle);
+    let capacity = usize::from(BUNDLE_BOXES) * MAX_CONTENT_LEN;
+    if padded.len() > capacity {
+        return Err(TOO_LONG);
+    }
+    padded.resize(capacity, 0);
+    let lane = Lane::new(link.bundle_lane_secret());
+    let mut boxes = BTreeMap::new();
+    for (ahead, part) in (0..BUNDLE_BOXES).zip(padded.chunks(MAX_CONTENT_LEN)) {
+        let boxed = lane.peek(ahead).seal(turn.rng, part).map_err(|_| TOO_LONG)?;
+        boxes.insert(boxed.id(), boxed);
+    }
+    Ok(boxes)
+}
+
+/// Undoes [`seal_bundle`]; `None` if the boxes hold anything else.
+pub(crate) fn open_bundle(
+    link: &InvitationLink,
+    boxes: &BTreeMap<BoxId, SealedBox>,
+) -> Option<Vec<u8>> {
+    let lane = Lane::new(link.bundle_lane_secret());
+    let mut padded = Vec::new();
+    for ahead in 0..BUNDLE_BOXES {
+        let keys = lane.peek(ahead);
+        padded.extend(keys.open(boxes.get(&keys.id())?).ok()?);
+    }
+    let (len, rest) = padded.split_first_chunk::<2>()?;
+    rest.get(..usize::from(u16::from_be_bytes(*len))).map(<[u8]>::to_vec)
+}
