@@ -1,0 +1,355 @@
+//! The world: boxes, people with databases, and a queue of what happens next.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+use xchat_base::{Timestamp, random};
+use xchat_engine::{
+    Change, Command, CommandError, Contact, Content, ConversationId, Direction, Effect, Engine,
+    Event, Input, MessageRow, MessageState, Profile, Response,
+};
+use xchat_pigeonhole::outcome::{ReadOutcome, WriteOutcome};
+use xchat_pigeonhole::{BoxId, SealedBox};
+
+/// Longest way from a person to the boxes or back.
+const WAY: Duration = Duration::from_millis(400);
+
+pub struct Person {
+    pub name: &'static str,
+    engine: Option<Engine>,
+    kv: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub rows: BTreeMap<u64, MessageRow>,
+    pub events: Vec<Event>,
+    pub done: BTreeMap<u64, Result<Response, CommandError>>,
+    followed: BTreeSet<BoxId>,
+    wake_at: Option<Timestamp>,
+    /// Answers to an earlier life are dropped.
+    life: u32,
+}
+
+enum Happening {
+    /// An operation reaches the boxes.
+    Write(SealedBox),
+    Read(BoxId),
+    /// An answer, or a delivery, reaches the person.
+    Answer(Input),
+}
+
+pub struct World {
+    pub now: Timestamp,
+    pub rng: ChaCha20Rng,
+    boxes: BTreeMap<BoxId, SealedBox>,
+    pub people: Vec<Person>,
+    queue: BTreeMap<(Timestamp, u64), (usize, u32, Happening)>,
+    counter: u64,
+    /// Chance of a crash after each batch, in percent.
+    pub crash_percent: usize,
+    pub crashes: u32,
+}
+
+impl World {
+    pub fn new(seed: u64, names: &[&'static str]) -> Self {
+        let mut world = Self {
+            now: Timestamp::from_secs(1_800_000_000),
+            rng: ChaCha20Rng::seed_from_u64(seed),
+            boxes: BTreeMap::new(),
+            people: Vec::new(),
+            queue: BTreeMap::new(),
+            counter: 0,
+            crash_percent: 0,
+            crashes: 0,
+        };
+        for name in names {
+            world.people.push(Person {
+                name,
+                engine: None,
+                kv: BTreeMap::new(),
+                rows: BTreeMap::new(),
+                events: Vec::new(),
+                done: BTreeMap::new(),
+                followed: BTreeSet::new(),
+                wake_at: None,
+                life: 0,
+            });
+            world.start(world.people.len() - 1);
+        }
+        world
+    }
+
+    /// Starts a person's app from their database.
+    pub fn start(&mut self, who: usize) {
+        let person = &mut self.people[who];
+        person.life += 1;
+        let profile = Profile {
+            name: person.name.to_owned(),
+            network: "test".to_owned(),
+            network_id: [7; 16],
+        };
+        let state = person.kv.clone().into_iter().collect();
+        let (engine, effects) = Engine::load(profile, state, self.now, &mut self.rng)
+            .expect("what the engine stored, it loads");
+        person.engine = Some(engine);
+        self.carry_out(who, effects);
+    }
+
+    /// The app dies; its database stays.
+    pub fn stop(&mut self, who: usize) {
+        let person = &mut self.people[who];
+        person.engine = None;
+        person.life += 1;
+        person.followed.clear();
+        person.wake_at = None;
+    }
+
+    pub fn command(&mut self, who: usize, command: Command) -> u64 {
+        self.counter += 1;
+        let tag = self.counter;
+        self.handle(who, Input::Command { tag, command });
+        tag
+    }
+
+    fn handle(&mut self, who: usize, input: Input) {
+        let Some(engine) = self.people[who].engine.as_mut() else { return };
+        let effects = engine.handle(input, self.now, &mut self.rng);
+        self.carry_out(who, effects);
+        if random::index(&mut self.rng, 100) < self.crash_percent {
+            self.crashes += 1;
+            self.stop(who);
+            self.start(who);
+        }
+    }
+
+    fn carry_out(&mut self, who: usize, effects: Vec<Effect>) {
+        for (n, effect) in effects.into_iter().enumerate() {
+            match effect {
+                Effect::Persist(changes) => {
+                    assert_eq!(n, 0, "persist comes first");
+                    self.people[who].persist(changes);
+                    if random::index(&mut self.rng, 100) < self.crash_percent {
+                        // The batch is on disk, and nothing else of it happens.
+                        self.crashes += 1;
+                        self.stop(who);
+                        return self.start(who);
+                    }
+                }
+                Effect::Write(boxed) => self.later(who, Happening::Write(boxed)),
+                Effect::Read(id) => self.later(who, Happening::Read(id)),
+                Effect::Follow(id, _) => {
+                    self.people[who].followed.insert(id);
+                    if let Some(boxed) = self.boxes.get(&id).cloned() {
+                        self.deliver(who, boxed);
+                    }
+                }
+                Effect::Unfollow(id) => drop(self.people[who].followed.remove(&id)),
+                Effect::Done { tag, result } => drop(self.people[who].done.insert(tag, result)),
+                Effect::Event(event) => self.people[who].events.push(event),
+                Effect::WakeAt(at) => self.people[who].wake_at = Some(at),
+            }
+        }
+    }
+
+    fn later(&mut self, who: usize, happening: Happening) {
+        let way = WAY.mul_f64(random::unit(&mut self.rng));
+        self.counter += 1;
+        let life = self.people[who].life;
+        self.queue.insert((self.now + way, self.counter), (who, life, happening));
+    }
+
+    fn deliver(&mut self, who: usize, boxed: SealedBox) {
+        self.later(who, Happening::Answer(Input::Arrived(boxed.clone())));
+        if random::index(&mut self.rng, 10) == 0 {
+            self.later(who, Happening::Answer(Input::Arrived(boxed)));
+        }
+    }
+
+    /// One step: the next happening or timer. False when nothing is left before `until`.
+    fn step(&mut self, until: Timestamp) -> bool {
+        let next = self.queue.keys().next().map(|(at, _)| *at);
+        let timer = (0..self.people.len())
+            .filter_map(|who| Some((self.people[who].wake_at?, who)))
+            .min();
+        if let Some((at, who)) = timer
+            && next.is_none_or(|next| at < next)
+        {
+            if at > until {
+                return false;
+            }
+            self.now = self.now.max(at);
+            self.people[who].wake_at = None;
+            self.handle(who, Input::Timer);
+            return true;
+        }
+        let Some(((at, _), (who, life, happening))) = self.queue.pop_first() else { return false };
+        if at > until {
+            self.counter += 1;
+            self.queue.insert((at, self.counter), (who, life, happening));
+            return false;
+        }
+        self.now = self.now.max(at);
+        self.happen(who, life, happening);
+        true
+    }
+
+    fn happen(&mut self, who: usize, life: u32, happening: Happening) {
+        match happening {
+            Happening::Write(boxed) => {
+                let id = boxed.id();
+                boxed.verify().expect("engines write signed boxes");
+                let before = self.boxes.entry(id).or_insert_with(|| boxed.clone()).clone();
+                let outcome = if before == boxed {
+                    WriteOutcome::Stored
+                } else {
+                    WriteOutcome::Exists(before)
+                };
+                if matches!(outcome, WriteOutcome::Stored) {
+                    for reader in 0..self.people.len() {
+                        if self.people[reader].followed.contains(&id) {
+                            self.deliver(reader, boxed.clone());
+                        }
+                    }
+                }
+                if self.people[who].life == life {
+                    self.later(who, Happening::Answer(Input::Written { id, outcome }));
+                }
+            }
+            Happening::Read(id) => {
+                let found = self.boxes.get(&id).cloned();
+                let outcome = found.map_or(ReadOutcome::Empty, ReadOutcome::Found);
+                if self.people[who].life == life {
+                    self.later(who, Happening::Answer(Input::Read { id, outcome }));
+                }
+            }
+            Happening::Answer(input) => {
+                if self.people[who].life == life {
+                    self.handle(who, input);
+                }
+            }
+        }
+    }
+
+    /// Lets time pass.
+    pub fn run_for(&mut self, duration: Duration) {
+        let until = self.now + duration;
+        while self.step(until) {}
+        self.now = until;
+    }
+
+    /// Lets time pass until something is true.
+    pub fn run_until(&mut self, what: &str, mut done: impl FnMut(&Self) -> bool) {
+        let until = self.now + Duration::from_secs(3 * 3600);
+        while !done(self) {
+            assert!(self.step(until), "never happened: {what}");
+        }
+    }
+
+    /// The answer of a command, once it comes.
+    pub fn answer(&mut self, who: usize, tag: u64) -> Result<Response, CommandError> {
+        self.run_until("an answer", |world| world.people[who].done.contains_key(&tag));
+        self.people[who].done.remove(&tag).expect("just seen")
+    }
+
+    pub fn invite(&mut self, who: usize) -> String {
+        let tag = self.command(who, Command::Invite);
+        match self.answer(who, tag) {
+            Ok(Response::Link(link)) => link,
+            other => panic!("invite: {other:?}"),
+        }
+    }
+
+    pub fn accept(&mut self, who: usize, link: &str) -> Result<Contact, CommandError> {
+        let tag = self.command(who, Command::Accept { link: link.to_owned() });
+        match self.answer(who, tag) {
+            Ok(Response::Contact(contact)) => Ok(contact),
+            Ok(other) => panic!("accept: {other:?}"),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Two people meet; their conversations.
+    pub fn meet(&mut self, inviter: usize, accepter: usize) -> [ConversationId; 2] {
+        let link = self.invite(inviter);
+        let theirs = self.accept(accepter, &link).expect("a fresh link");
+        let before = self.people[inviter].contacts().len();
+        self.run_until("the inviter's contact", |world| {
+            world.people[inviter].contacts().len() > before
+        });
+        let ours = self.people[inviter].contacts().pop().expect("just seen");
+        [ours.conversation, theirs.conversation]
+    }
+
+    pub fn send(&mut self, who: usize, conversation: ConversationId, text: &str) {
+        let text = text.to_owned();
+        self.command(who, Command::Send { conversation, text });
+    }
+
+    pub fn safety_number(&mut self, who: usize, conversation: ConversationId) -> String {
+        let tag = self.command(who, Command::SafetyNumber { conversation });
+        match self.answer(who, tag) {
+            Ok(Response::SafetyNumber { digits }) => digits,
+            other => panic!("safety number: {other:?}"),
+        }
+    }
+}
+
+impl Person {
+    fn persist(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            match change {
+                Change::Put { key, value } => drop(self.kv.insert(key, value)),
+                Change::Delete { key } => drop(self.kv.remove(&key)),
+                Change::DeletePrefix { prefix } => {
+                    self.kv.retain(|key, _| !key.starts_with(&prefix));
+                }
+                Change::Message(row) => {
+                    let before = self.rows.insert(row.id, row);
+                    assert!(before.is_none(), "a row id was used twice");
+                }
+                Change::MessageState { id, state } => {
+                    let row = self.rows.get_mut(&id).expect("only known rows move on");
+                    assert!(row.state <= state, "a state went back");
+                    row.state = state;
+                }
+            }
+        }
+    }
+
+    pub fn contacts(&self) -> Vec<Contact> {
+        let mut contacts: Vec<Contact> = Vec::new();
+        for event in &self.events {
+            if let Event::Contact(contact) = event {
+                contacts.retain(|known| known.contact != contact.contact);
+                contacts.push(contact.clone());
+            }
+        }
+        contacts
+    }
+
+    /// Texts of one direction in the order of the history.
+    pub fn texts(&self, direction: Direction) -> Vec<String> {
+        let rows = self.rows.values().filter(|row| row.direction == direction);
+        rows.map(|row| match &row.content {
+            Content::Text(text) => text.clone(),
+            Content::Unknown { kind, .. } => format!("unknown kind {kind}"),
+        })
+        .collect()
+    }
+
+    pub fn all_sent_are(&self, state: MessageState) -> bool {
+        let mut sent = self.rows.values().filter(|row| row.direction == Direction::Out);
+        sent.all(|row| row.state == state)
+    }
+
+    pub fn epoch_changes(&self) -> usize {
+        self.events.iter().filter(|event| matches!(event, Event::EpochChanged { .. })).count()
+    }
+
+    pub fn alerts(&self) -> usize {
+        self.events.iter().filter(|event| matches!(event, Event::Alert { .. })).count()
+    }
+
+    pub fn stored_keys(&self) -> usize {
+        self.kv.len()
+    }
+}

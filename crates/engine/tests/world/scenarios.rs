@@ -1,0 +1,182 @@
+//! What must be true of two people who talk.
+
+use std::time::Duration;
+
+use xchat_base::random;
+use xchat_engine::{Command, CommandError, Direction, Event, MAX_TEXT_LEN, MessageState};
+
+use crate::people::World;
+
+const ALICE: usize = 0;
+const BOB: usize = 1;
+
+/// Both write `count` texts, at random times over `span`; then all must be delivered.
+fn talk(world: &mut World, conversations: [xchat_engine::ConversationId; 2], count: usize, span: Duration) {
+    let mut left = [count, count];
+    while left != [0, 0] {
+        let who = random::index(&mut world.rng, 2);
+        if left[who] == 0 {
+            continue;
+        }
+        let text = format!("{} {}", world.people[who].name, count - left[who]);
+        world.send(who, conversations[who], &text);
+        left[who] -= 1;
+        let gap = span.mul_f64(random::unit(&mut world.rng) / count as f64);
+        world.run_for(gap);
+    }
+    world.run_until("everything delivered", |world| {
+        world.people.iter().all(|person| person.all_sent_are(MessageState::Delivered))
+    });
+}
+
+fn assert_exactly_once_in_order(world: &World) {
+    let [alice, bob] = [&world.people[ALICE], &world.people[BOB]];
+    assert_eq!(alice.texts(Direction::Out), bob.texts(Direction::In));
+    assert_eq!(bob.texts(Direction::Out), alice.texts(Direction::In));
+    assert_eq!(alice.alerts() + bob.alerts(), 0);
+}
+
+#[test]
+fn two_people_meet_and_every_message_arrives_once_and_in_order() {
+    let mut world = World::new(1, &["alice", "bob"]);
+    let conversations = world.meet(ALICE, BOB);
+    assert_eq!(world.people[ALICE].contacts()[0].name, "bob");
+    assert_eq!(world.people[BOB].contacts()[0].name, "alice");
+    talk(&mut world, conversations, 500, Duration::from_secs(2_000));
+    assert_exactly_once_in_order(&world);
+    assert!(world.people[ALICE].epoch_changes() >= 4, "keys are renewed on the way");
+    assert_eq!(world.people[ALICE].epoch_changes(), world.people[BOB].epoch_changes());
+}
+
+#[test]
+fn crashes_at_any_point_lose_and_double_nothing() {
+    for seed in 0..6 {
+        let mut world = World::new(100 + seed, &["alice", "bob"]);
+        let conversations = world.meet(ALICE, BOB);
+        world.crash_percent = 2;
+        talk(&mut world, conversations, 150, Duration::from_secs(600));
+        assert!(world.crashes > 20);
+        assert_exactly_once_in_order(&world);
+    }
+}
+
+#[test]
+fn crashes_while_meeting_do_not_burn_the_link() {
+    for seed in 0..20 {
+        let mut world = World::new(200 + seed, &["alice", "bob"]);
+        let link = world.invite(ALICE);
+        world.crash_percent = 15;
+        // The command's answer may die with the app; the person asks again until there is a contact.
+        for _ in 0..50 {
+            if !world.people[BOB].contacts().is_empty() {
+                break;
+            }
+            world.command(BOB, Command::Accept { link: link.clone() });
+            world.run_for(Duration::from_secs(5));
+        }
+        world.crash_percent = 0;
+        world.run_until("both have the contact", |world| {
+            world.people.iter().all(|person| !person.contacts().is_empty())
+        });
+        let ids = [ALICE, BOB].map(|who| world.people[who].contacts()[0].conversation);
+        talk(&mut world, ids, 3, Duration::from_secs(10));
+        assert_exactly_once_in_order(&world);
+    }
+}
+
+#[test]
+fn one_who_was_away_walks_through_all_epochs() {
+    let mut world = World::new(3, &["alice", "bob"]);
+    let conversations = world.meet(ALICE, BOB);
+    talk(&mut world, conversations, 5, Duration::from_secs(20));
+    world.stop(BOB);
+    for n in 0..400 {
+        world.send(ALICE, conversations[ALICE], &format!("while you were away {n}"));
+        world.run_for(Duration::from_secs(20));
+    }
+    assert!(world.people[ALICE].all_sent_are(MessageState::Stored) || {
+        // The first five are delivered already.
+        let waiting = world.people[ALICE].rows.values().filter(|r| r.state < MessageState::Stored);
+        waiting.count() == 0
+    });
+    assert!(world.people[ALICE].epoch_changes() >= 2, "she renews her keys alone");
+    world.start(BOB);
+    world.run_until("all delivered", |world| {
+        world.people[ALICE].all_sent_are(MessageState::Delivered)
+    });
+    assert_exactly_once_in_order(&world);
+    assert_eq!(world.people[ALICE].epoch_changes(), world.people[BOB].epoch_changes());
+}
+
+#[test]
+fn a_day_later_keys_are_renewed_with_the_next_message() {
+    let mut world = World::new(4, &["alice", "bob"]);
+    let conversations = world.meet(ALICE, BOB);
+    talk(&mut world, conversations, 1, Duration::from_secs(5));
+    world.run_for(Duration::from_secs(25 * 3600));
+    talk(&mut world, conversations, 1, Duration::from_secs(5));
+    world.run_for(Duration::from_secs(60));
+    assert!(world.people[ALICE].epoch_changes() >= 1);
+    assert_exactly_once_in_order(&world);
+}
+
+#[test]
+fn a_long_text_travels_in_parts() {
+    let mut world = World::new(5, &["alice", "bob"]);
+    let conversations = world.meet(ALICE, BOB);
+    let long = "ابجد ".repeat(MAX_TEXT_LEN / 9);
+    world.send(ALICE, conversations[ALICE], &long);
+    world.send(ALICE, conversations[ALICE], "short");
+    world.run_until("delivered", |world| {
+        world.people[ALICE].all_sent_are(MessageState::Delivered)
+    });
+    assert_eq!(world.people[BOB].texts(Direction::In), [long, "short".to_owned()]);
+    let tag = world.command(
+        ALICE,
+        Command::Send { conversation: conversations[ALICE], text: "x".repeat(MAX_TEXT_LEN + 1) },
+    );
+    assert_eq!(world.answer(ALICE, tag), Err(CommandError::TextLength(MAX_TEXT_LEN + 1)));
+}
+
+#[test]
+fn a_link_works_once_and_never_for_its_owner() {
+    let mut world = World::new(6, &["alice", "bob", "carol"]);
+    let link = world.invite(ALICE);
+    assert_eq!(world.accept(ALICE, &link).err(), Some(CommandError::OwnInvitation));
+    world.accept(BOB, &link).expect("a fresh link");
+    assert_eq!(world.accept(2, &link).err(), Some(CommandError::InvitationUsed));
+    assert_eq!(world.accept(BOB, &link).err(), Some(CommandError::InvitationUsed));
+    assert!(world.people[2].contacts().is_empty());
+    assert!(world.people[2].stored_keys() <= 1, "a refused link leaves nothing behind");
+}
+
+#[test]
+fn two_who_race_for_a_link_have_one_winner_and_a_clear_loser() {
+    for seed in 0..8 {
+        let mut world = World::new(300 + seed, &["alice", "bob", "carol"]);
+        let link = world.invite(ALICE);
+        let tags = [1, 2].map(|who| world.command(who, Command::Accept { link: link.clone() }));
+        let answers = [world.answer(1, tags[0]), world.answer(2, tags[1])];
+        let winners = answers.iter().filter(|answer| answer.is_ok()).count();
+        assert_eq!(winners, 1, "{answers:?}");
+        assert!(answers.contains(&Err(CommandError::InvitationUsed)));
+    }
+}
+
+#[test]
+fn an_invitation_expires_after_fourteen_days() {
+    let mut world = World::new(7, &["alice"]);
+    world.invite(ALICE);
+    world.run_for(Duration::from_secs(14 * 24 * 3600 + 60));
+    assert!(world.people[ALICE].events.iter().any(|e| matches!(e, Event::InvitationFailed { .. })));
+}
+
+#[test]
+fn safety_numbers_agree_and_differ_between_pairs() {
+    let mut world = World::new(8, &["alice", "bob", "carol"]);
+    let with_bob = world.meet(ALICE, BOB);
+    let with_carol = world.meet(ALICE, 2);
+    let ours = world.safety_number(ALICE, with_bob[0]);
+    assert_eq!(ours, world.safety_number(BOB, with_bob[1]));
+    assert_ne!(ours, world.safety_number(ALICE, with_carol[0]));
+}
