@@ -1,0 +1,222 @@
+//! Real processes for end-to-end tests: a local network, and people who use the command line.
+
+use std::io::{BufRead, BufReader, Lines};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const XCHAT: &str = env!("CARGO_BIN_EXE_xchat");
+const PASSPHRASE: &str = "correct horse battery staple";
+
+/// Packets a second of each client, and milliseconds of each mix: fast, so that the tests are short,
+/// with everything else as in production.
+const RATE: &str = "50";
+const MIX_DELAY: &str = "2";
+
+/// A local network: every node its own process.
+pub struct Network {
+    dir: TempDir,
+    child: Option<Child>,
+}
+
+impl Network {
+    pub fn up() -> Self {
+        let mut network = Self { dir: TempDir::new().expect("a temporary directory"), child: None };
+        network.start();
+        network
+    }
+
+    fn start(&mut self) {
+        let mut child = Command::new(XCHAT)
+            .args(["--json", "net", "up", "--rate", RATE, "--mix-delay", MIX_DELAY, "--dir"])
+            .arg(self.dir.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("xchat starts");
+        let stdout = child.stdout.take().expect("piped");
+        let mut lines = BufReader::new(stdout).lines();
+        loop {
+            let line = lines.next().expect("a ready line before the end").expect("utf-8");
+            let event: Value = serde_json::from_str(&line).expect("one JSON object a line");
+            if event["event"] == "ready" {
+                break;
+            }
+        }
+        // The supervisor goes on writing events; they are read so that it never blocks.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        self.child = Some(child);
+    }
+
+    pub fn file(&self) -> PathBuf {
+        self.dir.path().join("network.json")
+    }
+
+    /// SIGTERM, and the end of all its processes.
+    pub fn stop(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        terminate(child.id());
+        let status = child.wait().expect("it can be waited for");
+        assert!(status.success(), "net up ended with {status}");
+    }
+
+    pub fn restart(&mut self) {
+        self.stop();
+        self.start();
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            terminate(child.id());
+            let _ = child.wait();
+        }
+    }
+}
+
+fn terminate(pid: u32) {
+    let status = Command::new("kill").arg(pid.to_string()).status().expect("kill runs");
+    assert!(status.success(), "the process is there to be signalled");
+}
+
+/// A person: a profile directory and the command line.
+pub struct Person {
+    dir: TempDir,
+}
+
+impl Person {
+    pub fn new(network: &Network, name: &str) -> Self {
+        let person = Self { dir: TempDir::new().expect("a temporary directory") };
+        let file = network.file();
+        person.ok(&["init", "--network", path(&file), "--name", name]);
+        person
+    }
+
+    fn command(&self, passphrase: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(XCHAT);
+        command
+            .arg("--profile")
+            .arg(self.dir.path().join("profile"))
+            .arg("--json")
+            .args(args)
+            .env("XCHAT_PASSPHRASE", passphrase)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command that must succeed; its lines.
+    pub fn ok(&self, args: &[&str]) -> Vec<Value> {
+        let output = self.command(PASSPHRASE, args).output().expect("xchat runs");
+        assert!(output.status.success(), "{args:?}: {}", text(&output));
+        let lines = String::from_utf8(output.stdout).expect("utf-8");
+        lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+
+    /// Runs a command that must fail with an error object and a code that is not a crash.
+    pub fn fail(&self, args: &[&str]) -> Value {
+        self.fail_with_passphrase(PASSPHRASE, args)
+    }
+
+    pub fn fail_with_passphrase(&self, passphrase: &str, args: &[&str]) -> Value {
+        let output = self.command(passphrase, args).output().expect("xchat runs");
+        let code = output.status.code().expect("not ended by a signal");
+        assert!(code > 1 && code < 100, "{args:?} ended with {code}: {}", text(&output));
+        let stderr = String::from_utf8(output.stderr).expect("utf-8");
+        let line = stderr.lines().last().expect("an error on standard error");
+        let error: Value = serde_json::from_str(line).expect("an error object");
+        for field in ["code", "message", "hint"] {
+            assert!(error["error"][field].is_string(), "{field} in {error}");
+        }
+        error
+    }
+
+    /// The contact of this name, once the other side has accepted.
+    pub fn wait_for_contact(&self, name: &str) -> Value {
+        self.ok(&["contacts", "--wait", name]).pop().expect("the contact")
+    }
+
+    /// Starts `listen`.
+    pub fn listen(&self, since: Option<&str>) -> Listening {
+        let mut args = vec!["listen"];
+        args.extend(since.iter().flat_map(|id| ["--since", id]));
+        let mut child = self
+            .command(PASSPHRASE, &args)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("xchat starts");
+        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        Listening { child, lines, seen: Vec::new() }
+    }
+}
+
+/// A running `listen`.
+pub struct Listening {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    seen: Vec<Value>,
+}
+
+impl Listening {
+    fn next(&mut self) -> Value {
+        let line = self.lines.next().expect("listen goes on").expect("utf-8");
+        let event: Value = serde_json::from_str(&line).expect("JSON");
+        self.seen.push(event.clone());
+        event
+    }
+
+    /// The texts of the next `count` incoming messages.
+    pub fn texts_in(&mut self, count: usize) -> Vec<String> {
+        let mut texts = Vec::new();
+        while texts.len() < count {
+            let event = self.next();
+            if event["event"] == "message" && event["direction"] == "in" {
+                texts.push(event["text"].as_str().expect("a text").to_owned());
+            }
+        }
+        texts
+    }
+
+    /// Waits until `count` outgoing messages have reached a state.
+    pub fn wait_for_out_state(&mut self, state: &str, count: usize) {
+        let reached = |seen: &[Value]| {
+            let mut ids: Vec<&Value> = seen
+                .iter()
+                .filter(|event| event["direction"] == "out" && event["state"] == state)
+                .map(|event| &event["id"])
+                .collect();
+            ids.sort_by_key(|id| id.to_string());
+            ids.dedup();
+            ids.len()
+        };
+        while reached(&self.seen) < count {
+            self.next();
+        }
+    }
+
+    /// The id of the newest message seen.
+    pub fn last_id(&self) -> String {
+        let last = self.seen.iter().rev().find(|event| event["event"] == "message");
+        match &last.expect("something was seen")["id"] {
+            Value::String(id) => id.clone(),
+            id => id.to_string(),
+        }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("a temporary path is utf-8")
+}
+
+fn text(output: &Output) -> String {
+    let (out, err) = (&output.stdout, &output.stderr);
+    format!("{}\n{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
+}
