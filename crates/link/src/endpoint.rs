@@ -1,0 +1,241 @@
+//! An endpoint: one key, its sockets, and the links dialled from and taken by it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use iroh::endpoint::{BindError, Incoming, NetReportConfig, PortmapperConfig, presets};
+use iroh::{EndpointAddr, PublicKey, RelayMode, SecretKey, TransportAddr};
+use tokio::sync::{Mutex, Semaphore, mpsc};
+use tokio::time::timeout;
+use xchat_base::{Rng, Secret, identifier};
+
+use crate::error::{CloseReason, LinkError};
+use crate::handshake::{self, LINK_VERSION};
+use crate::link::Link;
+use crate::quic;
+
+/// Handshakes under way at once. Each costs about a millisecond of CPU and 100 KiB; what comes
+/// beyond is refused at its first packet.
+const MAX_HANDSHAKES: usize = 128;
+
+/// Links that stand ready and were not taken by [`Endpoint::accept`] yet.
+const MAX_WAITING: usize = 64;
+
+/// A peer that has not finished its handshake by then is let go.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+identifier!(
+    /// An endpoint's Ed25519 public key: what a peer must prove to hold.
+    PeerId,
+    32
+);
+
+/// An endpoint's private key: a node's for as long as the node lives, a client's for one session.
+#[derive(Clone)]
+pub struct LinkSecret(Secret<32>);
+
+impl LinkSecret {
+    /// A fresh one.
+    pub fn random(rng: &mut Rng) -> Self {
+        Self(Secret::random(rng))
+    }
+
+    /// The Ed25519 seed a node keeps in its key file.
+    pub fn from_seed(seed: Secret<32>) -> Self {
+        Self(seed)
+    }
+
+    /// The public key of it.
+    pub fn id(&self) -> PeerId {
+        PeerId::from_bytes(*self.key().public().as_bytes())
+    }
+
+    fn key(&self) -> SecretKey {
+        SecretKey::from_bytes(self.0.expose())
+    }
+}
+
+impl std::fmt::Debug for LinkSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LinkSecret")
+    }
+}
+
+/// What an endpoint is made from.
+#[derive(Debug)]
+pub struct LinkConfig {
+    /// Who it is.
+    pub secret: LinkSecret,
+    /// Where it listens and sends from; port 0 takes a free one. At most one per address family.
+    pub bind: Vec<SocketAddr>,
+    /// The protocols it takes links for; empty for one that only dials.
+    pub accept: Vec<Vec<u8>>,
+}
+
+impl LinkConfig {
+    /// For an endpoint that takes links at one address.
+    pub fn listening(secret: LinkSecret, bind: SocketAddr, accept: &[&[u8]]) -> Self {
+        let accept = accept.iter().map(|alpn| alpn.to_vec()).collect();
+        Self { secret, bind: vec![bind], accept }
+    }
+
+    /// For an endpoint that only dials these addresses.
+    ///
+    /// It is bound to the very addresses from which the system reaches them, not to all of the
+    /// machine's: QUIC's NAT traversal tells a peer every address an endpoint is bound to, and the
+    /// peer would learn the home network behind a VPN. Nothing is sent by this.
+    pub fn towards(secret: LinkSecret, peers: &[SocketAddr]) -> Self {
+        let mut bind: Vec<SocketAddr> = Vec::new();
+        for peer in peers {
+            let same_family = |have: &SocketAddr| have.is_ipv4() == peer.is_ipv4();
+            if bind.iter().any(same_family) {
+                continue;
+            }
+            bind.extend(source_address(peer).map(|ip| SocketAddr::new(ip, 0)));
+        }
+        if bind.is_empty() {
+            // No route right now: dialling will say so.
+            bind.push(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0));
+        }
+        Self { secret, bind, accept: Vec::new() }
+    }
+}
+
+/// The address the system would send from; connecting a datagram socket sends nothing.
+fn source_address(peer: &SocketAddr) -> Option<IpAddr> {
+    let any: IpAddr = match peer {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind(SocketAddr::new(any, 0)).ok()?;
+    socket.connect(peer).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+/// One key and its sockets. Cloning gives another handle to the same endpoint.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    inner: iroh::Endpoint,
+    incoming: Arc<Mutex<mpsc::Receiver<Link>>>,
+}
+
+impl Endpoint {
+    /// Opens the sockets and starts taking links.
+    ///
+    /// # Errors
+    /// [`LinkError::Bind`] if an address is taken or not ours.
+    pub async fn bind(config: LinkConfig) -> Result<Self, LinkError> {
+        let LinkConfig { secret, bind, accept } = config;
+        let accepts = !accept.is_empty();
+        let mut builder = iroh::Endpoint::builder(presets::Empty)
+            .crypto_provider(quic::crypto_provider())
+            .secret_key(secret.key())
+            .relay_mode(RelayMode::Disabled)
+            .clear_address_lookup()
+            .clear_ip_transports()
+            .net_report_config(NetReportConfig::minimal())
+            .portmapper_config(PortmapperConfig::Disabled)
+            .transport_config(quic::transport())
+            .alpns(accept);
+        for address in &bind {
+            builder = builder
+                .bind_addr(*address)
+                .map_err(|error| LinkError::Setup { reason: error.to_string() })?;
+        }
+        let inner = builder.bind().await.map_err(|error| bind_error(error, &bind))?;
+        let (links, incoming) = mpsc::channel(MAX_WAITING);
+        if accepts {
+            tokio::spawn(take_links(inner.clone(), links));
+        }
+        Ok(Self { inner, incoming: Arc::new(Mutex::new(incoming)) })
+    }
+
+    /// Its public key.
+    pub fn id(&self) -> PeerId {
+        PeerId::from_bytes(*self.inner.id().as_bytes())
+    }
+
+    /// Where it really listens.
+    pub fn local_addresses(&self) -> Vec<SocketAddr> {
+        self.inner.bound_sockets()
+    }
+
+    /// Dials a peer at the given addresses, all at once, and agrees on a protocol.
+    ///
+    /// # Errors
+    /// Everything that keeps a link from being made; nothing is retried.
+    pub async fn connect(
+        &self,
+        peer: PeerId,
+        addresses: &[SocketAddr],
+        alpn: &[u8],
+        within: Duration,
+    ) -> Result<Link, LinkError> {
+        let id = PublicKey::from_bytes(peer.as_bytes())
+            .map_err(|_| LinkError::Dial("the peer's key is no Ed25519 public key"))?;
+        if addresses.is_empty() {
+            return Err(LinkError::Dial("no address is known for the peer"));
+        }
+        let target = EndpointAddr::from_parts(id, addresses.iter().copied().map(TransportAddr::Ip));
+        let dialling = async {
+            let connection = self
+                .inner
+                .connect(target, alpn)
+                .await
+                .map_err(|error| LinkError::dialling(error, alpn))?;
+            let (send, recv) = handshake::dial(&connection, LINK_VERSION).await?;
+            Ok(Link { connection, send, recv })
+        };
+        timeout(within, dialling).await.unwrap_or(Err(LinkError::TimedOut))
+    }
+
+    /// The next link a peer has made; `None` once the endpoint is closed.
+    pub async fn accept(&self) -> Option<Link> {
+        self.incoming.lock().await.recv().await
+    }
+
+    /// Closes every link and the sockets; waits (about three seconds at most) until peers know.
+    pub async fn close(&self) {
+        self.inner.close().await;
+    }
+}
+
+fn bind_error(error: BindError, bind: &[SocketAddr]) -> LinkError {
+    match (error, bind.first()) {
+        (BindError::Sockets { source, .. }, Some(address)) => {
+            LinkError::Bind { address: *address, reason: source.to_string() }
+        }
+        (error, _) => LinkError::Setup { reason: error.to_string() },
+    }
+}
+
+/// Runs until the endpoint is closed.
+async fn take_links(endpoint: iroh::Endpoint, links: mpsc::Sender<Link>) {
+    let slots = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    while let Some(incoming) = endpoint.accept().await {
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+            incoming.refuse();
+            continue;
+        };
+        let links = links.clone();
+        tokio::spawn(async move {
+            // A failed handshake is the peer's affair and says nothing worth keeping.
+            if let Ok(Ok(link)) = timeout(HANDSHAKE_TIMEOUT, take_link(incoming)).await
+                && let Err(error) = links.try_send(link)
+            {
+                error.into_inner().close(CloseReason::Busy);
+            }
+            drop(slot);
+        });
+    }
+}
+
+async fn take_link(incoming: Incoming) -> Result<Link, LinkError> {
+    let connection = incoming.await?;
+    let (send, recv) = handshake::answer(&connection, LINK_VERSION).await?;
+    Ok(Link { connection, send, recv })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+//! Pairs of endpoints in one process, over real sockets on loopback.
+
+use bytes::Bytes;
+use noq::crypto::rustls::HandshakeData;
+use rustls::NamedGroup;
+use rustls::crypto::aws_lc_rs;
+
+use super::*;
+use crate::link::MAX_FRAME;
+
+const ALPN: &[u8] = b"/xchat/test/1";
+const SOON: Duration = Duration::from_secs(10);
+
+fn secret(seed: u8) -> LinkSecret {
+    LinkSecret::from_seed(Secret::new([seed; 32]))
+}
+
+fn loopback() -> SocketAddr {
+    SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0)
+}
+
+async fn listener(seed: u8) -> Endpoint {
+    Endpoint::bind(LinkConfig::listening(secret(seed), loopback(), &[ALPN])).await.expect("binds")
+}
+
+async fn dialler(seed: u8, to: &Endpoint) -> Endpoint {
+    let config = LinkConfig::towards(secret(seed), &to.local_addresses());
+    Endpoint::bind(config).await.expect("binds")
+}
+
+async fn pair() -> (Endpoint, Endpoint, Link, Link) {
+    let server = listener(1).await;
+    let client = dialler(2, &server).await;
+    let addresses = server.local_addresses();
+    let (dialled, taken) = tokio::join!(
+        client.connect(server.id(), &addresses, ALPN, SOON),
+        server.accept()
+    );
+    (server, client, dialled.expect("connects"), taken.expect("accepts"))
+}
+
+#[tokio::test]
+async fn frames_pass_both_ways_and_both_ends_know_each_other() {
+    let (server, client, dialled, taken) = pair().await;
+    assert_eq!(dialled.peer_id(), server.id());
+    assert_eq!(taken.peer_id(), client.id());
+    assert_eq!((dialled.alpn(), taken.alpn()), (ALPN, ALPN));
+    assert_eq!(client.local_addresses()[0].ip(), IpAddr::from(Ipv4Addr::LOCALHOST));
+
+    let (mut to_server, mut from_server) = dialled.split();
+    let (mut to_client, mut from_client) = taken.split();
+    for frame in [Bytes::new(), Bytes::from_static(b"one"), Bytes::from(vec![7; MAX_FRAME])] {
+        to_server.send(frame.clone()).await.expect("sends");
+        assert_eq!(from_client.recv().await, Ok(Some(frame.clone())));
+        to_client.send(frame.clone()).await.expect("sends");
+        assert_eq!(from_server.recv().await, Ok(Some(frame)));
+    }
+    let (finished, end) = tokio::join!(to_server.finish(), from_client.recv());
+    assert_eq!((finished, end), (Ok(()), Ok(None)));
+}
+
+#[tokio::test]
+async fn the_key_exchange_is_hybrid_post_quantum() {
+    let (_server, _client, dialled, taken) = pair().await;
+    for link in [&dialled, &taken] {
+        let data = link.connection.handshake_data().expect("the handshake is over");
+        let data = data.downcast::<HandshakeData>().expect("rustls");
+        assert_eq!(data.negotiated_key_exchange_group, Some(NamedGroup::X25519MLKEM768));
+    }
+}
+
+#[tokio::test]
+async fn a_peer_without_post_quantum_key_exchange_is_refused() {
+    let server = listener(1).await;
+    let mut classical = aws_lc_rs::default_provider();
+    classical.kx_groups = vec![aws_lc_rs::kx_group::X25519];
+    let old = iroh::Endpoint::builder(presets::Minimal)
+        .crypto_provider(Arc::new(classical))
+        .relay_mode(RelayMode::Disabled)
+        .clear_ip_transports()
+        .bind_addr(loopback())
+        .expect("an address")
+        .bind()
+        .await
+        .expect("binds");
+    let id = PublicKey::from_bytes(server.id().as_bytes()).expect("a key");
+    let target = server.local_addresses().into_iter().map(TransportAddr::Ip);
+    let refused = old.connect(EndpointAddr::from_parts(id, target), ALPN).await;
+    let error = LinkError::dialling(refused.expect_err("must not connect"), ALPN);
+    assert_eq!(error, LinkError::NotPostQuantum);
+}
+
+#[tokio::test]
+async fn whoever_does_not_hold_the_expected_key_is_refused() {
+    let server = listener(1).await;
+    let client = dialler(2, &server).await;
+    let expected = secret(9).id();
+    let error = client.connect(expected, &server.local_addresses(), ALPN, SOON).await;
+    assert_eq!(error.expect_err("must not connect"), LinkError::WrongPeer);
+}
+
+#[tokio::test]
+async fn another_protocol_or_another_version_of_it_is_named() {
+    let server = listener(1).await;
+    let client = dialler(2, &server).await;
+    let error =
+        client.connect(server.id(), &server.local_addresses(), b"/xchat/test/2", SOON).await;
+    let error = error.expect_err("must not connect");
+    assert_eq!(error, LinkError::ProtocolRefused { protocol: "/xchat/test/2".into() });
+    assert_eq!(error.to_string(), "the peer does not speak /xchat/test/2");
+}
+
+#[tokio::test]
+async fn another_version_of_the_link_format_is_named_on_both_sides() {
+    let server = listener(1).await;
+    let client = dialler(2, &server).await;
+    let id = PublicKey::from_bytes(server.id().as_bytes()).expect("a key");
+    let target = server.local_addresses().into_iter().map(TransportAddr::Ip);
+    let connection =
+        client.inner.connect(EndpointAddr::from_parts(id, target), ALPN).await.expect("connects");
+    let error = handshake::dial(&connection, 2).await.expect_err("version 2 is not spoken here");
+    assert!(
+        matches!(error, LinkError::Version { got: 1, want: 2 })
+            || error == LinkError::Closed(CloseReason::Version),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_oversized_frame_is_not_sent_and_closes_the_link_if_announced() {
+    let (_server, _client, dialled, taken) = pair().await;
+    let (mut to_server, mut from_server) = dialled.split();
+    let (_to_client, mut from_client) = taken.split();
+    let too_big = Bytes::from(vec![0; MAX_FRAME + 1]);
+    let refused = LinkError::FrameTooBig { len: MAX_FRAME + 1, max: MAX_FRAME };
+    assert_eq!(to_server.send(too_big).await, Err(refused.clone()));
+
+    to_server.send(Bytes::from_static(b"still fine")).await.expect("sends");
+    assert_eq!(from_client.recv().await, Ok(Some(Bytes::from_static(b"still fine"))));
+
+    to_server.announce_for_tests(MAX_FRAME as u32 + 1).await;
+    assert_eq!(from_client.recv().await, Err(refused));
+    assert_eq!(from_server.recv().await, Err(LinkError::Closed(CloseReason::BadFrame)));
+}
+
+#[tokio::test]
+async fn a_close_carries_its_reason() {
+    let (_server, _client, dialled, taken) = pair().await;
+    taken.close(CloseReason::Refused);
+    let (_sender, mut receiver) = dialled.split();
+    assert_eq!(receiver.recv().await, Err(LinkError::Closed(CloseReason::Refused)));
+}
+
+#[tokio::test]
+async fn a_closed_endpoint_takes_no_more_links() {
+    let (server, client, dialled, _taken) = pair().await;
+    let (_sender, mut receiver) = dialled.split();
+    let (_, ended) = tokio::join!(server.close(), receiver.recv());
+    assert!(ended.is_err());
+    assert!(server.accept().await.is_none());
+    client.close().await;
+}
+
+#[tokio::test]
+async fn nobody_there_is_a_timeout() {
+    let server = listener(1).await;
+    let (id, addresses) = (server.id(), server.local_addresses());
+    server.close().await;
+    drop(server);
+    let client =
+        Endpoint::bind(LinkConfig::towards(secret(2), &addresses)).await.expect("binds");
+    let error = client.connect(id, &addresses, ALPN, Duration::from_millis(300)).await;
+    assert_eq!(error.expect_err("nobody there"), LinkError::TimedOut);
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_named() {
+    let server = listener(1).await;
+    let taken = server.local_addresses()[0];
+    let error = Endpoint::bind(LinkConfig::listening(secret(2), taken, &[ALPN])).await;
+    let error = error.expect_err("the port is taken");
+    assert!(matches!(error, LinkError::Bind { address, .. } if address == taken), "{error}");
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_stalls_the_sender_within_a_bound() {
+    let (_server, _client, dialled, taken) = pair().await;
+    let (mut sender, _receiver) = dialled.split();
+    let mut accepted = 0usize;
+    // Windows of 256 KiB on both sides: the sender must stall well before 1 MiB.
+    while accepted < 64 {
+        let frame = Bytes::from(vec![1; 16 * 1024]);
+        if timeout(Duration::from_millis(500), sender.send(frame)).await.is_err() {
+            break;
+        }
+        accepted += 1;
+    }
+    assert!((8..64).contains(&accepted), "{accepted} frames of 16 KiB");
+    // What was cut off in the middle is completed, not garbled.
+    let (_, mut reader) = taken.split();
+    let reading = async {
+        for _ in 0..accepted + 1 {
+            let frame = reader.recv().await.expect("alive").expect("a frame");
+            assert!(frame.iter().all(|byte| *byte == 1) && frame.len() == 16 * 1024);
+        }
+        assert_eq!(reader.recv().await, Ok(Some(Bytes::from_static(b"last"))));
+    };
+    let (sent, ()) = tokio::join!(sender.send(Bytes::from_static(b"last")), reading);
+    sent.expect("the peer reads again");
+}
