@@ -1,0 +1,38 @@
+//! The write-once register: one box over its three replicas, linearizable.
+//!
+//! Single-decree Paxos per box (Lamport, "Paxos Made Simple", 2001). The replica that a client
+//! contacted coordinates; the first-ranked one owns ballot 0 and needs one round for a box that
+//! nobody has touched. `Stored`, `Exists` and `Found` are answered only for a value that two
+//! replicas accepted at one ballot, `Empty` only after two replicas reported no accepted value
+//! after the operation began; a value accepted and not yet chosen is completed first.
+//!
+//! **How to drive it.** One [`Replica`] a store. Call [`Replica::handle`] with one [`RegisterInput`]
+//! after another; every call may `put` records into the [`BoxTable`]. Before any effect of a batch
+//! of calls leaves, the table must be synced to disk: a promise or an acceptance that is answered
+//! and then forgotten lets two writers both win. Effects may then leave in any order, be lost, or
+//! arrive twice.
+
+mod ballot;
+mod membership;
+mod message;
+mod operation;
+mod record;
+mod replica;
+mod schedule;
+mod table;
+
+pub use ballot::Ballot;
+pub use membership::{Incarnation, Member, REPLICAS, ReplicaSet, ReplicaSetError};
+pub use message::{MessageError, ReplicaMessage};
+pub use record::{BOX_LIFETIME, BoxRecord, RecordError, Sweep, TOMBSTONE_LIFETIME};
+pub use replica::{
+    ClientOp, MAX_OPERATIONS, MAX_OPERATIONS_PER_BOX, MAX_UNSETTLED, OP_TIMEOUT, OpId,
+    RETRANSMIT_AFTER, RegisterEffect, RegisterInput, Replica, SETTLE_AFTER,
+};
+pub use table::{BoxTable, MemoryTable};
+
+#[cfg(any(test, feature = "mutations"))]
+pub use replica::Mutation;
+
+#[cfg(test)]
+mod tests;

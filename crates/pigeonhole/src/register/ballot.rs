@@ -1,0 +1,38 @@
+//! Ballots: the numbers by which proposals for one box are ordered.
+
+use serde::{Deserialize, Serialize};
+
+/// The number of a proposal, unique to one proposer.
+///
+/// The placement epoch comes first, so that replicas of a later placement always outbid those of an
+/// earlier one and two sets never use one ballot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Ballot {
+    /// The placement epoch of the proposer.
+    pub placement: u32,
+    /// The round: 0 only for the first-ranked replica's proposal without a prepare phase.
+    pub round: u32,
+    /// The proposer's rank in that placement: its ballots are its own.
+    pub rank: u8,
+}
+
+/// No honest box comes near: a replica that names a higher round would otherwise be able to use
+/// up all ballots of a box.
+pub(crate) const MAX_ROUND: u32 = 1 << 20;
+
+impl Ballot {
+    /// The first-ranked replica's ballot for a box that nobody has touched.
+    pub const fn zero(placement: u32) -> Self {
+        Self { placement, round: 0, rank: 0 }
+    }
+
+    /// This proposer's lowest prepared ballot above `seen`; `None` if the rounds are used up.
+    pub(crate) fn above(seen: Option<Self>, placement: u32, rank: u8) -> Option<Self> {
+        let round = match seen {
+            Some(seen) if seen.placement == placement => seen.round.checked_add(1)?,
+            Some(seen) if seen.placement > placement => return None,
+            Some(_) | None => 1,
+        };
+        (round <= MAX_ROUND).then_some(Self { placement, round, rank })
+    }
+}

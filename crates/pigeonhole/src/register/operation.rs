@@ -1,0 +1,1 @@
+//! What a coordinator is doing for one client, phase by phase.

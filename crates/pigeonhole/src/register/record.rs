@@ -1,0 +1,136 @@
+//! What a replica remembers of a box.
+
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use xchat_base::{CodecError, Timestamp, Wire};
+
+use crate::boxes::{SEALED_BOX_LEN, SealedBox, VerifiedBox};
+
+use super::ballot::Ballot;
+
+/// How long a box can be read: longer than the 14 days for which a person may be offline.
+pub const BOX_LIFETIME: Duration = Duration::from_secs(16 * 24 * 3600);
+/// How long a used box is then known to have been used: longer than any writer holds a message.
+pub const TOMBSTONE_LIFETIME: Duration = Duration::from_secs(180 * 24 * 3600);
+
+/// A replica's record of one box. No record: nothing was ever promised or accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum BoxRecord {
+    /// Nothing is known to be chosen.
+    Open {
+        /// No proposal below this ballot is accepted any more.
+        promised: Ballot,
+        /// The proposal accepted last, and its ballot.
+        accepted: Option<(Ballot, VerifiedBox)>,
+        /// When the record may be dropped if nothing was accepted.
+        expires_at: Timestamp,
+    },
+    /// The box's value for ever: two replicas accepted it at one ballot.
+    Chosen {
+        /// The value.
+        boxed: VerifiedBox,
+        /// When it turns into a tombstone.
+        expires_at: Timestamp,
+    },
+    /// There was a chosen value. Never made from a value that was only accepted.
+    Tombstone {
+        /// When the box may be forgotten.
+        forget_at: Timestamp,
+    },
+}
+
+/// What to do with a record when a table is swept; see [`BoxRecord::sweep`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Sweep {
+    /// It stays.
+    Keep,
+    /// It is replaced by this one.
+    Replace(BoxRecord),
+    /// It is dropped.
+    Remove,
+    /// It has expired with an accepted value of which nobody knows whether it was chosen. It stays;
+    /// the driver hands it to [`super::RegisterInput::Settle`].
+    Settle,
+}
+
+/// Stored bytes that are not a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("not a stored box record")]
+pub struct RecordError(#[from] CodecError);
+
+impl BoxRecord {
+    /// When it has to be looked at again by a sweep: the key of a driver's expiry index.
+    pub fn due(&self) -> Timestamp {
+        match self {
+            Self::Open { expires_at, .. } | Self::Chosen { expires_at, .. } => *expires_at,
+            Self::Tombstone { forget_at } => *forget_at,
+        }
+    }
+
+    /// What a sweep does with it.
+    pub fn sweep(&self, now: Timestamp) -> Sweep {
+        if now < self.due() {
+            return Sweep::Keep;
+        }
+        match self {
+            Self::Open { accepted: Some(_), .. } => Sweep::Settle,
+            Self::Open { accepted: None, .. } | Self::Tombstone { .. } => Sweep::Remove,
+            Self::Chosen { expires_at, .. } => {
+                Sweep::Replace(Self::Tombstone { forget_at: *expires_at + TOMBSTONE_LIFETIME })
+            }
+        }
+    }
+
+    /// For a table on disk: versioned bytes.
+    pub fn to_stored(&self) -> Vec<u8> {
+        match self.clone() {
+            Self::Open { promised, accepted, expires_at } => Stored::Open {
+                promised,
+                accepted: accepted.map(|(ballot, boxed)| (ballot, boxed.into_sealed())),
+                expires_at,
+            },
+            Self::Chosen { boxed, expires_at } => {
+                Stored::Chosen { boxed: boxed.into_sealed(), expires_at }
+            }
+            Self::Tombstone { forget_at } => Stored::Tombstone { forget_at },
+        }
+        .to_wire()
+    }
+
+    /// Reads what [`Self::to_stored`] wrote. Boxes are not verified again: only this store's own
+    /// disk may be read like this.
+    ///
+    /// # Errors
+    /// [`RecordError`]: another version, or damaged.
+    pub fn from_stored(bytes: &[u8]) -> Result<Self, RecordError> {
+        Ok(match Stored::from_wire(bytes)? {
+            Stored::Open { promised, accepted, expires_at } => Self::Open {
+                promised,
+                accepted: accepted
+                    .map(|(ballot, sealed)| (ballot, VerifiedBox::assume_verified(sealed))),
+                expires_at,
+            },
+            Stored::Chosen { boxed, expires_at } => {
+                Self::Chosen { boxed: VerifiedBox::assume_verified(boxed), expires_at }
+            }
+            Stored::Tombstone { forget_at } => Self::Tombstone { forget_at },
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+enum Stored {
+    Open { promised: Ballot, accepted: Option<(Ballot, SealedBox)>, expires_at: Timestamp },
+    Chosen { boxed: SealedBox, expires_at: Timestamp },
+    Tombstone { forget_at: Timestamp },
+}
+
+impl Wire for Stored {
+    const FORMAT: &'static str = "box record";
+    const VERSION: u8 = 1;
+    /// A box, two ballots of at most 11 bytes, a time of at most 10, version and tags.
+    const MAX_LEN: usize = SEALED_BOX_LEN + 40;
+}

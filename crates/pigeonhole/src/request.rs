@@ -1,0 +1,123 @@
+//! What clients ask of stores and what stores answer. Both travel inside packets of one size.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use xchat_base::Wire;
+
+use crate::boxes::{BoxId, SealedBox};
+use crate::delivery::DeliveryKey;
+
+/// What a packet carries at most (the packet format's `MESSAGE_LEN`): no request, answer or
+/// delivery may be longer.
+pub const MAX_MESSAGE_LEN: usize = 2031;
+
+/// A request to a store, with the way back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The reply block that carries the answer; opaque here.
+    pub reply: Vec<u8>,
+    /// What is asked.
+    pub op: Op,
+}
+
+impl Wire for Request {
+    const FORMAT: &'static str = "store request";
+    const VERSION: u8 = 1;
+    const MAX_LEN: usize = MAX_MESSAGE_LEN;
+}
+
+/// What a client asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Op {
+    /// Write a box. Answers: `Stored`, `Exists`, `Expired`, `Refused`.
+    Write {
+        /// The placement epoch by which the client chose this store.
+        placement: u32,
+        /// The box.
+        boxed: SealedBox,
+    },
+    /// Read a box. Answers: `Found`, `Empty`, `Expired`, `Refused`.
+    Read {
+        /// The placement epoch by which the client chose this store.
+        placement: u32,
+        /// The box.
+        id: BoxId,
+    },
+    /// Deliver a box when it is written (a standing read). Answers: `Registered`, or as for `Read`.
+    Register {
+        /// The placement epoch by which the client chose this store.
+        placement: u32,
+        /// The box.
+        id: BoxId,
+        /// The delivery block that carries the box to the client's collector; opaque here.
+        delivery: Vec<u8>,
+        /// Which delivery this is, for the client: bound to the sealed delivery.
+        delivery_id: [u8; 16],
+        /// Seals the delivery, so that the collector learns nothing from it.
+        seal_key: DeliveryKey,
+        /// Seconds until the store forgets the registration.
+        lifetime_secs: u32,
+    },
+    /// Hand out the oldest item of a collector session. Answers: `Item`, `NoItem`, `Refused`.
+    Collect {
+        /// The anonymous session.
+        session: [u8; 32],
+    },
+}
+
+/// What a store answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Answer {
+    /// The box holds exactly what was written.
+    Stored,
+    /// The box holds this other value.
+    Exists(SealedBox),
+    /// The box holds this value.
+    Found(SealedBox),
+    /// The box held nothing when the read began.
+    Empty,
+    /// The box was used and its lifetime is over.
+    Expired,
+    /// The delivery will be sent when the box is written.
+    Registered,
+    /// The oldest item of the collector session.
+    Item {
+        /// Which delivery it is.
+        id: [u8; 16],
+        /// The sealed delivery.
+        sealed: Vec<u8>,
+    },
+    /// The collector session holds nothing.
+    NoItem,
+    /// The store did not do what was asked. No claim about the box.
+    Refused(Refusal),
+}
+
+/// Why a store did not do what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The client chose by another placement than the store knows.
+    #[error("another placement epoch is current: {current}")]
+    WrongPlacement {
+        /// The store's.
+        current: u32,
+    },
+    /// The store is not among the box's replicas.
+    #[error("not a replica of this box")]
+    NotReplica,
+    /// The store lost its disk or is new and does not answer for boxes yet.
+    #[error("the store is catching up")]
+    CatchingUp,
+    /// A bound was reached; try another replica, or later.
+    #[error("the store is busy")]
+    Busy,
+    /// The request could not be read, or its box's signature is wrong.
+    #[error("the request is malformed")]
+    Malformed,
+    /// Too few replicas answered in time. A write may still take effect.
+    #[error("too few replicas answered")]
+    NoMajority,
+}

@@ -1,0 +1,1 @@
+//! Models that drive the production cores through every interleaving within small bounds.
