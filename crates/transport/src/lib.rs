@@ -1,0 +1,47 @@
+//! The client's side of the network: boxes to write, read and follow, at a constant rate, through
+//! the mixes.
+//!
+//! ```text
+//!  Write Read Follow │                                      ▲ Written Read Arrived Status
+//!                    ▼                                      │
+//!   ┌────────────── Transport ──────────────────────────────┴─┐
+//!   │ writes ─┐                                                │
+//!   │ reads ──┼─▶ slot (Poisson clock) ─▶ Sphinx packet        │
+//!   │ follows ┤                            │  ▲ reply, checked │
+//!   │ collect ┘                            │  │                │
+//!   └──────────────────────────────────────┼──┼────────────────┘
+//!                                     Send ▼  │ Frame
+//!                                        gateway
+//! ```
+//!
+//! **The invariant of use.** Call [`Transport::handle`] with every input and the present time, carry
+//! out the effects in order, and call it again with [`Input::Timer`] at the time of the last
+//! [`Effect::WakeAt`]. Nothing but a timer ever makes it emit a packet: when packets leave is the
+//! business of a clock of its own, drawn when the transport starts, that no command, answer or delivery
+//! can advance or hold back. What its owner does decides only what fills a slot.
+//!
+//! ```
+//! use xchat_transport::{Pace, Status};
+//! // What a pace costs, before anything is started:
+//! assert_eq!(Pace::Desk.bytes_per_month() / 1_000_000_000, 6);
+//! # let _: Option<Status> = None;
+//! ```
+//!
+//! It does not know plaintext, contacts or conversations, it opens no connection (the driver does, with
+//! the addresses and the fresh key of [`Effect::Connect`]), and it keeps nothing but
+//! the pinned gateways and the newest network document: what was asked of it before a restart, its
+//! owner asks again. The normative description is `spec/08-client-stream.md`.
+
+mod api;
+mod pace;
+mod status;
+mod transport;
+
+pub use api::{Command, Effect, Event, Input, StartError, Urgency};
+pub use pace::Pace;
+pub use status::{CollectorHealth, GatewayState, Status};
+pub use transport::Transport;
+
+pub use xchat_directory as directory;
+pub use xchat_pigeonhole as pigeonhole;
+pub use xchat_sphinx as sphinx;

@@ -1,0 +1,136 @@
+//! The door: everything that can happen to a transport and everything that it can want.
+
+use std::net::SocketAddr;
+
+use thiserror::Error;
+use xchat_base::{CodecError, Secret, Timestamp};
+use xchat_directory::{DirectoryError, NodeId, VerifiedDocument};
+use xchat_pigeonhole::{BoxId, ReadOutcome, SealedBox, WriteOutcome};
+
+use crate::status::Status;
+
+/// Everything that can happen.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Input {
+    /// The owner wants something of a box.
+    Command(Command),
+    /// The link that [`Effect::Connect`] asked for is up.
+    Online {
+        /// The gateway at its other end.
+        gateway: NodeId,
+    },
+    /// The link is gone, or could not be made.
+    Offline,
+    /// A frame (`GatewayFrame`) from the gateway.
+    Frame(Vec<u8>),
+    /// The driver has a document from elsewhere; an older one than the present is ignored.
+    Document(VerifiedDocument),
+    /// The time of [`Effect::WakeAt`] has come. Early or repeated timers do no harm.
+    Timer,
+}
+
+/// What the owner can want of a box. All are idempotent by box id, and all are kept while offline.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Command {
+    /// Write this box; ends with one [`Event::Written`]. Boxes are first emitted in the order in
+    /// which they were given.
+    Write {
+        /// The box.
+        boxed: SealedBox,
+    },
+    /// Read this box now; ends with one [`Event::Read`]. Given again before its answer, it
+    /// is one read, and an `Empty` is then about a time after the last of them.
+    Read {
+        /// The box.
+        id: BoxId,
+    },
+    /// Hand this box over when somebody writes it; ends with one [`Event::Arrived`] (or, if the box
+    /// was used and is over, with [`Event::Read`] and `Expired`). Given again, it sets the urgency.
+    Follow {
+        /// The box.
+        id: BoxId,
+        /// What comes first when not all fit.
+        urgency: Urgency,
+    },
+    /// No longer.
+    Unfollow {
+        /// The box.
+        id: BoxId,
+    },
+}
+
+/// How soon a followed box is expected to be written. It decides which boxes stay registered when
+/// not all fit, and nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// A lane in use.
+    Active,
+    /// A lane at rest.
+    Resting,
+}
+
+/// Everything a transport can want of its driver, to be carried out in order.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Effect {
+    /// Make a link to this gateway; the answer is [`Input::Online`] or [`Input::Offline`].
+    Connect {
+        /// The gateway.
+        gateway: NodeId,
+        /// Where it listens, from the network document.
+        addresses: Vec<SocketAddr>,
+        /// The secret key of the link's own end: fresh for every session, so that the gateway
+        /// cannot tell two sessions of one client from two clients.
+        session: Secret<32>,
+    },
+    /// Close the link, or stop making it. No [`Input::Offline`] is expected for it.
+    Disconnect,
+    /// Send this frame (`ClientFrame`) to the gateway.
+    Send(Vec<u8>),
+    /// Call again with [`Input::Timer`] at this time; replaces the last one.
+    WakeAt(Timestamp),
+    /// Something for the owner.
+    Event(Event),
+    /// Keep these bytes, in place of the last, for the next [`crate::Transport::new`]: the pinned
+    /// gateways and the newest network document. Rare, and nothing secret is in it, but it names the gateways.
+    Persist(Vec<u8>),
+}
+
+/// What the owner learns.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A write ended.
+    Written {
+        /// The box.
+        id: BoxId,
+        /// How.
+        outcome: WriteOutcome,
+    },
+    /// A read ended.
+    Read {
+        /// The box.
+        id: BoxId,
+        /// How.
+        outcome: ReadOutcome,
+    },
+    /// A followed box was written. Its signature is checked; it is no longer followed.
+    Arrived(SealedBox),
+    /// The status changed in a way that a person may care about.
+    Status(Status),
+}
+
+/// Why a transport cannot start.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// What was stored is not ours, or of another version. Starting without it would choose new
+    /// gateways, which is for the person to decide.
+    #[error("the stored gateways cannot be read: {0}")]
+    Stored(#[from] CodecError),
+    /// The stored network document is not of the network of this profile.
+    #[error("the stored network document cannot be used: {0}")]
+    Document(#[from] DirectoryError),
+}
