@@ -11,8 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use xchat_base::Wire;
-use xchat_e2ee::group::{Group, GroupError};
-use xchat_e2ee::invitation::{AcceptEntry, Bundle, InvitationLink, Meeting};
+use xchat_e2ee::{AcceptEntry, Group, InvitationLink, Meeting};
 use xchat_pigeonhole::outcome::{ReadOutcome, WriteOutcome};
 use xchat_pigeonhole::{BoxId, Lane, RunPointer, SealedBox};
 
@@ -109,7 +108,7 @@ impl Acceptance {
     }
 
     pub(crate) fn bundle_hash(&self) -> &[u8; 32] {
-        self.link.bundle_hash()
+        &self.link.bundle_hash
     }
 
     /// The person asked again: the newer question gets the answer.
@@ -165,19 +164,13 @@ impl Acceptance {
         let Stage::Checking { bundle, .. } = &self.stage else { return Ok(()) };
         let forged = CommandError::InvitationForged;
         let bytes = open_bundle(&self.link, bundle).ok_or(forged.clone())?;
-        if Bundle::hash(&bytes).as_bytes() != self.link.bundle_hash() {
-            return Err(forged);
-        }
-        let bundle = Bundle::from_wire(&bytes).map_err(|_| forged.clone())?;
+        let bundle = self.link.check_bundle(&bytes).map_err(|_| forged.clone())?;
         let (mut group, welcome) =
-            Group::create(turn.rng, &bundle.key_package).map_err(|error| match error {
-                GroupError::Expired => CommandError::InvitationExpired,
-                _ => forged,
-            })?;
+            Group::create(turn.rng, &bundle.key_package).map_err(|_| forged)?;
         let own_name = record::Profile { name: profile.name.clone() }.to_wire();
         let records = record::split(1, record::kind::PROFILE, &own_name);
         let hello = group
-            .encrypt(&Batch { records }.to_wire())
+            .encrypt(turn.rng, &Batch { records }.to_wire())
             .map_err(|_| CommandError::Internal("the hello cannot be encrypted"))?;
         let meeting = Meeting { welcome, hello }.to_wire();
         let (pointer, boxes) = RunPointer::seal(turn.rng, &meeting)
@@ -221,7 +214,7 @@ impl Acceptance {
             Stage::Claiming { group, name, claim } => match outcome {
                 WriteOutcome::Stored => {
                     let founding =
-                        Founding { id: self.id, group, name, invitation: *self.link.bundle_hash() };
+                        Founding { id: self.id, group, name, invitation: self.link.bundle_hash };
                     let conversation = won(turn, founding, self.tag);
                     turn.delete(keys::acceptance(self.id));
                     (None, Step::Ended(Some(Box::new(conversation))))

@@ -24,7 +24,7 @@ use self::outbox::Outbox;
 pub(crate) use self::inbox::clean_name;
 pub use self::stored::LoadError;
 pub(crate) use self::stored::Parts;
-use crate::api::{Alert, CommandError, Contact, ContactId, ConversationId, Event, MessageState};
+use crate::api::{Alert, Contact, ContactId, ConversationId, Event, MessageState};
 use crate::turn::Turn;
 
 /// How often the commit lane is looked at although nothing points there: the authority behind the
@@ -142,11 +142,8 @@ impl Conversation {
         &self.rejoin
     }
 
-    pub(crate) fn safety_number(&self) -> Result<String, CommandError> {
-        let number = self.group.safety_number();
-        number
-            .map(|number| number.to_string())
-            .map_err(|_| CommandError::Internal("the group has no two members"))
+    pub(crate) fn safety_number(&self) -> String {
+        self.group.safety_number().to_string()
     }
 
     pub(crate) fn set_verified(&mut self, turn: &mut Turn<'_>, verified: bool) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use xchat_base::random::Rng;
 use xchat_base::Timestamp;
-use xchat_e2ee::invitation::InvitationLink;
+use xchat_e2ee::InvitationLink;
 use xchat_pigeonhole::outcome::{ReadOutcome, WriteOutcome};
 use xchat_pigeonhole::{BoxId, SealedBox};
 
@@ -140,7 +140,7 @@ impl Engine {
             }
             Command::SafetyNumber { conversation } => self
                 .conversation(conversation)
-                .and_then(|conversation| conversation.safety_number())
+                .map(|conversation| conversation.safety_number())
                 .map(|digits| Response::SafetyNumber { digits }),
             Command::SetVerified { conversation, verified } => self
                 .conversation(conversation)
@@ -174,13 +174,13 @@ impl Engine {
     fn accept(&mut self, turn: &mut Turn<'_>, tag: u64, link: &str) -> Result<(), CommandError> {
         let link: InvitationLink =
             link.parse().map_err(|error| CommandError::InvalidLink(format!("{error}")))?;
-        if link.network_id() != &self.profile.network_id {
+        if link.network_id != self.profile.network_id {
             return Err(CommandError::OtherNetwork {
-                theirs: link.network().to_owned(),
+                theirs: link.network,
                 ours: self.profile.network.clone(),
             });
         }
-        let hash = *link.bundle_hash();
+        let hash = link.bundle_hash;
         if self.invitations.iter().any(|invitation| *invitation.bundle_hash() == hash) {
             return Err(CommandError::OwnInvitation);
         }

@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use xchat_base::{Secret, Timestamp, Wire, random};
-use xchat_e2ee::group::{Group, PendingMember};
-use xchat_e2ee::invitation::{AcceptEntry, Bundle, InvitationLink, Meeting};
+use xchat_e2ee::{AcceptEntry, Bundle, Group, InvitationLink, Meeting, PendingMember};
 use xchat_pigeonhole::outcome::ReadOutcome;
 use xchat_pigeonhole::{BoxId, Lane, MAX_CONTENT_LEN, RunPointer, RunReader, SealedBox};
 
@@ -78,15 +77,14 @@ impl Invitation {
     ) -> Result<Self, CommandError> {
         let (member, key_package) = PendingMember::generate(turn.rng)
             .map_err(|_| CommandError::Internal("key package generation"))?;
-        let bundle = Bundle { name: profile.name.clone(), key_package }.to_wire();
-        let link = InvitationLink::new(
-            &profile.network,
-            profile.network_id,
-            Secret::random(turn.rng),
-            *Bundle::hash(&bundle).as_bytes(),
-        )
-        .map_err(|_| CommandError::Internal("network name in a link"))?;
-        let left = seal_bundle(turn, &link, &bundle)?;
+        let bundle = Bundle { name: profile.name.clone(), key_package };
+        let link = InvitationLink {
+            network: profile.network.clone(),
+            network_id: profile.network_id,
+            secret: Secret::random(turn.rng),
+            bundle_hash: bundle.hash(),
+        };
+        let left = seal_bundle(turn, &link, &bundle.to_wire())?;
         for boxed in left.values() {
             turn.write(boxed.clone());
         }
@@ -138,7 +136,7 @@ impl Invitation {
     }
 
     pub(crate) fn bundle_hash(&self) -> &[u8; 32] {
-        self.link.bundle_hash()
+        &self.link.bundle_hash
     }
 
     pub(crate) fn expires_at(&self) -> Timestamp {
@@ -203,13 +201,14 @@ impl Invitation {
 
     fn meet(&mut self, turn: &mut Turn<'_>, bytes: &[u8]) -> Step {
         let joined = Meeting::from_wire(bytes).ok().and_then(|meeting| {
-            let group = Group::join(&self.member, &meeting.welcome).ok()?;
+            let member = PendingMember::from_stored(&self.member.to_stored()).ok()?;
+            let group = Group::join(member, &meeting.welcome).ok()?;
             Some((group, meeting.hello))
         });
         let Some((group, hello)) = joined else { return self.spoiled(turn) };
         let id = ConversationId::random(turn.rng);
         let founding =
-            Founding { id, group, name: String::new(), invitation: *self.link.bundle_hash() };
+            Founding { id, group, name: String::new(), invitation: self.link.bundle_hash };
         let mut conversation = Conversation::found(turn, founding);
         conversation.take_message(turn, &hello);
         conversation.name_if_unnamed(turn);

@@ -373,7 +373,7 @@ impl Conversation {
     }
 
     fn begin_commit(&mut self, turn: &mut Turn<'_>) {
-        let Ok(commit) = self.group.begin_update() else {
+        let Ok(commit) = self.group.begin_update(turn.rng) else {
             return self.alert(turn, Alert::Unreadable);
         };
         let Ok((pointer, boxes)) = RunPointer::seal(turn.rng, &commit) else {

@@ -49,7 +49,7 @@ impl Conversation {
         let last_seq = records.iter().map(|record| record.seq).max().unwrap_or(0);
         let last_seq = last_seq.max(self.outbox.sealed_up_to);
         let batch = Batch { records }.to_wire();
-        let Ok(message) = self.group.encrypt(&batch) else {
+        let Ok(message) = self.group.encrypt(turn.rng, &batch) else {
             // Only a group that we were removed from cannot encrypt; records stay where they are.
             return;
         };

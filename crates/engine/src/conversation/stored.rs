@@ -25,7 +25,7 @@ pub enum LoadError {
     Codec(#[from] CodecError),
     /// OpenMLS does not find its group.
     #[error("stored group: {0}")]
-    Group(#[from] xchat_e2ee::group::GroupError),
+    Group(#[from] xchat_e2ee::GroupError),
     /// A part is missing or does not belong to the others.
     #[error("stored state is incomplete: {0}")]
     Incomplete(&'static str),
