@@ -1,0 +1,106 @@
+//! What a mix and a store share: being a Sphinx hop. Keys by the document's periods, and refusal of
+//! replays.
+
+mod keys;
+mod replay;
+
+use xchat_base::Timestamp;
+use xchat_directory::Descriptor;
+use xchat_sphinx::{HopKey, HopSecret, Packet, Unwrapped};
+
+pub use keys::{KEY_GRACE, MAX_HOP_SECRETS};
+pub use replay::{MAX_REPLAY_TAGS, TagPrint};
+
+use keys::HopKeys;
+use replay::{ReplayCache, Seen};
+
+/// What a hop starts with.
+#[derive(Default)]
+pub struct HopSetup {
+    /// The secrets of its hop keys, at most [`MAX_HOP_SECRETS`]: those that the document lists and
+    /// the one to be listed next.
+    pub secrets: Vec<HopSecret>,
+    /// What `RememberTags` has journalled, of keys that were not forgotten since.
+    pub remembered: Vec<(HopKey, TagPrint)>,
+}
+
+/// Why a packet went no further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dropped {
+    /// It opens with none of the current keys.
+    Unreadable,
+    /// Seen before.
+    Replay,
+    /// The replay cache is full.
+    CacheFull,
+}
+
+/// A packet that was opened for the first time.
+pub(crate) struct Opened {
+    pub(crate) unwrapped: Unwrapped,
+    /// To be journalled before anything of this packet leaves.
+    pub(crate) key: HopKey,
+    pub(crate) print: TagPrint,
+}
+
+/// A Sphinx hop.
+pub(crate) struct Hop {
+    keys: HopKeys,
+    seen: ReplayCache,
+}
+
+impl Hop {
+    /// `None` if no secret belongs to a key that the descriptor lists.
+    pub(crate) fn new(setup: HopSetup, own: &Descriptor, max_tags: usize) -> Option<Self> {
+        let keys = HopKeys::new(setup.secrets, own);
+        if !keys.any_listed() {
+            return None;
+        }
+        let mut seen = ReplayCache::new(max_tags);
+        for (key, print) in setup.remembered {
+            seen.note(key, print);
+        }
+        Some(Self { keys, seen })
+    }
+
+    pub(crate) fn add_secret(&mut self, secret: HopSecret) -> bool {
+        self.keys.add(secret)
+    }
+
+    /// Takes over the periods that a newer document gives this node's keys.
+    pub(crate) fn follow(&mut self, own: Option<&Descriptor>) {
+        self.keys.follow(own);
+    }
+
+    pub(crate) fn remembered(&self) -> usize {
+        self.seen.len()
+    }
+
+    pub(crate) fn open(&mut self, packet: &Packet, now: Timestamp) -> Result<Opened, Dropped> {
+        let (key, processed) = self
+            .keys
+            .current(now)
+            .find_map(|(key, secret)| Some((key, xchat_sphinx::unwrap(secret, packet).ok()?)))
+            .ok_or(Dropped::Unreadable)?;
+        let print = TagPrint::of(&processed.replay_tag);
+        match self.seen.note(key, print) {
+            Seen::Fresh => Ok(Opened { unwrapped: processed.unwrapped, key, print }),
+            Seen::Replay => Err(Dropped::Replay),
+            Seen::Full => Err(Dropped::CacheFull),
+        }
+    }
+
+    /// Erases the secrets of keys whose time is over, and what was remembered under them; which.
+    pub(crate) fn forget_ended(&mut self, now: Timestamp) -> Vec<HopKey> {
+        let ended = self.keys.remove_ended(now);
+        for key in &ended {
+            self.seen.forget(key);
+        }
+        ended
+    }
+
+    /// When the next key is over.
+    pub(crate) fn next_end(&self) -> Option<Timestamp> {
+        self.keys.next_end()
+    }
+}
