@@ -1,6 +1,7 @@
 //! The box: a write-once record of one size that anybody can check and nobody can read.
 
 use core::fmt;
+use core::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use ed25519_dalek::{Signature, VerifyingKey};
@@ -53,7 +54,7 @@ pub enum BoxError {
 /// A box as it travels: nobody has looked at its signature yet.
 ///
 /// Cloning is cheap: the bytes are shared.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SealedBox(Arc<[u8; SEALED_BOX_LEN]>);
 
 impl SealedBox {
@@ -98,7 +99,8 @@ impl SealedBox {
     /// # Errors
     /// [`BoxError::Signature`].
     pub fn verify(&self) -> Result<VerifiedBox, BoxError> {
-        let key = VerifyingKey::from_bytes(self.id().as_bytes()).map_err(|_| BoxError::Signature)?;
+        let key =
+            VerifyingKey::from_bytes(self.id().as_bytes()).map_err(|_| BoxError::Signature)?;
         let signature = Signature::from_bytes(&self.part(SIGNATURE_AT));
         let message = signed_bytes(&self.id(), &self.nonce(), self.ciphertext());
         key.verify_strict(&message, &signature).map_err(|_| BoxError::Signature)?;
@@ -125,6 +127,13 @@ impl SealedBox {
         let mut out = [0u8; N];
         out.copy_from_slice(&self.0[at..at + N]);
         out
+    }
+}
+
+impl Hash for SealedBox {
+    /// The id and the signature are enough to tell boxes apart in a hash table.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0[..NONCE_AT].hash(state);
     }
 }
 

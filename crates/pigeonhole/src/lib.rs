@@ -39,7 +39,9 @@ pub mod request;
 pub mod run;
 
 pub use answer::{AnswerKey, SignedAnswer, StoreId};
-pub use boxes::{BOX_PLAINTEXT_LEN, BoxId, MAX_CONTENT_LEN, SEALED_BOX_LEN, SealedBox, VerifiedBox};
+pub use boxes::{
+    BOX_PLAINTEXT_LEN, BoxId, MAX_CONTENT_LEN, SEALED_BOX_LEN, SealedBox, VerifiedBox,
+};
 pub use delivery::DeliveryKey;
 pub use lane::{BoxKeys, Lane};
 pub use outcome::{ReadOutcome, WriteOutcome};

@@ -12,7 +12,9 @@
 //! and then forgotten lets two writers both win. Effects may then leave in any order, be lost, or
 //! arrive twice.
 
+mod acceptor;
 mod ballot;
+mod coordinator;
 mod membership;
 mod message;
 mod operation;

@@ -96,7 +96,9 @@ pub enum Answer {
 }
 
 /// Why a store did not do what was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Error)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Error,
+)]
 #[non_exhaustive]
 pub enum Refusal {
     /// The client chose by another placement than the store knows.

@@ -166,6 +166,14 @@ impl RunReader {
         Ok(())
     }
 
+    /// A box with nothing in it for a missing part of this run. Whoever finds a part empty that its
+    /// writer promised writes this one there: the register then decides once and for all readers
+    /// whether the run is whole. `None` for a box that is not of this run.
+    pub fn void(&self, rng: &mut Rng, id: &BoxId) -> Option<SealedBox> {
+        let keys = self.keys.iter().find(|keys| keys.id() == *id)?;
+        keys.seal(rng, b"").ok()
+    }
+
     /// The value, once no box is missing; `None` before.
     ///
     /// # Errors

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::membership::ReplicaSet;
+
 /// The number of a proposal, unique to one proposer.
 ///
 /// The placement epoch comes first, so that replicas of a later placement always outbid those of an
@@ -34,5 +36,18 @@ impl Ballot {
             Some(_) | None => 1,
         };
         (round <= MAX_ROUND).then_some(Self { placement, round, rank })
+    }
+
+    /// Whether the proposer of this rank may ask for a promise of this ballot.
+    pub(crate) fn may_be_prepared_by(&self, replicas: &ReplicaSet, rank: u8) -> bool {
+        self.round > 0 && self.may_be_used_by(replicas, rank)
+    }
+
+    /// Whether this ballot belongs to the proposer of this rank.
+    pub(crate) fn may_be_used_by(&self, replicas: &ReplicaSet, rank: u8) -> bool {
+        self.placement == replicas.placement()
+            && self.rank == rank
+            && self.round <= MAX_ROUND
+            && (self.round > 0 || rank == 0)
     }
 }

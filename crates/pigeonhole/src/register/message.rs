@@ -39,6 +39,9 @@ pub struct ReplicaMessage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Attempt(pub(crate) u64);
 
+/// The proposal that a replica accepted last, if any.
+pub(crate) type Held = Option<(Ballot, VerifiedBox)>;
+
 /// Requests come from a coordinator, replies from an acceptor.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Body {
@@ -48,14 +51,12 @@ pub(crate) enum Body {
     Prepare(Ballot),
     /// Request, phase 2: accept this value at this ballot.
     Accept(Ballot, VerifiedBox),
-    /// News without a reply: what you accepted at this ballot or later is chosen.
-    DecidedAt(Ballot),
-    /// News without a reply: this is chosen.
-    Decided(VerifiedBox),
+    /// News without a reply: what you accepted at this ballot or a later one is chosen.
+    Decided(Ballot),
     /// Reply to a query: nothing chosen that I know of, and this is what I accepted last.
-    State(Option<(Ballot, VerifiedBox)>),
+    State(Held),
     /// Reply to a prepare: promised; and this is what I accepted last.
-    Promise(Option<(Ballot, VerifiedBox)>),
+    Promise(Held),
     /// Reply to an accept: accepted.
     Accepted,
     /// Reply to a prepare or an accept: I have promised this higher ballot.
@@ -101,8 +102,7 @@ enum BodyIn {
     Query,
     Prepare(Ballot),
     Accept(Ballot, SealedBox),
-    DecidedAt(Ballot),
-    Decided(SealedBox),
+    Decided(Ballot),
     State(Option<(Ballot, SealedBox)>),
     Promise(Option<(Ballot, SealedBox)>),
     Accepted,
@@ -134,8 +134,7 @@ impl MessageIn {
             BodyIn::Query => Body::Query,
             BodyIn::Prepare(ballot) => Body::Prepare(ballot),
             BodyIn::Accept(ballot, sealed) => Body::Accept(ballot, check(sealed)?),
-            BodyIn::DecidedAt(ballot) => Body::DecidedAt(ballot),
-            BodyIn::Decided(sealed) => Body::Decided(check(sealed)?),
+            BodyIn::Decided(ballot) => Body::Decided(ballot),
             BodyIn::State(held) => Body::State(check_held(held)?),
             BodyIn::Promise(held) => Body::Promise(check_held(held)?),
             BodyIn::Accepted => Body::Accepted,
@@ -155,15 +154,12 @@ impl MessageIn {
 
 impl From<ReplicaMessage> for MessageIn {
     fn from(message: ReplicaMessage) -> Self {
-        let held = |held: Option<(Ballot, VerifiedBox)>| {
-            held.map(|(ballot, boxed)| (ballot, boxed.into_sealed()))
-        };
+        let held = |held: Held| held.map(|(ballot, boxed)| (ballot, boxed.into_sealed()));
         let body = match message.body {
             Body::Query => BodyIn::Query,
             Body::Prepare(ballot) => BodyIn::Prepare(ballot),
             Body::Accept(ballot, boxed) => BodyIn::Accept(ballot, boxed.into_sealed()),
-            Body::DecidedAt(ballot) => BodyIn::DecidedAt(ballot),
-            Body::Decided(boxed) => BodyIn::Decided(boxed.into_sealed()),
+            Body::Decided(ballot) => BodyIn::Decided(ballot),
             Body::State(accepted) => BodyIn::State(held(accepted)),
             Body::Promise(accepted) => BodyIn::Promise(held(accepted)),
             Body::Accepted => BodyIn::Accepted,

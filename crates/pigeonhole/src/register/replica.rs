@@ -2,6 +2,7 @@
 //! clients ask about.
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 
 use xchat_base::{Rng, Timestamp};
 
@@ -9,8 +10,13 @@ use crate::answer::StoreId;
 use crate::boxes::{BoxId, VerifiedBox};
 use crate::request::{Answer, Refusal};
 
+use super::acceptor::{self, Obstacle};
+use super::ballot::Ballot;
+use super::coordinator::Turn;
 use super::membership::{Member, ReplicaSet};
-use super::message::ReplicaMessage;
+use super::message::{Attempt, Body, ReplicaMessage};
+use super::operation::Operation;
+use super::schedule::Schedule;
 use super::table::BoxTable;
 
 /// Operations a replica coordinates at a time, over all boxes; each holds at most three boxes
@@ -107,17 +113,67 @@ pub enum Mutation {
     StoredAfterOne,
 }
 
+/// Names an operation: its box and a serial number, so that the operations on a box are neighbours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct OpKey(pub(crate) BoxId, pub(crate) u64);
+
+/// What a timer is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Wake {
+    Operation(OpKey),
+    Settle(BoxId),
+}
+
+/// A box with a value that this replica has accepted and nobody has told it to be chosen.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Unsettled {
+    pub(crate) due: Timestamp,
+    pub(crate) replicas: ReplicaSet,
+}
+
 /// One store's replica of all its boxes. Volatile: after a restart, begin with a new one over the
 /// same table.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Replica {
-    own: Member,
+    pub(crate) own: Member,
+    pub(crate) operations: BTreeMap<OpKey, Operation>,
+    pub(crate) unsettled: BTreeMap<BoxId, Unsettled>,
+    pub(crate) schedule: Schedule<Wake>,
+    pub(crate) next_serial: u64,
+    announced: Option<Timestamp>,
+    #[cfg(any(test, feature = "mutations"))]
+    mutation: Option<Mutation>,
 }
 
 impl Replica {
     /// A replica with no operation under way.
     pub fn new(own: Member) -> Self {
-        Self { own }
+        Self {
+            own,
+            operations: BTreeMap::new(),
+            unsettled: BTreeMap::new(),
+            schedule: Schedule::new(),
+            next_serial: 0,
+            announced: None,
+            #[cfg(any(test, feature = "mutations"))]
+            mutation: None,
+        }
+    }
+
+    /// A broken replica.
+    #[cfg(any(test, feature = "mutations"))]
+    pub fn with_mutation(own: Member, mutation: Option<Mutation>) -> Self {
+        Self { mutation, ..Self::new(own) }
+    }
+
+    /// Operations under way: at most [`MAX_OPERATIONS`].
+    pub fn operation_count(&self) -> usize {
+        self.operations.len()
+    }
+
+    /// When [`RegisterInput::Timer`] is next due.
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        self.schedule.next()
     }
 
     /// Takes one input; see [`super`] for when its effects may leave.
@@ -128,12 +184,163 @@ impl Replica {
         now: Timestamp,
         rng: &mut Rng,
     ) -> Vec<RegisterEffect> {
-        let _ = (&self.own, table, now, rng);
+        let mut turn = Turn { table, now, rng, effects: Vec::new() };
         match input {
-            RegisterInput::Client { op, .. } => {
-                vec![RegisterEffect::Answer { op, answer: Answer::Refused(Refusal::Busy) }]
+            RegisterInput::Client { op, request, replicas } => {
+                self.start_client(op, request, replicas, &mut turn);
             }
-            _ => Vec::new(),
+            RegisterInput::Peer { from, message, replicas } => {
+                self.on_message(from, message, &replicas, &mut turn);
+            }
+            RegisterInput::Settle { id, replicas } => self.start_settle(id, replicas, &mut turn),
+            RegisterInput::Timer => {
+                self.announced = None;
+                while let Some(wake) = self.schedule.pop_due(now) {
+                    match wake {
+                        Wake::Operation(key) => self.on_due(key, &mut turn),
+                        Wake::Settle(id) => self.on_settle_due(id, &mut turn),
+                    }
+                }
+            }
         }
+        let next = self.schedule.next();
+        if let Some(at) = next
+            && next != self.announced
+        {
+            turn.effects.push(RegisterEffect::WakeAt(at));
+        }
+        self.announced = next;
+        turn.effects
+    }
+
+    /// Whether this store, in this life of its disk, may speak for the box.
+    pub(crate) fn own_rank(&self, replicas: &ReplicaSet) -> Result<u8, Refusal> {
+        let rank = replicas.rank_of(&self.own.store).ok_or(Refusal::NotReplica)?;
+        if replicas.member(&self.own.store) != Some(&self.own) {
+            return Err(Refusal::CatchingUp);
+        }
+        Ok(rank)
+    }
+
+    /// The operations on a box: at most [`MAX_OPERATIONS_PER_BOX`] and one that settles.
+    pub(crate) fn keys_of(&self, id: &BoxId) -> impl Iterator<Item = OpKey> + use<'_> {
+        let range = OpKey(*id, 0)..=OpKey(*id, u64::MAX);
+        self.operations.range(range).map(|(key, _)| *key)
+    }
+
+    pub(crate) fn message(
+        &self,
+        placement: u32,
+        id: BoxId,
+        attempt: Attempt,
+        body: Body,
+    ) -> ReplicaMessage {
+        ReplicaMessage { placement, incarnation: self.own.incarnation, id, attempt, body }
+    }
+
+    /// Messages of another placement, of a former life of the sender's disk, or about ballots that
+    /// are not the sender's, are dropped without a reply: nothing in them may be counted.
+    fn on_message(
+        &mut self,
+        from: StoreId,
+        message: ReplicaMessage,
+        replicas: &ReplicaSet,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(sender) = replicas.member(&from) else { return };
+        let Some(rank) = replicas.rank_of(&from) else { return };
+        let current = message.placement == replicas.placement()
+            && message.incarnation == sender.incarnation
+            && from != self.own.store;
+        if !current || self.own_rank(replicas).is_err() {
+            return;
+        }
+        let (id, attempt) = (message.id, message.attempt);
+        let reply = match message.body {
+            Body::Query => match acceptor::look(turn.table, &id, turn.now) {
+                Ok(state) => Body::State(state.held),
+                Err(obstacle) => reply_obstacle(obstacle),
+            },
+            Body::Prepare(ballot) => {
+                if !ballot.may_be_prepared_by(replicas, rank) {
+                    return;
+                }
+                match acceptor::prepare(turn.table, &id, ballot, turn.now) {
+                    Ok(held) => Body::Promise(held),
+                    Err(obstacle) => reply_obstacle(obstacle),
+                }
+            }
+            Body::Accept(ballot, boxed) => {
+                if !ballot.may_be_used_by(replicas, rank) {
+                    return;
+                }
+                let ignore_promise = self.ignore_promise();
+                match acceptor::accept(turn.table, ballot, &boxed, turn.now, ignore_promise) {
+                    Ok(()) => {
+                        self.watch(id, *replicas, turn);
+                        Body::Accepted
+                    }
+                    Err(obstacle) => reply_obstacle(obstacle),
+                }
+            }
+            Body::Decided(ballot) => return self.on_decided(&id, ballot, turn),
+            Body::State(_)
+            | Body::Promise(_)
+            | Body::Accepted
+            | Body::Preempted(_)
+            | Body::Chosen(_)
+            | Body::Expired => return self.on_reply(rank, message, turn),
+        };
+        let message = self.message(replicas.placement(), id, attempt, reply);
+        turn.effects.push(RegisterEffect::Send { to: from, message });
+    }
+
+    /// What was accepted at the ballot of the decision, or later, is the value decided: every
+    /// proposal after a decision carries its value.
+    fn on_decided(&mut self, id: &BoxId, ballot: Ballot, turn: &mut Turn<'_>) {
+        if let Ok(state) = acceptor::look(turn.table, id, turn.now)
+            && let Some((at, boxed)) = state.held
+            && at >= ballot
+        {
+            self.learn(&boxed, turn);
+        }
+    }
+}
+
+#[cfg(any(test, feature = "mutations"))]
+impl Replica {
+    pub(crate) fn ignore_promise(&self) -> bool {
+        self.mutation == Some(Mutation::IgnorePromise)
+    }
+
+    pub(crate) fn empty_from_one(&self) -> bool {
+        self.mutation == Some(Mutation::EmptyFromOne)
+    }
+
+    pub(crate) fn stored_after_one(&self) -> bool {
+        self.mutation == Some(Mutation::StoredAfterOne)
+    }
+}
+
+#[cfg(not(any(test, feature = "mutations")))]
+impl Replica {
+    pub(crate) const fn ignore_promise(&self) -> bool {
+        false
+    }
+
+    pub(crate) const fn empty_from_one(&self) -> bool {
+        false
+    }
+
+    pub(crate) const fn stored_after_one(&self) -> bool {
+        false
+    }
+}
+
+fn reply_obstacle(obstacle: Obstacle) -> Body {
+    match obstacle {
+        Obstacle::Preempted(ballot) => Body::Preempted(ballot),
+        Obstacle::Chosen(boxed) => Body::Chosen(boxed),
+        Obstacle::Expired => Body::Expired,
     }
 }

@@ -1,0 +1,130 @@
+//! The acceptor: what a replica promises and accepts, for others and for itself.
+//!
+//! Every function reads the record, and writes it before it returns what may be told to others.
+
+use xchat_base::Timestamp;
+
+use crate::boxes::{BoxId, VerifiedBox};
+
+use super::ballot::Ballot;
+use super::message::Held;
+use super::record::{BOX_LIFETIME, BoxRecord, TOMBSTONE_LIFETIME};
+use super::table::BoxTable;
+
+/// Why an acceptor does not do what a proposer wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// It has promised this ballot.
+    Preempted(Ballot),
+    /// The decision is known.
+    Chosen(VerifiedBox),
+    /// The decision was known and its lifetime is over.
+    Expired,
+}
+
+/// An undecided box, as this replica sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Undecided {
+    /// The highest ballot promised or accepted; `None` if the box was never touched.
+    pub(crate) promised: Option<Ballot>,
+    /// The proposal accepted last.
+    pub(crate) held: Held,
+    expires_at: Option<Timestamp>,
+}
+
+/// What this replica knows of a box.
+pub(crate) fn look(
+    table: &dyn BoxTable,
+    id: &BoxId,
+    now: Timestamp,
+) -> Result<Undecided, Obstacle> {
+    let untouched = Undecided { promised: None, held: None, expires_at: None };
+    match table.get(id) {
+        None => Ok(untouched),
+        Some(BoxRecord::Open { promised, accepted, expires_at }) => {
+            Ok(Undecided { promised: Some(promised), held: accepted, expires_at: Some(expires_at) })
+        }
+        Some(BoxRecord::Chosen { boxed, expires_at }) if now < expires_at => {
+            Err(Obstacle::Chosen(boxed))
+        }
+        Some(BoxRecord::Chosen { .. }) => Err(Obstacle::Expired),
+        Some(BoxRecord::Tombstone { forget_at }) if now < forget_at => Err(Obstacle::Expired),
+        Some(BoxRecord::Tombstone { .. }) => Ok(untouched),
+    }
+}
+
+/// Phase 1: from now on nothing below `ballot` is accepted. Promising the same ballot again is
+/// harmless: its proposer uses it once.
+pub(crate) fn prepare(
+    table: &mut dyn BoxTable,
+    id: &BoxId,
+    ballot: Ballot,
+    now: Timestamp,
+) -> Result<Held, Obstacle> {
+    let box_state = look(table, id, now)?;
+    if let Some(promised) = box_state.promised
+        && ballot < promised
+    {
+        return Err(Obstacle::Preempted(promised));
+    }
+    if box_state.promised != Some(ballot) {
+        let expires_at = box_state.expires_at.unwrap_or(now + BOX_LIFETIME);
+        let accepted = box_state.held.clone();
+        table.put(*id, BoxRecord::Open { promised: ballot, accepted, expires_at });
+    }
+    Ok(box_state.held)
+}
+
+/// Phase 2: accepts unless a higher ballot was promised. `ignore_promise` is false in every
+/// product; see `Mutation`.
+pub(crate) fn accept(
+    table: &mut dyn BoxTable,
+    ballot: Ballot,
+    boxed: &VerifiedBox,
+    now: Timestamp,
+    ignore_promise: bool,
+) -> Result<(), Obstacle> {
+    let id = boxed.id();
+    let box_state = look(table, &id, now)?;
+    if let Some(promised) = box_state.promised
+        && ballot < promised
+        && !ignore_promise
+    {
+        return Err(Obstacle::Preempted(promised));
+    }
+    match (&box_state.held, box_state.promised) {
+        // A proposer has one value a ballot. Whoever sends a second one is broken or lies.
+        (Some((at, held)), Some(promised)) if *at == ballot && held != boxed => {
+            return Err(Obstacle::Preempted(promised));
+        }
+        (Some((at, _)), _) if *at == ballot => return Ok(()),
+        _ => {}
+    }
+    // The lifetime counts from the first acceptance: being completed later does not prolong it.
+    let expires_at = match (&box_state.held, box_state.expires_at) {
+        (Some(_), Some(expires_at)) => expires_at,
+        _ => now + BOX_LIFETIME,
+    };
+    let accepted = Some((ballot, boxed.clone()));
+    table.put(id, BoxRecord::Open { promised: ballot, accepted, expires_at });
+    Ok(())
+}
+
+/// Records the decision. True if it was news.
+pub(crate) fn choose(table: &mut dyn BoxTable, boxed: &VerifiedBox, now: Timestamp) -> bool {
+    let id = boxed.id();
+    let Ok(box_state) = look(table, &id, now) else { return false };
+    let expires_at = match (&box_state.held, box_state.expires_at) {
+        (Some(_), Some(expires_at)) => expires_at,
+        _ => now + BOX_LIFETIME,
+    };
+    table.put(id, BoxRecord::Chosen { boxed: boxed.clone(), expires_at });
+    true
+}
+
+/// Records that the box was decided and has expired, as another replica knows.
+pub(crate) fn expire(table: &mut dyn BoxTable, id: &BoxId, now: Timestamp) {
+    if let Ok(Undecided { promised: Some(_), .. }) = look(table, id, now) {
+        table.put(*id, BoxRecord::Tombstone { forget_at: now + TOMBSTONE_LIFETIME });
+    }
+}
