@@ -214,6 +214,13 @@ fn bind_error(error: BindError, bind: &[SocketAddr]) -> LinkError {
 async fn take_links(endpoint: iroh::Endpoint, links: mpsc::Sender<Link>) {
     let slots = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     while let Some(incoming) = endpoint.accept().await {
+        // A round trip proves the source address (RFC 9000, 8.1.2) before a key exchange is
+        // computed for it. It also lets a refusal be heard: noq sends none to an unproven address.
+        if !incoming.remote_addr_validated() {
+            // Fails for a validated address only.
+            let _ = incoming.retry();
+            continue;
+        }
         let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
             incoming.refuse();
             continue;

@@ -32,10 +32,8 @@ async fn pair() -> (Endpoint, Endpoint, Link, Link) {
     let server = listener(1).await;
     let client = dialler(2, &server).await;
     let addresses = server.local_addresses();
-    let (dialled, taken) = tokio::join!(
-        client.connect(server.id(), &addresses, ALPN, SOON),
-        server.accept()
-    );
+    let (dialled, taken) =
+        tokio::join!(client.connect(server.id(), &addresses, ALPN, SOON), server.accept());
     (server, client, dialled.expect("connects"), taken.expect("accepts"))
 }
 
@@ -167,8 +165,7 @@ async fn nobody_there_is_a_timeout() {
     let (id, addresses) = (server.id(), server.local_addresses());
     server.close().await;
     drop(server);
-    let client =
-        Endpoint::bind(LinkConfig::towards(secret(2), &addresses)).await.expect("binds");
+    let client = Endpoint::bind(LinkConfig::towards(secret(2), &addresses)).await.expect("binds");
     let error = client.connect(id, &addresses, ALPN, Duration::from_millis(300)).await;
     assert_eq!(error.expect_err("nobody there"), LinkError::TimedOut);
 }
