@@ -77,3 +77,22 @@ impl HopAddress {
         Self::from_bytes(address.to_bytes())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_tells_nodes_from_clients() {
+        let node = NodeTag::from_bytes([7; 16]);
+        let tag = ReplyTag::from_bytes([9; 16]);
+        assert_eq!(HopAddress::node(node).node_tag(), node);
+        assert_eq!(HopAddress::node(node).reply_tag(), None);
+        assert_eq!(HopAddress::client(node, tag).node_tag(), node);
+        assert_eq!(HopAddress::client(node, tag).reply_tag(), Some(tag));
+        assert_eq!(
+            HopAddress::from_sphinx(HopAddress::client(node, tag).to_sphinx()).reply_tag(),
+            Some(tag)
+        );
+    }
+}

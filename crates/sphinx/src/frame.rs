@@ -230,3 +230,130 @@ impl NodeFrame {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn packet(fill: u8) -> Packet {
+        Packet::from_bytes(&[fill; PACKET_LEN]).expect("the length is right")
+    }
+
+    fn client_packet(fill: u8) -> ClientFrame {
+        ClientFrame::Packet {
+            announce: ReplyTag::from_bytes([fill; 16]),
+            first_hop: NodeTag::from_bytes([fill; 16]),
+            packet: packet(fill),
+        }
+    }
+
+    #[test]
+    fn frames_of_packets_have_one_length() {
+        for fill in [0, 1, 0x7f, 0x80, 0xff] {
+            assert_eq!(client_packet(fill).to_wire().len(), CLIENT_PACKET_FRAME_LEN);
+            let down = GatewayFrame::Packet(packet(fill)).to_wire();
+            assert_eq!(down.len(), GATEWAY_PACKET_FRAME_LEN);
+            assert_eq!(NodeFrame::to_node(packet(fill)).to_bytes().len(), NODE_FRAME_LEN);
+        }
+        assert_eq!(
+            (CLIENT_PACKET_FRAME_LEN, GATEWAY_PACKET_FRAME_LEN, NODE_FRAME_LEN),
+            (2432, 2400, 2413)
+        );
+    }
+
+    #[test]
+    fn frames_read_what_they_wrote() {
+        let tags = vec![ReplyTag::from_bytes([3; 16]); TAG_POOL];
+        for frame in [
+            ClientFrame::Hello { tags },
+            client_packet(5),
+            ClientFrame::GetDocument { newer_than: u64::MAX },
+        ] {
+            assert_eq!(ClientFrame::from_wire(&frame.to_wire()).expect("own"), frame);
+        }
+        for frame in [
+            GatewayFrame::Welcome { session: SessionToken::from_bytes([1; 32]) },
+            GatewayFrame::Packet(packet(6)),
+            GatewayFrame::Document(None),
+            GatewayFrame::Document(Some(vec![1; 50_000])),
+            GatewayFrame::Refused(RefusalCode::TooFast),
+        ] {
+            assert_eq!(GatewayFrame::from_wire(&frame.to_wire()).expect("own"), frame);
+        }
+        let frame = NodeFrame { tag: ReplyTag::from_bytes([8; 16]), packet: packet(9) };
+        assert_eq!(NodeFrame::from_bytes(&frame.to_bytes()).expect("own"), frame);
+    }
+
+    #[test]
+    fn the_layouts_are_those_of_the_specification() {
+        let frame = client_packet(0xaa).to_wire();
+        assert_eq!(frame[..2], [1, 1]);
+        assert_eq!(frame[2..34], [0xaa; 32]);
+        assert_eq!(frame[34..36], [0xdc, 0x12]);
+        assert_eq!(GatewayFrame::Packet(packet(0)).to_wire()[..4], [1, 1, 0xdc, 0x12]);
+        assert_eq!(GatewayFrame::Refused(RefusalCode::TooFast).to_wire(), [1, 3, 3]);
+        assert_eq!(ClientFrame::Hello { tags: vec![] }.to_wire(), [1, 0, 0]);
+        assert_eq!(ClientFrame::GetDocument { newer_than: 300 }.to_wire(), [1, 2, 0xac, 0x02]);
+    }
+
+    #[test]
+    fn more_tags_than_the_pool_are_refused() {
+        let tags = vec![ReplyTag::from_bytes([3; 16]); TAG_POOL + 1];
+        let frame = ClientFrame::Hello { tags }.to_wire();
+        assert!(matches!(ClientFrame::from_wire(&frame), Err(CodecError::Malformed { .. })));
+    }
+
+    #[test]
+    fn an_encoding_of_another_length_is_refused() {
+        // The frame's kind written as a two-byte integer.
+        let mut frame = GatewayFrame::Packet(packet(0)).to_wire();
+        frame.splice(1..2, [0x81, 0x00]);
+        assert!(matches!(GatewayFrame::from_wire(&frame), Err(CodecError::Malformed { .. })));
+    }
+
+    #[test]
+    fn another_version_is_named() {
+        let mut frame = client_packet(0).to_wire();
+        frame[0] = 2;
+        assert!(matches!(ClientFrame::from_wire(&frame), Err(CodecError::Version { got: 2, .. })));
+        let mut frame = NodeFrame::to_node(packet(0)).to_bytes();
+        frame[0] = 2;
+        assert!(matches!(NodeFrame::from_bytes(&frame), Err(CodecError::Version { got: 2, .. })));
+    }
+
+    #[test]
+    fn an_unknown_refusal_stays_what_it_is() {
+        let frame = GatewayFrame::Refused(RefusalCode::from(200));
+        assert_eq!(frame, GatewayFrame::Refused(RefusalCode::Other(200)));
+        assert_eq!(GatewayFrame::from_wire(&frame.to_wire()).expect("own"), frame);
+        for code in 0..=u8::MAX {
+            assert_eq!(u8::from(RefusalCode::from(code)), code);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(
+            kind in 0u8..6,
+            body in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..80),
+                prop::collection::vec(any::<u8>(), 2390..2440),
+            ],
+        ) {
+            let bytes = [&[1, kind][..], &body].concat();
+            for bytes in [&bytes, &body] {
+                if let Ok(frame) = ClientFrame::from_wire(bytes) {
+                    prop_assert_eq!(&frame.to_wire(), bytes);
+                }
+                if let Ok(frame) = GatewayFrame::from_wire(bytes) {
+                    prop_assert_eq!(&frame.to_wire(), bytes);
+                }
+                if let Ok(frame) = NodeFrame::from_bytes(bytes) {
+                    prop_assert_eq!(&frame.to_bytes(), bytes);
+                }
+            }
+        }
+    }
+}

@@ -52,3 +52,31 @@ impl HopKey {
         PublicKey::from(*self.as_bytes())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+    use xchat_base::id::unhex;
+
+    use super::*;
+
+    #[test]
+    fn the_public_half_is_that_of_rfc_7748() {
+        // RFC 7748, section 6.1: Alice's keys.
+        let mut bytes = [0u8; 32];
+        unhex("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a", &mut bytes)
+            .expect("hexadecimal");
+        assert_eq!(
+            HopSecret::from_secret(&Secret::new(bytes)).public().to_hex(),
+            "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a"
+        );
+    }
+
+    #[test]
+    fn a_stored_key_is_the_same_key() {
+        let secret = HopSecret::random(&mut ChaCha20Rng::seed_from_u64(1));
+        assert_eq!(HopSecret::from_secret(&secret.to_secret()).public(), secret.public());
+        assert_eq!(format!("{secret:?}"), "HopSecret");
+    }
+}
