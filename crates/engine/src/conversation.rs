@@ -137,11 +137,6 @@ impl Conversation {
         &self.invitation
     }
 
-    /// The secret under which the two find each other again; its use comes with rejoining.
-    pub(crate) fn rejoin_secret(&self) -> &Secret<32> {
-        &self.rejoin
-    }
-
     pub(crate) fn safety_number(&self) -> String {
         self.group.safety_number().to_string()
     }

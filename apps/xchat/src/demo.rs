@@ -1,0 +1,212 @@
+//! `xchat demo`: a whole local network and two people who talk, in one terminal.
+//!
+//! Everything is real: each node its own process, each person their own profile and daemon, and the
+//! demo does only what a person could do with the command line.
+
+mod person;
+mod screen;
+
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, Stdio};
+
+use clap::Args;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::sync::mpsc;
+
+use self::person::Person;
+use self::screen::Screen;
+use crate::failure::{Failure, exit};
+
+/// What `xchat demo` understands.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Where network and people live; kept for the next run.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Forget the last run and start over.
+    #[arg(long)]
+    fresh: bool,
+    /// Packets a second of each person: 4 is the pace "fast".
+    #[arg(long, default_value_t = 4)]
+    rate: u32,
+}
+
+/// Runs the demo until the person leaves it.
+pub fn run(args: &DemoArgs) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(demo(args)),
+        Err(error) => Err(internal("cannot start", &error)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(false),
+    }
+}
+
+fn internal(what: &str, error: &dyn std::error::Error) -> Failure {
+    Failure::new(exit::INTERNAL, "demo_failed", format!("{what}: {error}"))
+}
+
+async fn demo(args: &DemoArgs) -> Result<(), Failure> {
+    let dir = directory(args)?;
+    let mut interrupts = Interrupts::new()?;
+    println!("starting a local network: 2 gateways, 3 mixes, 4 stores …");
+    let mut network = Network::up(&dir, args.rate).await?;
+    let talk = tokio::select! {
+        result = talk(&dir) => result,
+        () = interrupts.next() => Ok(()),
+    };
+    println!("\nstopping …");
+    for name in NAMES {
+        Person::at(&dir, name).stop().await;
+    }
+    network.down().await?;
+    println!("stopped. The next `demo` goes on where this one ended; `--fresh` starts over.");
+    talk
+}
+
+/// Ctrl-C, and the signal with which other programs end this one.
+struct Interrupts {
+    int: tokio::signal::unix::Signal,
+    term: tokio::signal::unix::Signal,
+}
+
+impl Interrupts {
+    fn new() -> Result<Self, Failure> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let fail = |error: std::io::Error| internal("cannot wait for signals", &error);
+        let int = signal(SignalKind::interrupt()).map_err(fail)?;
+        let term = signal(SignalKind::terminate()).map_err(fail)?;
+        Ok(Self { int, term })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.int.recv() => {}
+            _ = self.term.recv() => {}
+        }
+    }
+}
+
+const NAMES: [&str; 2] = ["alice", "bob"];
+
+fn directory(args: &DemoArgs) -> Result<PathBuf, Failure> {
+    let dir = match (&args.dir, std::env::var_os("HOME")) {
+        (Some(dir), _) => dir.clone(),
+        (None, Some(home)) => Path::new(&home).join(".local/share/xchat-demo"),
+        (None, None) => {
+            let failure = Failure::new(exit::USAGE, "no_directory", "where should the demo live?");
+            return Err(failure.hint("pass --dir DIR"));
+        }
+    };
+    // A marker keeps `--fresh` from deleting a directory that the demo did not make.
+    let marker = dir.join("xchat-demo");
+    if args.fresh && dir.exists() {
+        if !marker.exists() {
+            let text = format!("{} was not made by the demo", dir.display());
+            let failure = Failure::new(exit::INVALID, "not_a_demo", text);
+            return Err(failure.hint("pass another --dir, or delete it yourself"));
+        }
+        std::fs::remove_dir_all(&dir).map_err(|e| internal("cannot delete the last run", &e))?;
+    }
+    std::fs::create_dir_all(&dir).map_err(|e| internal("cannot create the directory", &e))?;
+    std::fs::write(&marker, "xchat demo\n").map_err(|e| internal("cannot write there", &e))?;
+    Ok(dir)
+}
+
+/// The local network: `xchat net up` as a child.
+struct Network {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Network {
+    async fn up(dir: &Path, rate: u32) -> Result<Self, Failure> {
+        let mut child = Command::new(own_binary()?)
+            .args(["--json", "net", "up", "--mix-delay", "50", "--rate", &rate.to_string()])
+            .arg("--dir")
+            .arg(dir.join("network"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            // Its own group: Ctrl-C is for the demo, which stops the people first.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| internal("cannot start the network", &error))?;
+        let stdout = child.stdout.take().expect("piped above");
+        let mut lines = BufReader::new(stdout).lines();
+        loop {
+            let line = lines.next_line().await.map_err(|e| internal("the network's output", &e))?;
+            let Some(line) = line else {
+                return Err(Failure::new(
+                    exit::UNAVAILABLE,
+                    "network_failed",
+                    "the local network did not start; its message is above",
+                ));
+            };
+            let event: Value = serde_json::from_str(&line).unwrap_or_default();
+            if event["event"] == "ready" {
+                return Ok(Self { child, lines });
+            }
+        }
+    }
+
+    async fn down(&mut self) -> Result<(), Failure> {
+        if let Some(pid) = self.child.id() {
+            crate::signal::terminate(pid);
+        }
+        while let Ok(Some(_)) = self.lines.next_line().await {}
+        let status = self.child.wait().await;
+        let status = status.map_err(|error| internal("cannot wait for the network", &error))?;
+        if status.success() {
+            return Ok(());
+        }
+        let text = format!("the network ended with {status}");
+        Err(Failure::new(exit::INTERNAL, "network_failed", text))
+    }
+}
+
+fn own_binary() -> Result<PathBuf, Failure> {
+    std::env::current_exe().map_err(|error| internal("cannot find the program itself", &error))
+}
+
+async fn talk(dir: &Path) -> Result<(), Failure> {
+    let people = NAMES.map(|name| Person::at(dir, name));
+    for person in &people {
+        person.init_if_new(&dir.join("network/network.json")).await?;
+    }
+    person::meet_if_strangers(&people).await?;
+    let (events, mut received) = mpsc::channel(256);
+    let mut listeners = Vec::new();
+    for (who, person) in people.iter().enumerate() {
+        listeners.push(person.listen(who, events.clone()).await?);
+    }
+    let mut screen = Screen::new(NAMES);
+    screen.welcome(dir);
+    let mut typed: Lines<BufReader<Stdin>> = BufReader::new(tokio::io::stdin()).lines();
+    loop {
+        tokio::select! {
+            Some((who, event)) = received.recv() => screen.show(who, &event),
+            line = typed.next_line() => {
+                let line = line.map_err(|error| internal("cannot read what you type", &error))?;
+                let Some(line) = line else { break };
+                match line.trim() {
+                    "" => screen.prompt(),
+                    "/quit" => break,
+                    "/switch" => screen.switch(),
+                    text => {
+                        let who = screen.writer();
+                        screen.typed();
+                        people[who].send(NAMES[1 - who], text, events.clone(), who)?;
+                    }
+                }
+            }
+        }
+    }
+    // What was typed last is waited for: nobody should lose a message to leaving early.
+    screen.drain(&mut received).await;
+    Ok(())
+}

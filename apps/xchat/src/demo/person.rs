@@ -1,0 +1,146 @@
+//! A person of the demo: their profile, and the commands they would type.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+
+use super::{internal, own_binary};
+use crate::failure::{Failure, exit};
+
+/// Not a secret: the demo's people live in a directory of their own and own nothing.
+const PASSPHRASE: &str = "demo";
+
+/// Whose event, and the event.
+pub(super) type Event = (usize, Value);
+
+/// One of the two.
+pub(super) struct Person {
+    name: &'static str,
+    profile: PathBuf,
+}
+
+impl Person {
+    pub(super) fn at(dir: &Path, name: &'static str) -> Self {
+        Self { name, profile: dir.join(name) }
+    }
+
+    fn command(&self, args: &[&str]) -> Result<Command, Failure> {
+        let mut command = Command::new(own_binary()?);
+        command
+            .arg("--json")
+            .arg("--profile")
+            .arg(&self.profile)
+            .args(args)
+            .env("XCHAT_PASSPHRASE", PASSPHRASE)
+            .stdin(Stdio::null())
+            .process_group(0)
+            .kill_on_drop(true);
+        Ok(command)
+    }
+
+    /// Runs one command; its output lines, or its error as the demo's own.
+    async fn run(&self, args: &[&str]) -> Result<Vec<Value>, Failure> {
+        let output = self.command(args)?.output().await;
+        let output = output.map_err(|error| internal("cannot run a command", &error))?;
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        if output.status.success() {
+            return Ok(stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect());
+        }
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let error: Value = stderr
+            .lines()
+            .last()
+            .and_then(|line| serde_json::from_str(line).ok())
+            .unwrap_or_else(|| json!({ "error": { "message": stderr.trim() } }));
+        let message = error["error"]["message"].as_str().unwrap_or("no message");
+        let text = format!("{}: `xchat {}`: {message}", self.name, args.join(" "));
+        let failure = Failure::new(exit::UNAVAILABLE, "demo_failed", text);
+        Err(failure.hint(error["error"]["hint"].as_str().unwrap_or_default()))
+    }
+
+    pub(super) async fn init_if_new(&self, network: &Path) -> Result<(), Failure> {
+        if self.profile.exists() {
+            return Ok(());
+        }
+        let network = network.to_string_lossy();
+        self.run(&["init", "--network", &network, "--name", self.name]).await.map(drop)
+    }
+
+    /// Starts `listen` and hands its events over; they end with the child.
+    pub(super) async fn listen(
+        &self,
+        who: usize,
+        events: mpsc::Sender<Event>,
+    ) -> Result<Child, Failure> {
+        // From the newest message on: the past is in `read`.
+        let contacts = self.run(&["contacts"]).await?;
+        let mut newest = 0;
+        for contact in &contacts {
+            let id = contact["contact"].as_str().unwrap_or_default();
+            for message in self.run(&["read", id]).await? {
+                newest = newest.max(message["id"].as_u64().unwrap_or(0));
+            }
+        }
+        let mut child = self
+            .command(&["listen", "--since", &newest.to_string()])?
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| internal("cannot listen", &error))?;
+        let mut lines = BufReader::new(child.stdout.take().expect("piped above")).lines();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                let Ok(event) = serde_json::from_str(&line) else { continue };
+                if events.send((who, event)).await.is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(child)
+    }
+
+    /// Sends without waiting; a failure comes back as an event.
+    pub(super) fn send(
+        &self,
+        to: &str,
+        text: &str,
+        events: mpsc::Sender<Event>,
+        who: usize,
+    ) -> Result<(), Failure> {
+        // After `--`, so that a text may begin with a hyphen.
+        let mut command = self.command(&["send", "--no-wait", "--", to, text])?;
+        tokio::spawn(async move {
+            let failed = match command.output().await {
+                Ok(output) if output.status.success() => return,
+                Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+                Err(error) => error.to_string(),
+            };
+            let _ = events.send((who, json!({ "event": "failed", "message": failed }))).await;
+        });
+        Ok(())
+    }
+
+    /// Stops the person's daemon, if it runs.
+    pub(super) async fn stop(&self) {
+        if self.profile.exists() {
+            // Nothing to do about a daemon that is already gone.
+            let _ = self.run(&["stop"]).await;
+        }
+    }
+}
+
+/// The first time: one invites, the other accepts.
+pub(super) async fn meet_if_strangers(people: &[Person; 2]) -> Result<(), Failure> {
+    let [inviter, accepter] = people;
+    if !accepter.run(&["contacts"]).await?.is_empty() {
+        return Ok(());
+    }
+    println!("{} invites {}, through the network …", inviter.name, accepter.name);
+    let invited = inviter.run(&["invite"]).await?;
+    let link = invited.first().and_then(|line| line["link"].as_str()).unwrap_or_default();
+    accepter.run(&["accept", link]).await?;
+    inviter.run(&["contacts", "--wait", accepter.name]).await.map(drop)
+}

@@ -1,0 +1,117 @@
+//! What the demo shows: one line for each thing that happens.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::person::Event;
+
+/// After the end of the input, how long the last messages may take to arrive.
+const LAST_WAIT: Duration = Duration::from_secs(60);
+
+/// The terminal.
+pub(super) struct Screen {
+    names: [&'static str; 2],
+    writer: usize,
+    colour: bool,
+    /// When texts were typed, oldest first, and how many have not arrived yet.
+    typed: Vec<Instant>,
+    /// The last state shown of each outgoing message, by writer and id.
+    states: BTreeMap<(usize, u64), String>,
+}
+
+impl Screen {
+    pub(super) fn new(names: [&'static str; 2]) -> Self {
+        let colour = std::io::stdout().is_terminal();
+        Self { names, writer: 0, colour, typed: Vec::new(), states: BTreeMap::new() }
+    }
+
+    pub(super) fn welcome(&self, dir: &Path) {
+        println!();
+        println!("running: 9 nodes and 2 people, each a process of its own ({})", dir.display());
+        println!("every message goes: app → gateway → mix → mix → mix → stores → mixes → app");
+        println!("type a message and press Enter; /switch to be the other one; Ctrl-C to stop");
+        println!();
+        self.prompt();
+    }
+
+    pub(super) fn prompt(&self) {
+        print!("{} ▸ ", self.paint(self.writer, self.names[self.writer]));
+        let _ = std::io::stdout().flush();
+    }
+
+    pub(super) fn writer(&self) -> usize {
+        self.writer
+    }
+
+    pub(super) fn switch(&mut self) {
+        self.writer = 1 - self.writer;
+        self.prompt();
+    }
+
+    /// A text was typed and is on its way.
+    pub(super) fn typed(&mut self) {
+        self.typed.push(Instant::now());
+        self.prompt();
+    }
+
+    /// Shows an event of one person's `listen`.
+    pub(super) fn show(&mut self, who: usize, event: &Value) {
+        if event["event"] == "failed" {
+            return self.line(&format!("! {}", event["message"].as_str().unwrap_or_default()));
+        }
+        if event["event"] != "message" {
+            return;
+        }
+        let text = event["text"].as_str().unwrap_or_default();
+        let name = self.paint(who, self.names[who]);
+        if event["direction"] == "in" {
+            let took = if self.typed.is_empty() {
+                String::new()
+            } else {
+                format!("   ({:.1} s)", self.typed.remove(0).elapsed().as_secs_f64())
+            };
+            let from = self.paint(1 - who, self.names[1 - who]);
+            return self.line(&format!("    {name} sees ◂ {from}: {text}{took}"));
+        }
+        let id = event["id"].as_u64().unwrap_or(0);
+        let state = event["state"].as_str().unwrap_or_default().to_owned();
+        if state == "waiting" || self.states.get(&(who, id)) == Some(&state) {
+            return;
+        }
+        let mark = if state == "delivered" { "✓✓" } else { "✓" };
+        self.line(&format!("    {name}: {mark} {state}: {text}"));
+        self.states.insert((who, id), state);
+    }
+
+    /// Waits for what was typed and has not arrived yet.
+    pub(super) async fn drain(&mut self, events: &mut mpsc::Receiver<Event>) {
+        let wait = async {
+            while !self.typed.is_empty() {
+                let Some((who, event)) = events.recv().await else { break };
+                self.show(who, &event);
+            }
+        };
+        if tokio::time::timeout(LAST_WAIT, wait).await.is_err() {
+            println!("\nnot everything has arrived; it will with the next run");
+        }
+    }
+
+    fn line(&self, text: &str) {
+        // Over the prompt, and a new prompt below.
+        println!("\r{text}\x1b[K");
+        self.prompt();
+    }
+
+    fn paint(&self, who: usize, text: &str) -> String {
+        if !self.colour {
+            return text.to_owned();
+        }
+        let code = if who == 0 { 36 } else { 35 };
+        format!("\x1b[1;{code}m{text}\x1b[0m")
+    }
+}

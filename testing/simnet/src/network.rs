@@ -1,0 +1,174 @@
+//! Keys, document and cores of a network.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use xchat_base::random::Rng;
+use xchat_base::{Secret, Timestamp};
+use xchat_directory::{
+    AuthoritySecret, Descriptor, Document, DocumentHash, HopKeyPeriod, Incarnation, NetworkFile,
+    NetworkId, NetworkName, NodeId, OperatorId, Parameters, Placement, PlacementEpoch, Role, Root,
+    Token, VerifiedDocument,
+};
+use xchat_node::store::StoreSetup;
+use xchat_node::{Gateway, HopSetup, Mix, Store};
+use xchat_pigeonhole::AnswerKey;
+use xchat_pigeonhole::register::MemoryTable;
+use xchat_sphinx::HopSecret;
+
+/// How large a network is, and its parameters.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    /// Number of gateways.
+    pub gateways: usize,
+    /// Number of mixes in each of the three layers.
+    pub mixes_per_layer: usize,
+    /// Number of stores.
+    pub stores: usize,
+    /// Packets per 1,000 seconds of each person.
+    pub pace: u32,
+    /// Mean delay of a mix.
+    pub mix_delay: Duration,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self {
+            gateways: 2,
+            mixes_per_layer: 1,
+            stores: 4,
+            pace: 4_000,
+            mix_delay: Duration::from_millis(50),
+        }
+    }
+}
+
+/// A node's core.
+#[allow(clippy::large_enum_variant)] // A handful of them, each living as long as the world.
+pub(crate) enum Core {
+    Gateway(Gateway),
+    Mix(Mix),
+    Store(Store<MemoryTable>),
+}
+
+/// A core, and when it wants to be woken.
+pub(crate) struct Node {
+    pub(crate) core: Core,
+    pub(crate) wake_at: Option<Timestamp>,
+}
+
+/// Everything a run starts with.
+pub(crate) struct Founded {
+    pub(crate) root: Root,
+    pub(crate) document: VerifiedDocument,
+    pub(crate) nodes: BTreeMap<NodeId, Node>,
+}
+
+/// The secrets of one node.
+struct Keys {
+    node: Secret<32>,
+    hop: HopSecret,
+    incarnation: Incarnation,
+}
+
+/// Documents of a simulation never expire: its people would have to be told how to renew them.
+const VALID_FOR: Duration = Duration::from_secs(400 * 24 * 3600);
+
+/// Founds a network.
+pub(crate) fn found(shape: &Shape, now: Timestamp, rng: &mut Rng) -> Founded {
+    let authorities: Vec<_> = (0..3).map(|_| AuthoritySecret::random(rng)).collect();
+    let name = NetworkName::new("sim").expect("a valid name");
+    let root = Root::new(name, authorities.iter().map(AuthoritySecret::public).collect(), 2)
+        .expect("three authorities, two of whom sign");
+    let mut nodes: Vec<(Descriptor, Keys)> = Vec::new();
+    for _ in 0..shape.gateways {
+        nodes.push(node(rng, now, |_| Role::Gateway));
+    }
+    for layer in 1..=3 {
+        for _ in 0..shape.mixes_per_layer {
+            nodes.push(node(rng, now, |_| Role::Mix { layer }));
+        }
+    }
+    for _ in 0..shape.stores {
+        nodes.push(node(rng, now, |incarnation| Role::Store { incarnation }));
+    }
+    let stores = nodes.iter().filter(|(descriptor, _)| descriptor.is_store());
+    let tokens = stores.map(|(descriptor, _)| (descriptor.id, Token::random(rng))).collect();
+    let document = Document {
+        network: NetworkId::from_bytes([0; 16]),
+        epoch: 0,
+        previous: DocumentHash::from_bytes([0; 32]),
+        valid_from: now - Duration::from_secs(60),
+        valid_until: now + VALID_FOR,
+        placement: Placement { epoch: PlacementEpoch(1), tokens },
+        descriptors: nodes.iter().map(|(descriptor, _)| descriptor.clone()).collect(),
+        parameters: Parameters {
+            mix_delay: shape.mix_delay,
+            pace_override: Some(shape.pace),
+            ..Parameters::default()
+        },
+    };
+    let file = NetworkFile::first(root.clone(), document, &authorities).expect("a valid document");
+    let document = file.verify(now).expect("just signed");
+    let nodes = nodes
+        .into_iter()
+        .map(|(descriptor, keys)| (descriptor.id, core(&descriptor, keys, &document, now)))
+        .collect();
+    Founded { root, document, nodes }
+}
+
+fn node(
+    rng: &mut Rng,
+    now: Timestamp,
+    role: impl FnOnce(Incarnation) -> Role,
+) -> (Descriptor, Keys) {
+    let keys = Keys {
+        node: Secret::random(rng),
+        hop: HopSecret::random(rng),
+        incarnation: Incarnation::random(rng),
+    };
+    let id = AnswerKey::from_seed(&keys.node).store();
+    let role = role(keys.incarnation);
+    let hop_keys = if role == Role::Gateway {
+        Vec::new()
+    } else {
+        let (from, until) = (now - Duration::from_secs(3600), now + VALID_FOR);
+        vec![HopKeyPeriod { key: *keys.hop.public().as_bytes(), from, until }]
+    };
+    let descriptor = Descriptor {
+        id: NodeId::from_bytes(*id.as_bytes()),
+        operator: OperatorId::random(rng),
+        role,
+        addresses: vec![SocketAddr::from(([127, 0, 0, 1], 1))],
+        hop_keys,
+    };
+    (descriptor, keys)
+}
+
+fn core(descriptor: &Descriptor, keys: Keys, document: &VerifiedDocument, now: Timestamp) -> Node {
+    let id = descriptor.id;
+    let hop = HopSetup { secrets: vec![keys.hop], remembered: Vec::new() };
+    let core = match descriptor.role {
+        Role::Gateway => {
+            Core::Gateway(Gateway::new(id, document.clone()).expect("listed as a gateway"))
+        }
+        Role::Mix { .. } => {
+            let (mix, _) = Mix::new(id, document.clone(), hop, now).expect("listed as a mix");
+            Core::Mix(mix)
+        }
+        Role::Store { .. } => {
+            let setup = StoreSetup {
+                id,
+                answer_key: AnswerKey::from_seed(&keys.node),
+                incarnation: keys.incarnation,
+                hop,
+            };
+            let table = MemoryTable::default();
+            let (store, _) = Store::new(setup, document.clone(), table, now).expect("listed");
+            Core::Store(store)
+        }
+    };
+    // Whatever a new core wants first, it does when it is woken.
+    Node { core, wake_at: Some(now) }
+}

@@ -1,0 +1,271 @@
+//! A person: the engine over the transport, as the client drives them, with a database that
+//! survives a crash and nothing else that does.
+
+use std::collections::BTreeMap;
+
+use xchat_base::random::Rng;
+use xchat_base::Timestamp;
+use xchat_directory::{NodeId, Root, VerifiedDocument};
+use xchat_engine::{
+    Change, Command, CommandError, Contact, Content, Direction, Engine, Event, Input, MessageRow,
+    MessageState, Profile, Response, Urgency,
+};
+use xchat_transport::{Pace, Transport};
+
+/// What a person's driver wants of the world.
+pub(crate) enum Want {
+    Connect(NodeId),
+    Disconnect,
+    Send(Vec<u8>),
+}
+
+/// The running app.
+struct App {
+    engine: Engine,
+    engine_wake: Option<Timestamp>,
+    transport: Transport,
+    transport_wake: Option<Timestamp>,
+}
+
+/// One person.
+pub struct Person {
+    /// Their name.
+    pub name: String,
+    /// Their history, by row id.
+    pub rows: BTreeMap<u64, MessageRow>,
+    /// When each row was inserted here.
+    pub seen_at: BTreeMap<u64, Timestamp>,
+    /// Everything that their app told them.
+    pub events: Vec<Event>,
+    /// Answers of commands, by tag.
+    pub done: BTreeMap<u64, Result<Response, CommandError>>,
+    kv: BTreeMap<Vec<u8>, Vec<u8>>,
+    pins: Option<Vec<u8>>,
+    root: Root,
+    document: VerifiedDocument,
+    app: Option<App>,
+}
+
+impl Person {
+    pub(crate) fn new(name: &str, root: Root, document: VerifiedDocument) -> Self {
+        Self {
+            name: name.to_owned(),
+            rows: BTreeMap::new(),
+            seen_at: BTreeMap::new(),
+            events: Vec::new(),
+            done: BTreeMap::new(),
+            kv: BTreeMap::new(),
+            pins: None,
+            root,
+            document,
+            app: None,
+        }
+    }
+
+    /// Starts the app from the database.
+    pub(crate) fn start(&mut self, now: Timestamp, rng: &mut Rng) -> Vec<Want> {
+        let (root, document) = (self.root.clone(), self.document.clone());
+        let pins = self.pins.as_deref();
+        let (transport, first) = Transport::new(root, document, Pace::Desk, pins, now, rng)
+            .expect("what a transport kept, it reads");
+        let profile = Profile {
+            name: self.name.clone(),
+            network: self.root.name().as_str().to_owned(),
+            network_id: *self.root.id().as_bytes(),
+        };
+        let state = self.kv.clone().into_iter().collect();
+        let (engine, effects) =
+            Engine::load(profile, state, now, rng).expect("what the engine stored, it loads");
+        self.app = Some(App { engine, engine_wake: None, transport, transport_wake: None });
+        let mut wants = Vec::new();
+        self.carry_out_transport(first, now, rng, &mut wants);
+        self.carry_out_engine(effects, now, rng, &mut wants);
+        wants
+    }
+
+    /// The app is gone, as by kill -9.
+    pub(crate) fn stop(&mut self) {
+        self.app = None;
+    }
+
+    pub(crate) fn next_wake(&self) -> Option<Timestamp> {
+        let app = self.app.as_ref()?;
+        [app.engine_wake, app.transport_wake].into_iter().flatten().min()
+    }
+
+    pub(crate) fn wake(&mut self, now: Timestamp, rng: &mut Rng) -> Vec<Want> {
+        let mut wants = Vec::new();
+        let Some(app) = &mut self.app else { return wants };
+        if app.transport_wake.is_some_and(|at| at <= now) {
+            app.transport_wake = None;
+            let effects = app.transport.handle(xchat_transport::Input::Timer, now, rng);
+            self.carry_out_transport(effects, now, rng, &mut wants);
+        }
+        if let Some(app) = &mut self.app
+            && app.engine_wake.is_some_and(|at| at <= now)
+        {
+            app.engine_wake = None;
+            let effects = app.engine.handle(Input::Timer, now, rng);
+            self.carry_out_engine(effects, now, rng, &mut wants);
+        }
+        wants
+    }
+
+    pub(crate) fn command(
+        &mut self,
+        tag: u64,
+        command: Command,
+        now: Timestamp,
+        rng: &mut Rng,
+    ) -> Vec<Want> {
+        let mut wants = Vec::new();
+        let app = self.app.as_mut().expect("commands are for a running app");
+        let effects = app.engine.handle(Input::Command { tag, command }, now, rng);
+        self.carry_out_engine(effects, now, rng, &mut wants);
+        wants
+    }
+
+    pub(crate) fn network(
+        &mut self,
+        input: xchat_transport::Input,
+        now: Timestamp,
+        rng: &mut Rng,
+    ) -> Vec<Want> {
+        let mut wants = Vec::new();
+        let Some(app) = &mut self.app else { return wants };
+        let effects = app.transport.handle(input, now, rng);
+        self.carry_out_transport(effects, now, rng, &mut wants);
+        wants
+    }
+
+    fn carry_out_engine(
+        &mut self,
+        effects: Vec<xchat_engine::Effect>,
+        now: Timestamp,
+        rng: &mut Rng,
+        wants: &mut Vec<Want>,
+    ) {
+        use xchat_engine::Effect;
+        use xchat_transport::Command as Order;
+        for effect in effects {
+            let order = match effect {
+                Effect::Persist(changes) => {
+                    self.persist(changes, now);
+                    continue;
+                }
+                Effect::Write(boxed) => Order::Write { boxed },
+                Effect::Read(id) => Order::Read { id },
+                Effect::Follow(id, urgency) => {
+                    let urgency = match urgency {
+                        Urgency::Active => xchat_transport::Urgency::Active,
+                        Urgency::Resting => xchat_transport::Urgency::Resting,
+                    };
+                    Order::Follow { id, urgency }
+                }
+                Effect::Unfollow(id) => Order::Unfollow { id },
+                Effect::Done { tag, result } => {
+                    self.done.insert(tag, result);
+                    continue;
+                }
+                Effect::Event(event) => {
+                    self.events.push(event);
+                    continue;
+                }
+                Effect::WakeAt(at) => {
+                    self.app().engine_wake = Some(at);
+                    continue;
+                }
+            };
+            let effects =
+                self.app().transport.handle(xchat_transport::Input::Command(order), now, rng);
+            self.carry_out_transport(effects, now, rng, wants);
+        }
+    }
+
+    fn carry_out_transport(
+        &mut self,
+        effects: Vec<xchat_transport::Effect>,
+        now: Timestamp,
+        rng: &mut Rng,
+        wants: &mut Vec<Want>,
+    ) {
+        use xchat_transport::{Effect, Event};
+        for effect in effects {
+            match effect {
+                Effect::Connect { gateway, .. } => wants.push(Want::Connect(gateway)),
+                Effect::Disconnect => wants.push(Want::Disconnect),
+                Effect::Send(bytes) => wants.push(Want::Send(bytes)),
+                Effect::WakeAt(at) => self.app().transport_wake = Some(at),
+                Effect::Persist(pins) => self.pins = Some(pins),
+                Effect::Event(event) => {
+                    let input = match event {
+                        Event::Written { id, outcome } => Input::Written { id, outcome },
+                        Event::Read { id, outcome } => Input::Read { id, outcome },
+                        Event::Arrived(boxed) => Input::Arrived(boxed),
+                        _ => continue,
+                    };
+                    let effects = self.app().engine.handle(input, now, rng);
+                    self.carry_out_engine(effects, now, rng, wants);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn app(&mut self) -> &mut App {
+        self.app.as_mut().expect("effects are carried out while the app runs")
+    }
+
+    fn persist(&mut self, changes: Vec<Change>, now: Timestamp) {
+        for change in changes {
+            match change {
+                Change::Put { key, value } => drop(self.kv.insert(key, value)),
+                Change::Delete { key } => drop(self.kv.remove(&key)),
+                Change::DeletePrefix { prefix } => {
+                    self.kv.retain(|key, _| !key.starts_with(&prefix));
+                }
+                Change::Message(row) => {
+                    self.seen_at.insert(row.id, now);
+                    self.rows.insert(row.id, row);
+                }
+                Change::MessageState { id, state } => {
+                    let row = self.rows.get_mut(&id).expect("only known rows move on");
+                    row.state = state;
+                }
+            }
+        }
+    }
+
+    /// Contacts as last told.
+    pub fn contacts(&self) -> Vec<Contact> {
+        let mut contacts: Vec<Contact> = Vec::new();
+        for event in &self.events {
+            if let Event::Contact(contact) = event {
+                contacts.retain(|known| known.contact != contact.contact);
+                contacts.push(contact.clone());
+            }
+        }
+        contacts
+    }
+
+    /// Texts of one direction in the order of the history.
+    pub fn texts(&self, direction: Direction) -> Vec<String> {
+        let rows = self.rows.values().filter(|row| row.direction == direction);
+        rows.filter_map(|row| match &row.content {
+            Content::Text(text) => Some(text.clone()),
+            Content::Unknown { .. } => None,
+        })
+        .collect()
+    }
+
+    /// Whether everything they said has reached a state.
+    pub fn all_sent_are(&self, state: MessageState) -> bool {
+        let mut sent = self.rows.values().filter(|row| row.direction == Direction::Out);
+        sent.all(|row| row.state == state)
+    }
+
+    /// The transport's view of things, while the app runs.
+    pub fn status(&self, now: Timestamp) -> Option<xchat_transport::Status> {
+        self.app.as_ref().map(|app| app.transport.status(now))
+    }
+}
