@@ -84,3 +84,96 @@ impl Document {
         check::check(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{HOUR, Network, START};
+    use crate::{HopKeyPeriod, Incarnation, Role};
+
+    /// An unsigned integer as the specification writes it: seven bits a byte, lowest first.
+    fn varint(out: &mut Vec<u8>, mut n: u64) {
+        while n > 0x7f {
+            out.push(n as u8 | 0x80);
+            n >>= 7;
+        }
+        out.push(n as u8);
+    }
+
+    fn micros(out: &mut Vec<u8>, time: Timestamp) {
+        varint(out, time.as_micros());
+    }
+
+    fn descriptor(out: &mut Vec<u8>, node: &Descriptor) {
+        out.extend(node.id.as_bytes());
+        out.extend(node.operator.as_bytes());
+        match node.role {
+            Role::Gateway => out.push(0),
+            Role::Mix { layer } => out.extend([1, layer]),
+            Role::Store { incarnation } => {
+                out.push(2);
+                out.extend(incarnation.as_bytes());
+            }
+        }
+        varint(out, node.addresses.len() as u64);
+        for address in &node.addresses {
+            match address.ip() {
+                std::net::IpAddr::V4(ip) => {
+                    out.push(0);
+                    out.extend(ip.octets());
+                }
+                std::net::IpAddr::V6(ip) => {
+                    out.push(1);
+                    out.extend(ip.octets());
+                }
+            }
+            varint(out, address.port().into());
+        }
+        varint(out, node.hop_keys.len() as u64);
+        for HopKeyPeriod { key, from, until } in &node.hop_keys {
+            out.extend(key);
+            micros(out, *from);
+            micros(out, *until);
+        }
+    }
+
+    #[test]
+    fn the_layout_is_that_of_the_specification() {
+        let mut doc = Network::new().document;
+        doc.descriptors[0].addresses = vec![([1, 2, 3, 4, 5, 6, 7, 8], 65_000).into()];
+        doc.descriptors[9].role = Role::Store { incarnation: Incarnation::from_bytes([5; 16]) };
+        doc.parameters.pace_override = Some(4_000);
+
+        let mut out = vec![1];
+        out.extend(doc.network.as_bytes());
+        out.push(7);
+        out.extend([9; 32]);
+        micros(&mut out, START);
+        micros(&mut out, START + HOUR);
+        out.push(3);
+        varint(&mut out, doc.placement.tokens.len() as u64);
+        for (id, token) in &doc.placement.tokens {
+            out.extend(id.as_bytes());
+            out.extend(token.as_bytes());
+        }
+        varint(&mut out, doc.descriptors.len() as u64);
+        for node in &doc.descriptors {
+            descriptor(&mut out, node);
+        }
+        let parameters = &doc.parameters;
+        varint(&mut out, 1_000_000);
+        out.push(1);
+        varint(&mut out, 4_000);
+        out.push(5);
+        for lifetime in [
+            parameters.registration_lifetime,
+            parameters.collector_lifetime,
+            parameters.box_lifetime,
+            parameters.tombstone_lifetime,
+        ] {
+            varint(&mut out, lifetime.as_secs() * 1_000_000);
+        }
+        assert_eq!(doc.to_wire(), out);
+        assert_eq!(Document::from_wire(&out).expect("own bytes"), doc);
+    }
+}

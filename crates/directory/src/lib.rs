@@ -19,6 +19,8 @@ pub mod authority;
 pub mod descriptor;
 pub mod document;
 pub mod error;
+#[cfg(test)]
+mod fixture;
 pub mod network_file;
 pub mod parameters;
 pub mod placement;

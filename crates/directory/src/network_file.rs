@@ -147,3 +147,96 @@ impl NetworkFile {
         Ok(Self { root: self.root.clone(), document: signed })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::PlacementEpoch;
+    use crate::fixture::{HOUR, NOW, Network};
+
+    fn file() -> (Network, NetworkFile) {
+        let net = Network::new();
+        let (root, document) = (net.root.clone(), net.document.clone());
+        let file = NetworkFile::first(root, document, &net.secrets).expect("a good document");
+        (net, file)
+    }
+
+    #[test]
+    fn a_file_reads_what_it_wrote() {
+        let (_, file) = file();
+        let read = NetworkFile::parse(&file.to_json()).expect("own text");
+        assert_eq!(read, file);
+        let document = read.verify(NOW).expect("good");
+        assert_eq!((document.epoch, document.previous.as_bytes()), (1, &[0; 32]));
+    }
+
+    #[test]
+    fn every_way_to_be_no_network_file_is_named() {
+        let text = file().1.to_json();
+        let parse = |from: &str, to: &str| {
+            assert!(text.contains(from));
+            NetworkFile::parse(&text.replacen(from, to, 1)).expect_err("refused")
+        };
+        use NetworkFileError as E;
+        assert!(matches!(NetworkFile::parse("hello"), Err(E::Json(_))));
+        assert!(matches!(NetworkFile::parse("{}"), Err(E::Json(_))));
+        assert!(matches!(parse("\"version\": 1", "\"version\": 2"), E::Version { got: 2 }));
+        assert!(matches!(parse("\"name\"", "\"nam\""), E::Json(_)));
+        assert!(matches!(parse("\"test\"", "\"Test\""), E::Json(_)));
+        assert!(matches!(parse("\"threshold\": 4", "\"threshold\": 3"), E::Root(_)));
+        assert!(matches!(parse("\"document\": \"", "\"document\": \"x"), E::NotHex));
+        assert!(matches!(parse("\"document\": \"", "\"document\": \"xx"), E::NotHex));
+        assert!(matches!(parse("\"document\": \"01", "\"document\": \"02"), E::Document(_)));
+        let long = " ".repeat(MAX_FILE_LEN + 1);
+        assert!(matches!(NetworkFile::parse(&long), Err(E::TooLong)));
+        let message = parse("\"version\": 1", "\"version\": 2").to_string();
+        assert_eq!(message, "the network file has version 2, this program reads version 1");
+    }
+
+    #[test]
+    fn a_file_for_another_root_is_refused() {
+        let (_, file) = file();
+        let mut text = file.to_json();
+        text = text.replacen("\"test\"", "\"toast\"", 1);
+        let read = NetworkFile::parse(&text).expect("readable");
+        assert!(matches!(read.verify(NOW), Err(DirectoryError::ForeignNetwork { .. })));
+    }
+
+    #[test]
+    fn authorities_write_the_next_file_even_after_the_current_one_has_expired() {
+        let (net, first) = file();
+        let mut document = net.document.clone();
+        document.valid_from = net.document.valid_from + HOUR;
+        document.valid_until = net.document.valid_until + HOUR;
+        let second = first.next(document.clone(), &net.secrets[..4]).expect("a good document");
+        let later = NOW + HOUR;
+        assert!(matches!(first.verify(later), Err(DirectoryError::Expired { .. })));
+        let second = second.verify(later).expect("good");
+        assert_eq!(second.epoch, 2);
+        assert_eq!(second.follows(&first.verify(NOW).expect("good")), Ok(()));
+
+        document.placement.epoch = PlacementEpoch(2);
+        let refused =
+            first.next(document.clone(), &net.secrets).expect_err("the placement goes back");
+        assert!(matches!(
+            refused,
+            SignError::Predecessor(DirectoryError::PlacementRegressed { .. })
+        ));
+        document.descriptors.clear();
+        assert!(matches!(first.next(document, &net.secrets), Err(SignError::Invalid(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_never_panics(text in ".{0,200}", document in "[0-9a-f]{0,200}") {
+            let _ = NetworkFile::parse(&text);
+            let key = "ab".repeat(32);
+            let text = format!(
+                "{{\"version\":1,\"name\":\"n\",\"authorities\":[\"{key}\"],\"threshold\":1,\"document\":\"{document}\"}}"
+            );
+            let _ = NetworkFile::parse(&text);
+        }
+    }
+}

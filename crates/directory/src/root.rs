@@ -180,3 +180,71 @@ impl Root {
         NetworkId::from_bytes(id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::authorities;
+
+    fn keys(count: u8) -> Vec<AuthorityKey> {
+        authorities(count).iter().map(|secret| secret.public()).collect()
+    }
+
+    fn name(text: &str) -> NetworkName {
+        NetworkName::new(text).expect("a good name")
+    }
+
+    #[test]
+    fn names_are_short_and_plain() {
+        for good in ["a", "local", "net-2", &"x".repeat(MAX_NAME_LEN)] {
+            assert_eq!(name(good).to_string(), good);
+        }
+        for bad in ["", "Net", "a b", "ü", "a_b", &"x".repeat(MAX_NAME_LEN + 1)] {
+            assert_eq!(NetworkName::new(bad), Err(RootError::Name), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_threshold_is_two_thirds_or_more() {
+        for (count, lowest) in [(1, 1), (2, 2), (3, 2), (4, 3), (5, 4), (6, 4), (7, 5), (32, 22)] {
+            for threshold in 0..=count + 1 {
+                let root = Root::new(name("n"), keys(count), threshold);
+                assert_eq!(
+                    root.is_ok(),
+                    (lowest..=count).contains(&threshold),
+                    "{threshold}/{count}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn bad_lists_of_authorities_are_refused() {
+        let new = |keys| Root::new(name("n"), keys, 1).expect_err("refused");
+        assert_eq!(new(vec![]), RootError::AuthorityCount { got: 0 });
+        assert_eq!(new(keys(33)), RootError::AuthorityCount { got: 33 });
+        assert_eq!(new([keys(1), keys(1)].concat()), RootError::DuplicateAuthority);
+        // The neutral element, and a string that is no point.
+        for bad in [1, 2] {
+            let mut bytes = [0u8; 32];
+            bytes[0] = bad;
+            let bad = AuthorityKey::from_bytes(bytes);
+            assert_eq!(new(vec![keys(1)[0], bad]), RootError::AuthorityKey { index: 1 });
+        }
+    }
+
+    #[test]
+    fn every_part_of_the_root_names_another_network() {
+        let new =
+            |text, keys, threshold| Root::new(name(text), keys, threshold).expect("good").id();
+        let root = new("n", keys(3), 2);
+        assert_eq!(root, new("n", keys(3), 2));
+        let mut swapped = keys(3);
+        swapped.swap(0, 1);
+        for other in
+            [new("m", keys(3), 2), new("n", keys(3), 3), new("n", keys(2), 2), new("n", swapped, 2)]
+        {
+            assert_ne!(root, other);
+        }
+    }
+}

@@ -253,3 +253,6 @@ impl PartialEq for VerifiedDocument {
 }
 
 impl Eq for VerifiedDocument {}
+
+#[cfg(test)]
+mod tests;
