@@ -20,8 +20,8 @@ use zeroize::Zeroizing;
 
 use self::epoch::Epoch;
 use self::inbox::Incoming;
-use self::outbox::Outbox;
 pub(crate) use self::inbox::clean_name;
+use self::outbox::Outbox;
 pub use self::stored::LoadError;
 pub(crate) use self::stored::Parts;
 use crate::api::{Alert, Contact, ContactId, ConversationId, Event, MessageState};

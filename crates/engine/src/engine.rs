@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use xchat_base::random::Rng;
 use xchat_base::Timestamp;
+use xchat_base::random::Rng;
 use xchat_e2ee::InvitationLink;
 use xchat_pigeonhole::outcome::{ReadOutcome, WriteOutcome};
 use xchat_pigeonhole::{BoxId, SealedBox};
 
 use crate::accept::{self, Acceptance};
 use crate::api::{
-    Command, CommandError, ConversationId, Effect, Input, MAX_CONVERSATIONS, MAX_OPEN_INVITATIONS,
-    MAX_TEXT_LEN, Profile, Response,
+    Command, CommandError, Contact, ConversationId, Effect, Input, MAX_CONVERSATIONS,
+    MAX_OPEN_INVITATIONS, MAX_TEXT_LEN, Profile, Response,
 };
 use crate::conversation::{Conversation, LoadError, Parts};
 use crate::invite::{self, Invitation};
@@ -74,6 +74,11 @@ impl Engine {
         self.finish(turn)
     }
 
+    /// All contacts.
+    pub fn contacts(&self) -> Vec<Contact> {
+        self.conversations.values().map(Conversation::contact).collect()
+    }
+
     fn fill(&mut self, state: Vec<(Vec<u8>, Vec<u8>)>, now: Timestamp) -> Result<(), LoadError> {
         let mut parts: BTreeMap<ConversationId, Parts> = BTreeMap::new();
         let mut acceptances = Vec::new();
@@ -134,10 +139,7 @@ impl Engine {
                 Err(error) => Err(error),
             },
             Command::Send { conversation, text } => self.send(turn, conversation, text),
-            Command::Contacts => {
-                let contacts = self.conversations.values().map(Conversation::contact).collect();
-                Ok(Response::Contacts(contacts))
-            }
+            Command::Contacts => Ok(Response::Contacts(self.contacts())),
             Command::SafetyNumber { conversation } => self
                 .conversation(conversation)
                 .map(|conversation| conversation.safety_number())

@@ -106,8 +106,7 @@ impl Invitation {
         let member = PendingMember::from_stored(&stored.member)
             .map_err(|_| LoadError::Incomplete("init keys"))?;
         let stage = if let Some(run) = stored.run {
-            let pointer =
-                RunPointer::from_bytes(&run).map_err(|_| LoadError::Incomplete("run"))?;
+            let pointer = RunPointer::from_bytes(&run).map_err(|_| LoadError::Incomplete("run"))?;
             Stage::Reading { reader: RunReader::new(pointer) }
         } else if stored.publishing.is_empty() {
             Stage::Open

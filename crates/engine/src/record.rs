@@ -157,7 +157,8 @@ mod tests {
                 prop_assert_eq!(record.seq, first + i as u64);
                 prop_assert_eq!(record.more, i + 1 < records.len());
                 let batch = Batch { records: vec![record.clone()] };
-                prop_assert!(batch.to_wire().len() <= MAX_BATCH_LEN);
+                let encoded = batch.to_wire();
+                prop_assert!(encoded.len() <= MAX_BATCH_LEN);
             }
         }
 
@@ -169,7 +170,8 @@ mod tests {
                 .collect();
             let taken = fill(records.iter());
             prop_assert!(!taken.is_empty());
-            prop_assert!(Batch { records: taken }.to_wire().len() <= MAX_BATCH_LEN);
+            let encoded = Batch { records: taken }.to_wire();
+            prop_assert!(encoded.len() <= MAX_BATCH_LEN);
         }
 
         #[test]

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use xchat_base::random::Rng;
 use xchat_base::Timestamp;
+use xchat_base::random::Rng;
 use xchat_directory::{NodeId, Root, VerifiedDocument};
 use xchat_engine::{
     Change, Command, CommandError, Contact, Content, Direction, Engine, Event, Input, MessageRow,
@@ -236,16 +236,9 @@ impl Person {
         }
     }
 
-    /// Contacts as last told.
+    /// Contacts that the running app knows.
     pub fn contacts(&self) -> Vec<Contact> {
-        let mut contacts: Vec<Contact> = Vec::new();
-        for event in &self.events {
-            if let Event::Contact(contact) = event {
-                contacts.retain(|known| known.contact != contact.contact);
-                contacts.push(contact.clone());
-            }
-        }
-        contacts
+        self.app.as_ref().map(|app| app.engine.contacts()).unwrap_or_default()
     }
 
     /// Texts of one direction in the order of the history.

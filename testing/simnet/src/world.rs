@@ -1,6 +1,6 @@
 //! The world: one queue of events, and a clock that jumps from one to the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
@@ -159,17 +159,21 @@ impl World {
             Ok(Response::Link(link)) => link,
             other => panic!("invite: {other:?}"),
         };
-        let before = self.people[inviter].contacts().len();
+        let known = |person: &Person| -> BTreeSet<_> {
+            person.contacts().iter().map(|contact| contact.conversation).collect()
+        };
+        let before = known(&self.people[inviter]);
         let tag = self.command(accepter, Command::Accept { link });
         let theirs: Contact = match self.answer(accepter, tag) {
             Ok(Response::Contact(contact)) => contact,
             other => panic!("accept: {other:?}"),
         };
         self.run_until("the inviter's contact", Duration::from_secs(600), |world| {
-            world.people[inviter].contacts().len() > before
+            known(&world.people[inviter]).len() > before.len()
         });
-        let ours = self.people[inviter].contacts().pop().expect("just seen");
-        [ours.conversation, theirs.conversation]
+        let after = known(&self.people[inviter]);
+        let ours = after.difference(&before).next().expect("just seen");
+        [*ours, theirs.conversation]
     }
 
     /// Sends a text.

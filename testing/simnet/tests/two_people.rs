@@ -44,10 +44,8 @@ fn a_thousand_messages_over_bad_links_arrive_once_and_in_order() {
     talk(&mut world, conversations, 500, Duration::from_millis(1_200));
     assert_exactly_once_in_order(&world);
     assert!(world.lost > 100, "only {} frames were lost", world.lost);
-    let epochs = world.people[0]
-        .events
-        .iter()
-        .filter(|event| matches!(event, Event::EpochChanged { .. }));
+    let epochs =
+        world.people[0].events.iter().filter(|event| matches!(event, Event::EpochChanged { .. }));
     assert!(epochs.count() >= 2, "keys are renewed on the way");
 }
 

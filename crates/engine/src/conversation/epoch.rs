@@ -78,9 +78,14 @@ pub(super) struct OwnCommit {
 enum Phase {
     Open,
     /// The commit lane has an entry; its run is being read.
-    Reading { reader: RunReader },
+    Reading {
+        reader: RunReader,
+    },
     /// The entry is valid: `commit` is another's, or none if ours won.
-    Closing { commit: Option<Vec<u8>>, marker: Marker },
+    Closing {
+        commit: Option<Vec<u8>>,
+        marker: Marker,
+    },
     /// This device cannot find the way to the next epoch any more: its boxes have expired, or an
     /// insider filled the commit lane with rubbish. Only rejoining helps; what we say is kept.
     Lost,
@@ -271,8 +276,7 @@ impl Conversation {
     fn close(&mut self, turn: &mut Turn<'_>, commit: Option<Vec<u8>>) {
         let marker = if commit.is_none() {
             let index = self.epoch.own.index();
-            let ended =
-                Record { seq: 0, kind: kind::EPOCH_ENDED, more: false, body: Vec::new() };
+            let ended = Record { seq: 0, kind: kind::EPOCH_ENDED, more: false, body: Vec::new() };
             self.seal(turn, vec![ended]);
             Marker::At(index)
         } else {

@@ -9,7 +9,9 @@ use xchat_pigeonhole::outcome::ReadOutcome;
 use xchat_pigeonhole::{Lane, SealedBox};
 
 use super::{Conversation, Purpose};
-use crate::api::{Alert, Content, Direction, Event, MAX_NAME_CHARS, MessageRow, MessageState, Urgency};
+use crate::api::{
+    Alert, Content, Direction, Event, MAX_NAME_CHARS, MessageRow, MessageState, Urgency,
+};
 use crate::record::{Batch, MAX_RECORD_LEN, Profile, Receipt, Record, Text, kind};
 use crate::turn::Turn;
 
@@ -146,9 +148,9 @@ impl Conversation {
     /// One MLS message: from a lane's box, or the hello of a meeting.
     pub(crate) fn take_message(&mut self, turn: &mut Turn<'_>, message: &[u8]) {
         let decrypted = self.group.decrypt(message);
-        let batch = decrypted.ok().and_then(|(leaf, plaintext)| {
-            Some((leaf, Batch::from_wire(&plaintext).ok()?))
-        });
+        let batch = decrypted
+            .ok()
+            .and_then(|(leaf, plaintext)| Some((leaf, Batch::from_wire(&plaintext).ok()?)));
         let Some((leaf, batch)) = batch else { return self.alert(turn, Alert::Unreadable) };
         for record in batch.records {
             if record.seq == 0 {

@@ -12,7 +12,7 @@ use super::epoch::{Epoch, OwnCommit};
 use super::inbox::{Incoming, ReadLane};
 use super::outbox::Outbox;
 use super::own_lane::Flight;
-use super::{Conversation, COMMIT_CHECK_PERIOD};
+use super::{COMMIT_CHECK_PERIOD, Conversation};
 use crate::api::{ContactId, ConversationId};
 use crate::record::Record;
 

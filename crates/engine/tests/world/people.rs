@@ -16,13 +16,13 @@ use xchat_pigeonhole::{BoxId, SealedBox};
 /// Longest way from a person to the boxes or back.
 const WAY: Duration = Duration::from_millis(400);
 
-pub struct Person {
-    pub name: &'static str,
+pub(crate) struct Person {
+    pub(crate) name: &'static str,
     engine: Option<Engine>,
     kv: BTreeMap<Vec<u8>, Vec<u8>>,
-    pub rows: BTreeMap<u64, MessageRow>,
-    pub events: Vec<Event>,
-    pub done: BTreeMap<u64, Result<Response, CommandError>>,
+    pub(crate) rows: BTreeMap<u64, MessageRow>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) done: BTreeMap<u64, Result<Response, CommandError>>,
     followed: BTreeSet<BoxId>,
     wake_at: Option<Timestamp>,
     /// Answers to an earlier life are dropped.
@@ -37,20 +37,20 @@ enum Happening {
     Answer(Input),
 }
 
-pub struct World {
-    pub now: Timestamp,
-    pub rng: ChaCha20Rng,
+pub(crate) struct World {
+    pub(crate) now: Timestamp,
+    pub(crate) rng: ChaCha20Rng,
     boxes: BTreeMap<BoxId, SealedBox>,
-    pub people: Vec<Person>,
+    pub(crate) people: Vec<Person>,
     queue: BTreeMap<(Timestamp, u64), (usize, u32, Happening)>,
     counter: u64,
     /// Chance of a crash after each batch, in percent.
-    pub crash_percent: usize,
-    pub crashes: u32,
+    pub(crate) crash_percent: usize,
+    pub(crate) crashes: u32,
 }
 
 impl World {
-    pub fn new(seed: u64, names: &[&'static str]) -> Self {
+    pub(crate) fn new(seed: u64, names: &[&'static str]) -> Self {
         let mut world = Self {
             now: Timestamp::from_secs(1_800_000_000),
             rng: ChaCha20Rng::seed_from_u64(seed),
@@ -79,7 +79,7 @@ impl World {
     }
 
     /// Starts a person's app from their database.
-    pub fn start(&mut self, who: usize) {
+    pub(crate) fn start(&mut self, who: usize) {
         let person = &mut self.people[who];
         person.life += 1;
         let profile = Profile {
@@ -95,7 +95,7 @@ impl World {
     }
 
     /// The app dies; its database stays.
-    pub fn stop(&mut self, who: usize) {
+    pub(crate) fn stop(&mut self, who: usize) {
         let person = &mut self.people[who];
         person.engine = None;
         person.life += 1;
@@ -103,7 +103,7 @@ impl World {
         person.wake_at = None;
     }
 
-    pub fn command(&mut self, who: usize, command: Command) -> u64 {
+    pub(crate) fn command(&mut self, who: usize, command: Command) -> u64 {
         self.counter += 1;
         let tag = self.counter;
         self.handle(who, Input::Command { tag, command });
@@ -167,9 +167,8 @@ impl World {
     /// One step: the next happening or timer. False when nothing is left before `until`.
     fn step(&mut self, until: Timestamp) -> bool {
         let next = self.queue.keys().next().map(|(at, _)| *at);
-        let timer = (0..self.people.len())
-            .filter_map(|who| Some((self.people[who].wake_at?, who)))
-            .min();
+        let timer =
+            (0..self.people.len()).filter_map(|who| Some((self.people[who].wake_at?, who))).min();
         if let Some((at, who)) = timer
             && next.is_none_or(|next| at < next)
         {
@@ -230,14 +229,14 @@ impl World {
     }
 
     /// Lets time pass.
-    pub fn run_for(&mut self, duration: Duration) {
+    pub(crate) fn run_for(&mut self, duration: Duration) {
         let until = self.now + duration;
         while self.step(until) {}
         self.now = until;
     }
 
     /// Lets time pass until something is true.
-    pub fn run_until(&mut self, what: &str, mut done: impl FnMut(&Self) -> bool) {
+    pub(crate) fn run_until(&mut self, what: &str, mut done: impl FnMut(&Self) -> bool) {
         let until = self.now + Duration::from_secs(3 * 3600);
         while !done(self) {
             assert!(self.step(until), "never happened: {what}");
@@ -245,12 +244,12 @@ impl World {
     }
 
     /// The answer of a command, once it comes.
-    pub fn answer(&mut self, who: usize, tag: u64) -> Result<Response, CommandError> {
+    pub(crate) fn answer(&mut self, who: usize, tag: u64) -> Result<Response, CommandError> {
         self.run_until("an answer", |world| world.people[who].done.contains_key(&tag));
         self.people[who].done.remove(&tag).expect("just seen")
     }
 
-    pub fn invite(&mut self, who: usize) -> String {
+    pub(crate) fn invite(&mut self, who: usize) -> String {
         let tag = self.command(who, Command::Invite);
         match self.answer(who, tag) {
             Ok(Response::Link(link)) => link,
@@ -258,7 +257,7 @@ impl World {
         }
     }
 
-    pub fn accept(&mut self, who: usize, link: &str) -> Result<Contact, CommandError> {
+    pub(crate) fn accept(&mut self, who: usize, link: &str) -> Result<Contact, CommandError> {
         let tag = self.command(who, Command::Accept { link: link.to_owned() });
         match self.answer(who, tag) {
             Ok(Response::Contact(contact)) => Ok(contact),
@@ -268,23 +267,25 @@ impl World {
     }
 
     /// Two people meet; their conversations.
-    pub fn meet(&mut self, inviter: usize, accepter: usize) -> [ConversationId; 2] {
+    pub(crate) fn meet(&mut self, inviter: usize, accepter: usize) -> [ConversationId; 2] {
         let link = self.invite(inviter);
         let theirs = self.accept(accepter, &link).expect("a fresh link");
-        let before = self.people[inviter].contacts().len();
+        let before: BTreeSet<_> =
+            self.people[inviter].contacts().iter().map(|contact| contact.conversation).collect();
         self.run_until("the inviter's contact", |world| {
-            world.people[inviter].contacts().len() > before
+            world.people[inviter].contacts().len() > before.len()
         });
-        let ours = self.people[inviter].contacts().pop().expect("just seen");
-        [ours.conversation, theirs.conversation]
+        let after = self.people[inviter].contacts();
+        let ours = after.iter().find(|contact| !before.contains(&contact.conversation));
+        [ours.expect("just seen").conversation, theirs.conversation]
     }
 
-    pub fn send(&mut self, who: usize, conversation: ConversationId, text: &str) {
+    pub(crate) fn send(&mut self, who: usize, conversation: ConversationId, text: &str) {
         let text = text.to_owned();
         self.command(who, Command::Send { conversation, text });
     }
 
-    pub fn safety_number(&mut self, who: usize, conversation: ConversationId) -> String {
+    pub(crate) fn safety_number(&mut self, who: usize, conversation: ConversationId) -> String {
         let tag = self.command(who, Command::SafetyNumber { conversation });
         match self.answer(who, tag) {
             Ok(Response::SafetyNumber { digits }) => digits,
@@ -315,19 +316,13 @@ impl Person {
         }
     }
 
-    pub fn contacts(&self) -> Vec<Contact> {
-        let mut contacts: Vec<Contact> = Vec::new();
-        for event in &self.events {
-            if let Event::Contact(contact) = event {
-                contacts.retain(|known| known.contact != contact.contact);
-                contacts.push(contact.clone());
-            }
-        }
-        contacts
+    /// Contacts that the running app knows, whoever told about them has died or not.
+    pub(crate) fn contacts(&self) -> Vec<Contact> {
+        self.engine.as_ref().map(Engine::contacts).unwrap_or_default()
     }
 
     /// Texts of one direction in the order of the history.
-    pub fn texts(&self, direction: Direction) -> Vec<String> {
+    pub(crate) fn texts(&self, direction: Direction) -> Vec<String> {
         let rows = self.rows.values().filter(|row| row.direction == direction);
         rows.map(|row| match &row.content {
             Content::Text(text) => text.clone(),
@@ -336,20 +331,20 @@ impl Person {
         .collect()
     }
 
-    pub fn all_sent_are(&self, state: MessageState) -> bool {
+    pub(crate) fn all_sent_are(&self, state: MessageState) -> bool {
         let mut sent = self.rows.values().filter(|row| row.direction == Direction::Out);
         sent.all(|row| row.state == state)
     }
 
-    pub fn epoch_changes(&self) -> usize {
+    pub(crate) fn epoch_changes(&self) -> usize {
         self.events.iter().filter(|event| matches!(event, Event::EpochChanged { .. })).count()
     }
 
-    pub fn alerts(&self) -> usize {
+    pub(crate) fn alerts(&self) -> usize {
         self.events.iter().filter(|event| matches!(event, Event::Alert { .. })).count()
     }
 
-    pub fn stored_keys(&self) -> usize {
+    pub(crate) fn stored_keys(&self) -> usize {
         self.kv.len()
     }
 }

@@ -11,7 +11,12 @@ const ALICE: usize = 0;
 const BOB: usize = 1;
 
 /// Both write `count` texts, at random times over `span`; then all must be delivered.
-fn talk(world: &mut World, conversations: [xchat_engine::ConversationId; 2], count: usize, span: Duration) {
+fn talk(
+    world: &mut World,
+    conversations: [xchat_engine::ConversationId; 2],
+    count: usize,
+    span: Duration,
+) {
     let mut left = [count, count];
     while left != [0, 0] {
         let who = random::index(&mut world.rng, 2);
@@ -94,11 +99,14 @@ fn one_who_was_away_walks_through_all_epochs() {
         world.send(ALICE, conversations[ALICE], &format!("while you were away {n}"));
         world.run_for(Duration::from_secs(20));
     }
-    assert!(world.people[ALICE].all_sent_are(MessageState::Stored) || {
-        // The first five are delivered already.
-        let waiting = world.people[ALICE].rows.values().filter(|r| r.state < MessageState::Stored);
-        waiting.count() == 0
-    });
+    assert!(
+        world.people[ALICE].all_sent_are(MessageState::Stored) || {
+            // The first five are delivered already.
+            let waiting =
+                world.people[ALICE].rows.values().filter(|r| r.state < MessageState::Stored);
+            waiting.count() == 0
+        }
+    );
     assert!(world.people[ALICE].epoch_changes() >= 2, "she renews her keys alone");
     world.start(BOB);
     world.run_until("all delivered", |world| {
@@ -127,9 +135,7 @@ fn a_long_text_travels_in_parts() {
     let long = "ابجد ".repeat(MAX_TEXT_LEN / 9);
     world.send(ALICE, conversations[ALICE], &long);
     world.send(ALICE, conversations[ALICE], "short");
-    world.run_until("delivered", |world| {
-        world.people[ALICE].all_sent_are(MessageState::Delivered)
-    });
+    world.run_until("delivered", |world| world.people[ALICE].all_sent_are(MessageState::Delivered));
     assert_eq!(world.people[BOB].texts(Direction::In), [long, "short".to_owned()]);
     let tag = world.command(
         ALICE,
