@@ -25,6 +25,8 @@ pub mod hop;
 pub mod mix;
 mod start;
 pub mod store;
+#[cfg(test)]
+mod tests;
 
 pub use gateway::Gateway;
 pub use hop::{HopSetup, TagPrint};

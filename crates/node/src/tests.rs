@@ -1,0 +1,6 @@
+//! What the tests of all roles share, and the roles together on virtual time.
+
+mod client;
+pub(crate) mod fixture;
+mod network;
+mod together;

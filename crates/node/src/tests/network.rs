@@ -1,0 +1,237 @@
+//! The cores of a whole network in one process, on virtual time: effects become inputs.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::time::Duration;
+
+use rand_chacha::ChaCha20Rng;
+use xchat_base::Timestamp;
+use xchat_directory::{NodeId, Role};
+use xchat_pigeonhole::register::MemoryTable;
+
+use super::fixture::{Fixture, T0, rng};
+use crate::gateway::SessionId;
+use crate::{Gateway, Mix, Store, gateway, mix, store};
+
+/// Every link takes so long.
+const LINK: Duration = Duration::from_micros(200);
+
+enum Core {
+    Gateway(Gateway),
+    Mix(Mix),
+    Store(Box<Store<MemoryTable>>),
+}
+
+enum Event {
+    Packet { from: NodeId, bytes: Vec<u8> },
+    Replica { from: NodeId, bytes: Vec<u8> },
+    Client { session: SessionId, bytes: Vec<u8> },
+    Open { session: SessionId },
+    Timer,
+}
+
+/// All nodes, all frames on their way, all clients' inboxes.
+pub(super) struct Network {
+    pub(super) fixture: Fixture,
+    pub(super) now: Timestamp,
+    pub(super) rng: ChaCha20Rng,
+    cores: BTreeMap<NodeId, Core>,
+    down: BTreeSet<NodeId>,
+    order: BinaryHeap<Reverse<(Timestamp, u64)>>,
+    events: BTreeMap<u64, (NodeId, Event)>,
+    next: u64,
+    inboxes: BTreeMap<SessionId, Vec<Vec<u8>>>,
+}
+
+impl Network {
+    pub(super) fn new(seed: u64) -> Self {
+        let fixture = Fixture::new();
+        let mut network = Self {
+            now: T0 + Duration::from_secs(60),
+            rng: rng(seed),
+            cores: BTreeMap::new(),
+            down: BTreeSet::new(),
+            order: BinaryHeap::new(),
+            events: BTreeMap::new(),
+            next: 0,
+            inboxes: BTreeMap::new(),
+            fixture,
+        };
+        let ids: Vec<_> = network.fixture.nodes.iter().map(|node| node.id).collect();
+        for id in ids {
+            network.start(id);
+        }
+        network
+    }
+
+    fn start(&mut self, id: NodeId) {
+        let document = self.fixture.sign();
+        let node = self.fixture.nodes.iter().find(|node| node.id == id).expect("known");
+        match node.role {
+            Role::Gateway => {
+                let gateway = Gateway::new(id, document).expect("listed");
+                self.cores.insert(id, Core::Gateway(gateway));
+            }
+            Role::Mix { .. } => {
+                let setup = node.hop_setup();
+                let (mix, effects) = Mix::new(id, document, setup, self.now).expect("listed");
+                self.cores.insert(id, Core::Mix(mix));
+                self.mix_effects(id, effects);
+            }
+            _ => {
+                let (table, setup) = (MemoryTable::new(), node.store_setup());
+                let (store, effects) =
+                    Store::new(setup, document, table, self.now).expect("listed");
+                self.cores.insert(id, Core::Store(Box::new(store)));
+                self.store_effects(id, effects);
+            }
+        }
+    }
+
+    /// From now on nothing reaches or leaves this node.
+    pub(super) fn take_down(&mut self, id: NodeId) {
+        self.down.insert(id);
+    }
+
+    pub(super) fn open(&mut self, gateway: NodeId, session: SessionId) {
+        self.inboxes.insert(session, Vec::new());
+        self.schedule(self.now, gateway, Event::Open { session });
+    }
+
+    pub(super) fn from_client(&mut self, gateway: NodeId, session: SessionId, bytes: Vec<u8>) {
+        self.schedule(self.now + LINK, gateway, Event::Client { session, bytes });
+    }
+
+    /// Frames that came for a client since the last call.
+    pub(super) fn inbox(&mut self, session: SessionId) -> Vec<Vec<u8>> {
+        self.inboxes.get_mut(&session).map(std::mem::take).unwrap_or_default()
+    }
+
+    pub(super) fn gateway(&self, id: &NodeId) -> &Gateway {
+        match &self.cores[id] {
+            Core::Gateway(gateway) => gateway,
+            _ => panic!("not a gateway"),
+        }
+    }
+
+    pub(super) fn mixes(&self) -> impl Iterator<Item = &Mix> {
+        self.cores.values().filter_map(|core| match core {
+            Core::Mix(mix) => Some(mix),
+            _ => None,
+        })
+    }
+
+    pub(super) fn store(&self, id: &NodeId) -> &Store<MemoryTable> {
+        match &self.cores[id] {
+            Core::Store(store) => store,
+            _ => panic!("not a store"),
+        }
+    }
+
+    /// Lets time pass.
+    pub(super) fn run_for(&mut self, span: Duration) {
+        let end = self.now + span;
+        while let Some(&Reverse((at, number))) = self.order.peek() {
+            if at > end {
+                break;
+            }
+            self.order.pop();
+            self.now = self.now.max(at);
+            let (to, event) = self.events.remove(&number).expect("scheduled once");
+            if !self.down.contains(&to) {
+                self.happen(to, event);
+            }
+        }
+        self.now = end;
+    }
+
+    fn schedule(&mut self, at: Timestamp, to: NodeId, event: Event) {
+        self.order.push(Reverse((at, self.next)));
+        self.events.insert(self.next, (to, event));
+        self.next += 1;
+    }
+
+    fn happen(&mut self, to: NodeId, event: Event) {
+        let (now, rng) = (self.now, &mut self.rng);
+        match self.cores.get_mut(&to).expect("known") {
+            Core::Gateway(core) => {
+                let input = match event {
+                    Event::Packet { from, bytes } => gateway::Input::NodeFrame { from, bytes },
+                    Event::Client { session, bytes } => {
+                        gateway::Input::ClientFrame { session, bytes }
+                    }
+                    Event::Open { session } => gateway::Input::ClientOpened { session },
+                    Event::Timer => gateway::Input::Timer,
+                    Event::Replica { .. } => panic!("replica links join stores"),
+                };
+                let effects = core.handle(input, now, rng);
+                self.gateway_effects(to, effects);
+            }
+            Core::Mix(core) => {
+                let input = match event {
+                    Event::Packet { from, bytes } => mix::Input::NodeFrame { from, bytes },
+                    Event::Timer => mix::Input::Timer,
+                    _ => panic!("mixes have packet links only"),
+                };
+                let effects = core.handle(input, now, rng);
+                self.mix_effects(to, effects);
+            }
+            Core::Store(core) => {
+                let input = match event {
+                    Event::Packet { from, bytes } => store::Input::NodeFrame { from, bytes },
+                    Event::Replica { from, bytes } => store::Input::ReplicaFrame { from, bytes },
+                    Event::Timer => store::Input::Timer,
+                    _ => panic!("stores have no clients"),
+                };
+                let effects = core.handle(input, now, rng);
+                self.store_effects(to, effects);
+            }
+        }
+    }
+
+    fn gateway_effects(&mut self, from: NodeId, effects: Vec<gateway::Effect>) {
+        for effect in effects {
+            match effect {
+                gateway::Effect::ToClient { session, bytes } => {
+                    self.inboxes.entry(session).or_default().push(bytes);
+                }
+                gateway::Effect::ToNode { to, bytes } => self.packet(from, to, bytes),
+                gateway::Effect::CloseClient { .. } | gateway::Effect::WakeAt(_) => {}
+            }
+        }
+    }
+
+    fn mix_effects(&mut self, from: NodeId, effects: Vec<mix::Effect>) {
+        for effect in effects {
+            match effect {
+                mix::Effect::ToNode { to, bytes } => self.packet(from, to, bytes),
+                mix::Effect::WakeAt(at) => self.schedule(at, from, Event::Timer),
+                mix::Effect::RememberTags { .. } | mix::Effect::ForgetKey { .. } => {}
+            }
+        }
+    }
+
+    fn store_effects(&mut self, from: NodeId, effects: Vec<store::Effect>) {
+        for effect in effects {
+            match effect {
+                store::Effect::ToNode { to, bytes } => self.packet(from, to, bytes),
+                store::Effect::ToReplica { to, bytes } => {
+                    self.schedule(self.now + LINK, to, Event::Replica { from, bytes });
+                }
+                store::Effect::WakeAt(at) => self.schedule(at, from, Event::Timer),
+                store::Effect::Sweep => {
+                    let Some(Core::Store(store)) = self.cores.get_mut(&from) else { continue };
+                    let boxes = store.table_mut().sweep(self.now);
+                    let input = store::Input::Settle(boxes);
+                    let effects = store.handle(input, self.now, &mut self.rng);
+                    self.store_effects(from, effects);
+                }
+                store::Effect::RememberTags { .. } | store::Effect::ForgetKey { .. } => {}
+            }
+        }
+    }
+
+    fn packet(&mut self, from: NodeId, to: NodeId, bytes: Vec<u8>) {
+        self.schedule(self.now + LINK, to, Event::Packet { from, bytes });
+    }
+}
