@@ -3,4 +3,5 @@
 mod client;
 pub(crate) mod fixture;
 mod network;
+pub(crate) mod peeled;
 mod together;

@@ -1,1 +1,308 @@
+//! A store alone; it together with others is in `crate::tests`.
 
+use std::time::Duration;
+
+use proptest::prelude::*;
+use rand_chacha::ChaCha20Rng;
+use xchat_base::{Secret, Timestamp, Wire};
+use xchat_directory::{Incarnation, NodeId, Role};
+use xchat_pigeonhole::delivery::DELIVERY_LEN;
+use xchat_pigeonhole::register::MemoryTable;
+use xchat_pigeonhole::{
+    Answer, AnswerKey, BoxId, BoxKeys, DeliveryKey, Lane, Op, Refusal, Request, SignedAnswer,
+};
+use xchat_sphinx::{CollectorSession, DELIVERY_BLOCK_LEN, NodeFrame, REPLY_BLOCK_LEN, SurbId};
+
+use super::{Bounds, Effect, Input, SWEEP_EVERY, Store, StoreSetup};
+use crate::StartError;
+use crate::hop::HopSetup;
+use crate::tests::fixture::{Fixture, T0, rng};
+use crate::tests::peeled::{self, Asker};
+
+struct Bench {
+    fixture: Fixture,
+    store: Store<MemoryTable>,
+    rng: ChaCha20Rng,
+    now: Timestamp,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with_bounds(&Bounds::default())
+    }
+
+    fn with_bounds(bounds: &Bounds) -> Self {
+        let fixture = Fixture::new();
+        let setup = fixture.store(0).store_setup();
+        let store = Store::with_bounds(setup, fixture.sign(), MemoryTable::new(), T0, bounds);
+        Self { store: store.expect("listed").0, fixture, rng: rng(3), now: T0 }
+    }
+
+    fn handle(&mut self, input: Input) -> Vec<Effect> {
+        self.store.handle(input, self.now, &mut self.rng)
+    }
+
+    fn message(&mut self, message: &[u8]) -> Vec<Effect> {
+        let bytes = peeled::frame_to_store(&self.fixture, &mut self.rng, message);
+        self.handle(Input::NodeFrame { from: self.fixture.mix(3, 0).id, bytes })
+    }
+
+    /// Asks; the effects and who can read an answer in them.
+    fn ask(&mut self, op: Op) -> (Vec<Effect>, Asker) {
+        let gateway = self.fixture.gateway(0).id;
+        let (message, asker) = peeled::request(&self.fixture, &mut self.rng, &gateway, op);
+        (self.message(&message), asker)
+    }
+
+    /// Asks what is answered at once without a claim about a box.
+    fn answer(&mut self, op: Op) -> Answer {
+        let (effects, asker) = self.ask(op);
+        let frame = effects.iter().find_map(|effect| match effect {
+            Effect::ToNode { bytes, .. } => Some(bytes),
+            _ => None,
+        });
+        let message = asker.read(&self.fixture, frame.expect("answered"));
+        SignedAnswer::from_wire(&message).expect("an answer").collected().expect("no claim")
+    }
+
+    /// A box that this store holds (or not).
+    fn keys(&self, replica: bool) -> BoxKeys {
+        let own = self.fixture.store(0).id;
+        (0..)
+            .map(|n| Lane::new(Secret::new([n; 32])).keys())
+            .find(|keys| {
+                self.fixture.document.replicas(keys.id().as_bytes()).contains(&own) == replica
+            })
+            .expect("three of four stores hold a box")
+    }
+
+    fn register(id: BoxId, delivery_id: u8) -> Op {
+        Op::Register {
+            placement: 1,
+            id,
+            delivery: vec![1; DELIVERY_BLOCK_LEN],
+            delivery_id: [delivery_id; 16],
+            seal_key: DeliveryKey::from_bytes([1; 32]),
+            lifetime_secs: u32::MAX,
+        }
+    }
+}
+
+fn collect(n: u8) -> Op {
+    Op::Collect { session: [n; 32] }
+}
+
+fn to_replicas(effects: &[Effect]) -> usize {
+    effects.iter().filter(|effect| matches!(effect, Effect::ToReplica { .. })).count()
+}
+
+#[test]
+fn frames_from_peers_without_business_are_dropped() {
+    let mut bench = Bench::new();
+    let fixture = Fixture::new();
+    let stranger = NodeId::from_bytes([200; 32]);
+    let own = fixture.store(0).id;
+    let packet = peeled::frame_to_store(&fixture, &mut bench.rng, b"hi");
+    for from in [stranger, fixture.gateway(0).id, fixture.mix(2, 0).id, fixture.store(1).id] {
+        assert!(bench.handle(Input::NodeFrame { from, bytes: packet.clone() }).is_empty());
+    }
+    let keys = bench.keys(true);
+    let (effects, _) = bench.ask(Op::Read { placement: 1, id: keys.id() });
+    let Some(Effect::ToReplica { bytes, .. }) =
+        effects.iter().find(|effect| matches!(effect, Effect::ToReplica { .. }))
+    else {
+        panic!("the other replicas are asked: {effects:?}");
+    };
+    for from in [stranger, fixture.gateway(0).id, fixture.mix(3, 0).id, own] {
+        assert!(bench.handle(Input::ReplicaFrame { from, bytes: bytes.clone() }).is_empty());
+    }
+    assert_eq!(bench.store.counters().unknown_peer, 8);
+
+    let outsider = fixture
+        .document
+        .stores()
+        .map(|store| store.id)
+        .find(|id| !fixture.document.replicas(keys.id().as_bytes()).contains(id));
+    let from = outsider.expect("the fourth store");
+    assert!(bench.handle(Input::ReplicaFrame { from, bytes: bytes.clone() }).is_empty());
+    assert_eq!(bench.store.counters().not_shared, 1);
+}
+
+#[test]
+fn a_packet_is_served_once() {
+    let mut bench = Bench::new();
+    let gateway = bench.fixture.gateway(0).id;
+    let (message, _) = peeled::request(&bench.fixture, &mut bench.rng, &gateway, collect(1));
+    let bytes = peeled::frame_to_store(&bench.fixture, &mut bench.rng, &message);
+    let from = bench.fixture.mix(3, 0).id;
+    let effects = bench.handle(Input::NodeFrame { from, bytes: bytes.clone() });
+    assert!(matches!(effects[..], [Effect::RememberTags { .. }, Effect::ToNode { .. }]));
+    assert!(bench.handle(Input::NodeFrame { from, bytes }).is_empty());
+    assert_eq!((bench.store.counters().replays, bench.store.counters().collects), (1, 1));
+}
+
+#[test]
+fn another_life_of_the_table_neither_answers_nor_votes_until_it_is_listed() {
+    let mut bench = Bench::new();
+    let node = bench.fixture.store(0);
+    let id = node.id;
+    let incarnation = Incarnation::from_bytes([77; 16]);
+    let setup = StoreSetup { incarnation, ..node.store_setup() };
+    let document = bench.fixture.sign();
+    bench.store = Store::new(setup, document, MemoryTable::new(), T0).expect("listed").0;
+    assert!(bench.store.is_catching_up());
+    let keys = bench.keys(true);
+    let read = Op::Read { placement: 1, id: keys.id() };
+    assert_eq!(bench.answer(read.clone()), Answer::Refused(Refusal::CatchingUp));
+    let boxed = keys.seal(&mut bench.rng, b"hi").expect("fits");
+    let write = Op::Write { placement: 1, boxed };
+    assert_eq!(bench.answer(write), Answer::Refused(Refusal::CatchingUp));
+    assert_eq!(bench.answer(Bench::register(keys.id(), 1)), Answer::Refused(Refusal::CatchingUp));
+    assert_eq!(bench.answer(collect(1)), Answer::NoItem, "a collector needs no table");
+
+    let mut other = Bench::new();
+    let replicas = bench.fixture.document.replicas(keys.id().as_bytes());
+    let (n, from) = (1..4)
+        .map(|n| (n, bench.fixture.store(n).id))
+        .find(|(_, id)| replicas.contains(id))
+        .expect("two other replicas");
+    let setup = other.fixture.store(n).store_setup();
+    let document = other.fixture.sign();
+    other.store = Store::new(setup, document, MemoryTable::new(), T0).expect("listed").0;
+    let gateway = bench.fixture.gateway(0).id;
+    let (message, _) = peeled::request(&bench.fixture, &mut bench.rng, &gateway, read.clone());
+    let mut effects = Vec::new();
+    other.store.request(&message, T0, &mut other.rng, &mut effects);
+    let question = effects.into_iter().find_map(|effect| match effect {
+        Effect::ToReplica { to, bytes } if to == id => Some(bytes),
+        _ => None,
+    });
+    let bytes = question.expect("asked");
+    assert!(bench.handle(Input::ReplicaFrame { from, bytes }).is_empty(), "no vote");
+
+    bench.fixture.next_epoch();
+    bench.fixture.descriptor_mut(&id).role = Role::Store { incarnation };
+    let document = bench.fixture.sign();
+    bench.handle(Input::Document(document));
+    assert!(!bench.store.is_catching_up());
+    let (effects, _) = bench.ask(read);
+    assert_eq!(to_replicas(&effects), 2, "it takes part again");
+}
+
+#[test]
+fn registrations_are_bounded_and_so_is_their_life() {
+    let mut bench = Bench::with_bounds(&Bounds { registrations: 1, ..Bounds::default() });
+    let keys = bench.keys(true);
+    let (effects, _) = bench.ask(Bench::register(keys.id(), 1));
+    assert_eq!(to_replicas(&effects), 2, "the box is looked at first");
+    assert_eq!(bench.answer(Bench::register(keys.id(), 2)), Answer::Refused(Refusal::Busy));
+    assert_eq!(bench.store.counters().registrations, 1);
+
+    bench.now = T0 + bench.fixture.document.parameters.registration_lifetime;
+    bench.handle(Input::Timer);
+    assert_eq!(bench.store.counters().registrations, 0);
+}
+
+#[test]
+fn a_registration_whose_delivery_cannot_be_sent_is_refused() {
+    let mut bench = Bench::new();
+    let keys = bench.keys(true);
+    let Op::Register { placement, id, delivery_id, seal_key, lifetime_secs, .. } =
+        Bench::register(keys.id(), 1)
+    else {
+        panic!("a registration");
+    };
+    let delivery = vec![1; DELIVERY_BLOCK_LEN - 1];
+    let short = Op::Register { placement, id, delivery, delivery_id, seal_key, lifetime_secs };
+    assert_eq!(bench.answer(short), Answer::Refused(Refusal::Malformed));
+    assert_eq!(bench.store.counters().registrations, 0);
+}
+
+#[test]
+fn collector_sessions_are_bounded() {
+    let mut bench = Bench::with_bounds(&Bounds { sessions: 1, ..Bounds::default() });
+    assert_eq!(bench.answer(collect(1)), Answer::NoItem);
+    assert_eq!(bench.answer(collect(2)), Answer::Refused(Refusal::Busy));
+    assert_eq!(bench.answer(collect(1)), Answer::NoItem);
+}
+
+#[test]
+fn items_have_one_length_and_need_a_session() {
+    let mut bench = Bench::new();
+    let session = CollectorSession::from_bytes([1; 32]);
+    let id = SurbId::from_bytes([2; 16]);
+    let sealed = vec![3; DELIVERY_LEN];
+    bench.store.item(&session, id, sealed.clone());
+    assert_eq!(bench.answer(collect(1)), Answer::NoItem, "nobody had asked yet");
+    bench.store.item(&session, id, vec![3; DELIVERY_LEN + 1]);
+    bench.store.item(&session, id, sealed.clone());
+    assert_eq!(bench.answer(collect(1)), Answer::Item { id: [2; 16], sealed });
+    assert_eq!(bench.answer(collect(1)), Answer::NoItem);
+    let counters = bench.store.counters();
+    assert_eq!((counters.items_kept, counters.items_dropped), (1, 2));
+}
+
+#[test]
+fn the_replay_cache_is_bounded() {
+    let mut bench = Bench::with_bounds(&Bounds { tags: 1, ..Bounds::default() });
+    assert_eq!(bench.answer(collect(1)), Answer::NoItem);
+    assert!(bench.ask(collect(1)).0.is_empty());
+    assert_eq!(bench.store.counters().cache_full, 1);
+}
+
+#[test]
+fn the_table_is_swept_at_the_start_and_now_and_then() {
+    let fixture = Fixture::new();
+    let setup = fixture.store(0).store_setup();
+    let (mut store, effects) =
+        Store::new(setup, fixture.sign(), MemoryTable::new(), T0).expect("listed");
+    assert!(effects.contains(&Effect::Sweep));
+    let mut rng = rng(1);
+    let early = store.handle(Input::Timer, T0 + SWEEP_EVERY - Duration::from_secs(1), &mut rng);
+    assert!(!early.contains(&Effect::Sweep));
+    let due = store.handle(Input::Timer, T0 + SWEEP_EVERY, &mut rng);
+    assert!(due.contains(&Effect::Sweep));
+    let next = due.iter().filter(|effect| matches!(effect, Effect::WakeAt(_))).count();
+    assert_eq!(next, 1);
+}
+
+#[test]
+fn only_a_listed_store_with_its_keys_starts() {
+    let fixture = Fixture::new();
+    let start = |setup| Store::new(setup, fixture.sign(), MemoryTable::new(), T0).err();
+    let node = fixture.store(0);
+    let id = node.id;
+    let answer_key = AnswerKey::from_seed(&Secret::new([1; 32]));
+    let foreign = StoreSetup { answer_key, ..node.store_setup() };
+    assert_eq!(start(foreign), Some(StartError::AnswerKey { id }));
+    let keyless = StoreSetup { hop: HopSetup::default(), ..node.store_setup() };
+    assert_eq!(start(keyless), Some(StartError::NoHopKey { id }));
+    let mix = StoreSetup { id: fixture.mix(1, 0).id, ..node.store_setup() };
+    assert!(matches!(start(mix), Some(StartError::OtherRole { .. })));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn arbitrary_messages_and_frames_never_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..400),
+        reply in prop::collection::vec(any::<u8>(), REPLY_BLOCK_LEN),
+    ) {
+        let mut bench = Bench::new();
+        bench.message(&bytes);
+        // A reply block of the right length that leads nowhere.
+        let request = Request { reply, op: collect(1) };
+        bench.message(&request.to_wire());
+        let (mix, store) = (bench.fixture.mix(3, 0).id, bench.fixture.store(1).id);
+        bench.handle(Input::NodeFrame { from: mix, bytes: bytes.clone() });
+        bench.handle(Input::ReplicaFrame { from: store, bytes: bytes.clone() });
+        let mut frame = bytes;
+        frame.resize(xchat_sphinx::frame::NODE_FRAME_LEN, 0);
+        frame[0] = NodeFrame::VERSION;
+        bench.handle(Input::NodeFrame { from: mix, bytes: frame });
+        let counters = bench.store.counters();
+        prop_assert_eq!((counters.unreadable, counters.bad_reply_block), (4, 1));
+        prop_assert_eq!(counters.answered, 0);
+    }
+}

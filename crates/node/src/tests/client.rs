@@ -6,6 +6,7 @@ use std::time::Duration;
 use xchat_base::{Wire, random};
 use xchat_directory::{Descriptor, NodeId, random_route};
 use xchat_pigeonhole::{Answer, BoxId, DeliveryKey, Op, Request, SignedAnswer, StoreId};
+use xchat_sphinx::frame::GATEWAY_PACKET_FRAME_LEN;
 use xchat_sphinx::{
     ClientFrame, CollectorSession, Delays, GatewayFrame, Hop, HopAddress, HopKey, HopSecret,
     Packet, ReplyKey, ReplyTag, Route, SurbId, TAG_POOL, Unwrapped, build, delivery_block,
@@ -88,6 +89,7 @@ impl Client {
     pub(super) fn answers(&mut self, net: &mut Network) -> BTreeMap<SurbId, Answer> {
         let mut answers = BTreeMap::new();
         for bytes in net.inbox(self.session) {
+            assert_eq!(bytes.len(), GATEWAY_PACKET_FRAME_LEN);
             let Ok(GatewayFrame::Packet(packet)) = GatewayFrame::from_wire(&bytes) else {
                 panic!("only packets are expected");
             };
@@ -124,8 +126,7 @@ impl Client {
     ) -> (SurbId, Op) {
         let surb = SurbId::random(&mut net.rng);
         let (to, delays) = route(net, hop(net, collector));
-        let delivery =
-            delivery_block(&mut net.rng, &to, &delays, session, surb).expect("builds");
+        let delivery = delivery_block(&mut net.rng, &to, &delays, session, surb).expect("builds");
         let op = Op::Register {
             placement: 1,
             id,

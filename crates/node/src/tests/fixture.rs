@@ -152,11 +152,8 @@ impl FixtureNode {
     }
 
     fn descriptor(&self) -> Descriptor {
-        let period = HopKeyPeriod {
-            key: *self.hop_key().as_bytes(),
-            from: T0,
-            until: T0 + VALIDITY,
-        };
+        let period =
+            HopKeyPeriod { key: *self.hop_key().as_bytes(), from: T0, until: T0 + VALIDITY };
         Descriptor {
             id: self.id,
             operator: OperatorId::from_bytes(self.seed),

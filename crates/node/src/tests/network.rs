@@ -41,6 +41,8 @@ pub(super) struct Network {
     events: BTreeMap<u64, (NodeId, Event)>,
     next: u64,
     inboxes: BTreeMap<SessionId, Vec<Vec<u8>>>,
+    /// The one timer of each node: a `WakeAt` replaces it.
+    timers: BTreeMap<NodeId, u64>,
 }
 
 impl Network {
@@ -55,6 +57,7 @@ impl Network {
             events: BTreeMap::new(),
             next: 0,
             inboxes: BTreeMap::new(),
+            timers: BTreeMap::new(),
             fixture,
         };
         let ids: Vec<_> = network.fixture.nodes.iter().map(|node| node.id).collect();
@@ -137,7 +140,7 @@ impl Network {
             }
             self.order.pop();
             self.now = self.now.max(at);
-            let (to, event) = self.events.remove(&number).expect("scheduled once");
+            let Some((to, event)) = self.events.remove(&number) else { continue };
             if !self.down.contains(&to) {
                 self.happen(to, event);
             }
@@ -149,6 +152,13 @@ impl Network {
         self.order.push(Reverse((at, self.next)));
         self.events.insert(self.next, (to, event));
         self.next += 1;
+    }
+
+    fn wake_at(&mut self, at: Timestamp, node: NodeId) {
+        if let Some(replaced) = self.timers.insert(node, self.next) {
+            self.events.remove(&replaced);
+        }
+        self.schedule(at, node, Event::Timer);
     }
 
     fn happen(&mut self, to: NodeId, event: Event) {
@@ -205,7 +215,7 @@ impl Network {
         for effect in effects {
             match effect {
                 mix::Effect::ToNode { to, bytes } => self.packet(from, to, bytes),
-                mix::Effect::WakeAt(at) => self.schedule(at, from, Event::Timer),
+                mix::Effect::WakeAt(at) => self.wake_at(at, from),
                 mix::Effect::RememberTags { .. } | mix::Effect::ForgetKey { .. } => {}
             }
         }
@@ -218,7 +228,7 @@ impl Network {
                 store::Effect::ToReplica { to, bytes } => {
                     self.schedule(self.now + LINK, to, Event::Replica { from, bytes });
                 }
-                store::Effect::WakeAt(at) => self.schedule(at, from, Event::Timer),
+                store::Effect::WakeAt(at) => self.wake_at(at, from),
                 store::Effect::Sweep => {
                     let Some(Core::Store(store)) = self.cores.get_mut(&from) else { continue };
                     let boxes = store.table_mut().sweep(self.now);

@@ -54,10 +54,7 @@ fn a_box_is_written_once_and_read_at_every_replica() {
     assert_eq!(client.ask_and_wait(&mut net, &second, boxed.write()), Answer::Stored, "the same");
     let rival = boxed.keys.seal(&mut net.rng, b"too late").expect("fits");
     let rival = Op::Write { placement: 1, boxed: rival };
-    assert_eq!(
-        client.ask_and_wait(&mut net, &second, rival),
-        Answer::Exists(boxed.sealed.clone())
-    );
+    assert_eq!(client.ask_and_wait(&mut net, &second, rival), Answer::Exists(boxed.sealed.clone()));
     for replica in &boxed.replicas {
         let answer = client.ask_and_wait(&mut net, replica, boxed.read());
         assert_eq!(answer, Answer::Found(boxed.sealed.clone()));
@@ -101,8 +98,7 @@ fn a_standing_read_is_delivered_to_the_collector_when_the_box_is_written() {
     assert_eq!(reader.ask_and_wait(&mut net, &second, register), Answer::Registered);
     assert_eq!(writer.ask_and_wait(&mut net, &first, boxed.write()), Answer::Stored);
 
-    let Answer::Item { id, sealed } =
-        reader.ask_and_wait(&mut net, &boxed.other, collect.clone())
+    let Answer::Item { id, sealed } = reader.ask_and_wait(&mut net, &boxed.other, collect.clone())
     else {
         panic!("an item waits");
     };
@@ -202,7 +198,8 @@ fn a_packet_that_comes_twice_is_served_once() {
     let mut net = Network::new(7);
     let mut client = Client::connect(&mut net, 1);
     let store = net.fixture.store(0).id;
-    let message = xchat_pigeonhole::Request { reply: vec![0; 3], op: Op::Collect { session: [1; 32] } };
+    let message =
+        xchat_pigeonhole::Request { reply: vec![0; 3], op: Op::Collect { session: [1; 32] } };
     let (first, packet) = request(&mut net, &store, &message.to_wire());
     for _ in 0..2 {
         client.send(&mut net, (first, packet.clone()));
