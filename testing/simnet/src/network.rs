@@ -168,6 +168,7 @@ fn core(descriptor: &Descriptor, keys: Keys, document: &VerifiedDocument, now: T
             let (store, _) = Store::new(setup, document.clone(), table, now).expect("listed");
             Core::Store(store)
         }
+        other => unreachable!("founded above without {other:?}"),
     };
     // Whatever a new core wants first, it does when it is woken.
     Node { core, wake_at: Some(now) }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
-use xchat_base::Timestamp;
+use xchat_base::{Timestamp, random};
 use xchat_directory::{NodeId, Root, VerifiedDocument};
 use xchat_engine::{Command, CommandError, Contact, ConversationId, Response};
 use xchat_node::gateway::SessionId;
@@ -127,6 +127,12 @@ impl World {
         self.now = until;
     }
 
+    /// Lets a random time pass, at most this.
+    pub fn pause(&mut self, longest: Duration) {
+        let pause = longest.mul_f64(random::unit(&mut self.rng));
+        self.run_for(pause);
+    }
+
     /// Lets time pass until something is true.
     ///
     /// # Panics
@@ -157,7 +163,7 @@ impl World {
         let tag = self.command(inviter, Command::Invite);
         let link = match self.answer(inviter, tag) {
             Ok(Response::Link(link)) => link,
-            other => panic!("invite: {other:?}"),
+            other => unreachable!("invite: {other:?}"),
         };
         let known = |person: &Person| -> BTreeSet<_> {
             person.contacts().iter().map(|contact| contact.conversation).collect()
@@ -166,7 +172,7 @@ impl World {
         let tag = self.command(accepter, Command::Accept { link });
         let theirs: Contact = match self.answer(accepter, tag) {
             Ok(Response::Contact(contact)) => contact,
-            other => panic!("accept: {other:?}"),
+            other => unreachable!("accept: {other:?}"),
         };
         self.run_until("the inviter's contact", Duration::from_secs(600), |world| {
             known(&world.people[inviter]).len() > before.len()
@@ -231,7 +237,7 @@ impl World {
                 Want::Connect(gateway) => {
                     self.disconnect(who);
                     self.counter += 1;
-                    let session = SessionId(self.counter);
+                    let session = SessionId::new(self.counter);
                     self.sessions.insert(session, Session { person: who, gateway });
                     self.enqueue(self.links.delay, Arrival::Opened { session });
                 }

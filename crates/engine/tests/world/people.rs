@@ -251,17 +251,16 @@ impl World {
 
     pub(crate) fn invite(&mut self, who: usize) -> String {
         let tag = self.command(who, Command::Invite);
-        match self.answer(who, tag) {
-            Ok(Response::Link(link)) => link,
-            other => panic!("invite: {other:?}"),
-        }
+        let answer = self.answer(who, tag);
+        let Ok(Response::Link(link)) = answer else { unreachable!("invite: {answer:?}") };
+        link
     }
 
     pub(crate) fn accept(&mut self, who: usize, link: &str) -> Result<Contact, CommandError> {
         let tag = self.command(who, Command::Accept { link: link.to_owned() });
         match self.answer(who, tag) {
             Ok(Response::Contact(contact)) => Ok(contact),
-            Ok(other) => panic!("accept: {other:?}"),
+            Ok(other) => unreachable!("accept: {other:?}"),
             Err(error) => Err(error),
         }
     }
@@ -289,7 +288,7 @@ impl World {
         let tag = self.command(who, Command::SafetyNumber { conversation });
         match self.answer(who, tag) {
             Ok(Response::SafetyNumber { digits }) => digits,
-            other => panic!("safety number: {other:?}"),
+            other => unreachable!("safety number: {other:?}"),
         }
     }
 }
