@@ -33,7 +33,17 @@
 //! owner asks again. The normative description is `spec/08-client-stream.md`.
 
 mod api;
+mod clock;
+mod collectors;
+mod deliveries;
+mod follows;
+mod guards;
+mod health;
+mod measure;
+mod outstanding;
 mod pace;
+mod queue;
+mod routes;
 mod status;
 mod transport;
 

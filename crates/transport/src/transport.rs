@@ -1,18 +1,77 @@
 //! The state struct and its door.
 
-use xchat_base::{Rng, Timestamp};
-use xchat_directory::{Root, VerifiedDocument};
+mod answers;
+mod link;
+mod slot;
 
-use crate::api::{Effect, Input, StartError};
-use crate::pace::Pace;
-use crate::status::Status;
+use core::time::Duration;
+
+use xchat_base::{Rng, Timestamp, Wire};
+use xchat_directory::{DirectoryError, Root, SignedDocument, VerifiedDocument};
+use xchat_pigeonhole::SealedBox;
+
+use crate::api::{Command, Effect, Event, Input, StartError};
+use crate::clock::Clock;
+use crate::collectors::{Collectors, GivenUp};
+use crate::deliveries::Deliveries;
+use crate::follows::Follows;
+use crate::guards::{Guards, Stored};
+use crate::health::Health;
+use crate::measure::Measure;
+use crate::outstanding::Outstanding;
+use crate::pace::{Pace, Rotation, bytes_per_month};
+use crate::queue::Queue;
+use crate::status::{CollectorHealth, GatewayState, Status};
+use link::Link;
+use slot::Turns;
+
+/// A packet without an answer after so many mean delays of a mix and [`REPLY_SLACK`] is taken for lost. Six mixes
+/// hold it, three each way: of the sums of six such delays 2 % are longer.
+const REPLY_DELAYS: u32 = 12;
+
+/// What links, stores and their replicas may take besides.
+const REPLY_SLACK: Duration = Duration::from_secs(3);
 
 /// The client's side of the network. See the crate's documentation for the rules of use.
-pub struct Transport {}
+pub struct Transport {
+    root: Root,
+    document: VerifiedDocument,
+    pace: Pace,
+    clock: Clock,
+    link: Link,
+    guards: Guards,
+    /// Attempts to reach a gateway that failed since the last session that worked.
+    failed: u32,
+    /// When the last session ended, to know how long it was offline.
+    offline_since: Option<Timestamp>,
+    ask_document_at: Timestamp,
+    writes: Queue<SealedBox>,
+    reads: Queue<()>,
+    follows: Follows,
+    deliveries: Deliveries,
+    collectors: Collectors,
+    outstanding: Outstanding,
+    health: Health,
+    measure: Measure,
+    turns: Turns,
+    last_wake: Option<Timestamp>,
+    reported: Option<Digest>,
+}
+
+/// What a change of is worth an [`Event::Status`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Digest {
+    gateway: GatewayState,
+    collector: u8,
+    silent_stores: usize,
+    epoch: u64,
+    expired: bool,
+    alarming: bool,
+}
 
 impl Transport {
-    /// A transport on this network, with what an earlier one asked to keep. If the kept document is newer
-    /// than `document` it is used in its place.
+    /// A transport on this network, with what an earlier one asked to keep. If the kept document is
+    /// newer than `document` it is used in its place.
     ///
     /// # Errors
     /// [`StartError`]: what was stored cannot be used.
@@ -24,19 +83,199 @@ impl Transport {
         now: Timestamp,
         rng: &mut Rng,
     ) -> Result<(Self, Vec<Effect>), StartError> {
-        let _ = (root, document, pace, stored, now, rng);
-        Ok((Self {}, Vec::new()))
+        let (mut document, mut guards) = (document, Guards::new(Vec::new()));
+        if let Some(bytes) = stored {
+            let stored = Stored::from_wire(bytes)?;
+            guards = Guards::new(stored.guards);
+            // It was timely when it was stored. Whether it still is, every slot asks.
+            let kept = stored.document.dangerously_assume_timely(&root)?;
+            if kept.epoch > document.epoch {
+                document = kept;
+            }
+        }
+        let mut transport = Self {
+            root,
+            document,
+            pace,
+            clock: Clock::new(rng),
+            link: Link::Waiting { until: now },
+            guards,
+            failed: 0,
+            offline_since: None,
+            ask_document_at: now,
+            writes: Queue::new(),
+            reads: Queue::new(),
+            follows: Follows::new(),
+            deliveries: Deliveries::default(),
+            collectors: Collectors::new(),
+            outstanding: Outstanding::default(),
+            health: Health::default(),
+            measure: Measure::default(),
+            turns: Turns::default(),
+            last_wake: None,
+            reported: None,
+        };
+        let mut out = Vec::new();
+        if transport.guards.refresh(&transport.document, rng) || stored.is_none() {
+            out.push(transport.persist());
+        }
+        transport.link_timer(now, rng, &mut out);
+        transport.finish(true, now, &mut out);
+        Ok((transport, out))
     }
 
     /// Takes one input; the effects are to be carried out in order.
     pub fn handle(&mut self, input: Input, now: Timestamp, rng: &mut Rng) -> Vec<Effect> {
-        let _ = (input, now, rng);
-        Vec::new()
+        let mut out = Vec::new();
+        let is_timer = matches!(input, Input::Timer);
+        match input {
+            Input::Command(command) => self.command(command),
+            Input::Online { gateway } => self.link_up(gateway, now, rng, &mut out),
+            Input::Offline => self.link_down(now),
+            Input::Frame(bytes) => self.frame(&bytes, now, rng, &mut out),
+            Input::Document(newer) => {
+                // An older one is no error here: the driver rereads a file.
+                let _ = self.adopt(newer, now, rng, &mut out);
+            }
+            Input::Timer => {
+                self.slot(now, rng, &mut out);
+                self.link_timer(now, rng, &mut out);
+            }
+        }
+        self.finish(is_timer, now, &mut out);
+        out
     }
 
     /// How things stand.
     pub fn status(&self, now: Timestamp) -> Status {
-        let _ = now;
-        unreachable!("skeleton")
+        let gap = self.mean_gap();
+        Status {
+            pace: self.pace,
+            slots_per_second: 1.0 / gap.as_secs_f64(),
+            bytes_per_month: bytes_per_month(gap),
+            gateway: self.gateway_state(),
+            queued_writes: self.writes.len(),
+            queued_reads: self.reads.len(),
+            followed: self.follows.len(),
+            registered: self.follows.standing(now),
+            collector: self.collectors.health(),
+            loop_loss: self.measure.loop_loss(),
+            packet_loss: self.measure.packet_loss(),
+            round_trip_ms: self.measure.round_trip_ms(),
+            refused_answers: self.measure.refused_answers,
+            silent_stores: self.health.silent(now),
+            document_epoch: self.document.epoch,
+            document_valid_until: self.document.valid_until,
+            emitted: self.measure.emitted,
+            empty_slots: self.measure.empty_slots,
+        }
+    }
+
+    /// The network document in use.
+    pub fn document(&self) -> &VerifiedDocument {
+        &self.document
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Write { boxed } => {
+                let id = boxed.id();
+                if self.writes.get(&id) != Some(&boxed) {
+                    self.writes.ask(id, boxed);
+                }
+            }
+            Command::Read { id } => self.reads.ask(id, ()),
+            Command::Follow { id, urgency } => self.follows.follow(id, urgency),
+            Command::Unfollow { id } => {
+                self.follows.remove(&id);
+            }
+        }
+    }
+
+    /// Takes a newer document over.
+    fn adopt(
+        &mut self,
+        newer: VerifiedDocument,
+        now: Timestamp,
+        rng: &mut Rng,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), DirectoryError> {
+        newer.follows(&self.document)?;
+        self.document = newer;
+        self.guards.refresh(&self.document, rng);
+        self.health.follow_document(&self.document);
+        for gone in self.collectors.follow_document(&self.document) {
+            self.void_registrations(gone);
+        }
+        let document = &self.document;
+        self.follows.retain_standing(|id, standing| {
+            document.replicas(id.as_bytes()).contains(&standing.store)
+        });
+        self.ask_document_at = now + self.document_period();
+        out.push(self.persist());
+        Ok(())
+    }
+
+    /// From a gateway: bytes that prove nothing yet.
+    fn adopt_bytes(
+        &mut self,
+        bytes: &[u8],
+        now: Timestamp,
+        rng: &mut Rng,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), DirectoryError> {
+        let newer = SignedDocument::from_wire(bytes)?.verify(&self.root, now)?;
+        self.adopt(newer, now, rng, out)
+    }
+
+    fn void_registrations(&mut self, GivenUp(session): GivenUp) {
+        self.follows.retain_standing(|_, standing| standing.session != session);
+    }
+
+    fn persist(&self) -> Effect {
+        Effect::Persist(self.guards.stored(&self.document))
+    }
+
+    fn mean_gap(&self) -> Duration {
+        self.pace.mean_gap_on(&self.document.parameters)
+    }
+
+    fn rotation(&self) -> Rotation {
+        Rotation::of(self.pace, &self.document.parameters)
+    }
+
+    fn reply_timeout(&self) -> Duration {
+        self.document.parameters.mix_delay * REPLY_DELAYS + REPLY_SLACK
+    }
+
+    /// What every call ends with: a change worth telling, and when to be called again.
+    fn finish(&mut self, is_timer: bool, now: Timestamp, out: &mut Vec<Effect>) {
+        let digest = self.digest(now);
+        if self.reported != Some(digest) {
+            if self.reported.is_some() {
+                out.push(Effect::Event(Event::Status(self.status(now))));
+            }
+            self.reported = Some(digest);
+        }
+        let wake = self.next_wake();
+        if is_timer || wake != self.last_wake {
+            out.extend(wake.map(Effect::WakeAt));
+            self.last_wake = wake;
+        }
+    }
+
+    fn digest(&self, now: Timestamp) -> Digest {
+        Digest {
+            gateway: self.gateway_state(),
+            collector: match self.collectors.health() {
+                CollectorHealth::Unknown => 0,
+                CollectorHealth::Answering { .. } => 1,
+                CollectorHealth::Silent { .. } => 2,
+            },
+            silent_stores: self.health.silent(now),
+            epoch: self.document.epoch,
+            expired: self.document.is_expired(now),
+            alarming: self.measure.is_alarming(),
+        }
     }
 }

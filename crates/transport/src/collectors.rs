@@ -1,0 +1,204 @@
+//! Collectors: the stores that keep deliveries for us under anonymous sessions.
+
+use core::time::Duration;
+
+use xchat_base::{Rng, Timestamp, random};
+use xchat_directory::{NodeId, OperatorId, VerifiedDocument, random_store};
+use xchat_sphinx::CollectorSession;
+
+use crate::status::CollectorHealth;
+
+/// A collector is replaced after this, times a random factor between one half and three halves.
+const LIFE: Duration = Duration::from_secs(4 * 3_600);
+
+/// A collector in use is given up after so many collects in a row without an answer, if others answer.
+const SILENT_AFTER: u32 = 8;
+
+/// One that never answered is given up sooner: nothing depends on it yet.
+const PROBES: u32 = 4;
+
+/// While two collectors are in use, every so-many-th collect goes to the second one.
+const SECOND_EVERY: u64 = 4;
+
+/// One session at one store.
+#[derive(Debug, Clone)]
+pub(crate) struct Collector {
+    pub(crate) session: CollectorSession,
+    pub(crate) store: NodeId,
+    /// Its last answer; until the first one it may not know the session, and drops deliveries to it.
+    answered: Option<Timestamp>,
+    unanswered: u32,
+    /// When the first collect of those unanswered was sent.
+    silent_since: Timestamp,
+}
+
+/// The current collector, the next while it is being opened, the last while registrations still name it.
+pub(crate) struct Collectors {
+    current: Option<Collector>,
+    next: Option<Collector>,
+    previous: Option<(Collector, Timestamp)>,
+    replace_at: Timestamp,
+    collects: u64,
+    /// The store that was given up last.
+    given_up: Option<NodeId>,
+}
+
+/// Which registrations are void after a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GivenUp(pub(crate) CollectorSession);
+
+impl Collectors {
+    pub(crate) fn new() -> Self {
+        Self {
+            current: None,
+            next: None,
+            previous: None,
+            replace_at: Timestamp::ZERO,
+            collects: 0,
+            given_up: None,
+        }
+    }
+
+    /// The one that new registrations name: only once it has answered, since a store drops deliveries to a session
+    /// that nobody has asked about.
+    pub(crate) fn for_registrations(&self) -> Option<&Collector> {
+        self.current.as_ref().filter(|collector| collector.answered.is_some())
+    }
+
+    /// Whether the current one has still to be opened.
+    pub(crate) fn is_opening(&self) -> bool {
+        self.for_registrations().is_none()
+    }
+
+    /// Makes sure that there is one, and replaces it when its time has come.
+    pub(crate) fn refresh(
+        &mut self,
+        document: &VerifiedDocument,
+        avoid: &[OperatorId],
+        overlap_over: Timestamp,
+        now: Timestamp,
+        rng: &mut Rng,
+    ) {
+        if self.previous.as_ref().is_some_and(|(_, until)| *until <= now) {
+            self.previous = None;
+        }
+        if let Some(next) = self.next.take_if(|next| next.answered.is_some()) {
+            self.previous = self.current.replace(next).map(|last| (last, overlap_over));
+            self.replace_at = now + LIFE.mul_f64(0.5 + random::unit(rng));
+        }
+        if self.current.is_none() {
+            self.current = self.choose(document, avoid, rng);
+            self.replace_at = now + LIFE.mul_f64(0.5 + random::unit(rng));
+        } else if self.next.is_none() && self.replace_at <= now {
+            self.next = self.choose(document, avoid, rng);
+        }
+    }
+
+    /// Whom to ask in this slot.
+    pub(crate) fn ask(&mut self) -> Option<(CollectorSession, NodeId)> {
+        self.collects += 1;
+        let second = self.next.as_ref().or(self.previous.as_ref().map(|(last, _)| last));
+        let turn = self.collects.is_multiple_of(SECOND_EVERY);
+        let chosen = if turn { second.or(self.current.as_ref()) } else { self.current.as_ref() };
+        chosen.map(|collector| (collector.session, collector.store))
+    }
+
+    pub(crate) fn answered(&mut self, session: &CollectorSession, now: Timestamp) {
+        if let Some(collector) = self.find(session) {
+            collector.answered = Some(now);
+            collector.unanswered = 0;
+        }
+    }
+
+    /// A collect that was sent then had no answer. `last_answer`: when anything at all was last answered; if nothing
+    /// was, the collector is not to blame.
+    pub(crate) fn unanswered(
+        &mut self,
+        session: &CollectorSession,
+        sent: Timestamp,
+        last_answer: Timestamp,
+    ) -> Option<GivenUp> {
+        let collector = self.find(session)?;
+        if collector.answered.is_some_and(|at| at >= sent) {
+            return None;
+        }
+        if collector.unanswered == 0 {
+            collector.silent_since = sent;
+        }
+        collector.unanswered += 1;
+        let others_answer = last_answer > collector.silent_since;
+        let dead = match collector.answered {
+            None => collector.unanswered >= PROBES,
+            Some(_) => collector.unanswered >= SILENT_AFTER && others_answer,
+        };
+        if dead { self.give_up(session) } else { None }
+    }
+
+    /// It will not have us, or the document no longer lists it.
+    pub(crate) fn give_up(&mut self, session: &CollectorSession) -> Option<GivenUp> {
+        let of = |collector: &mut Collector| collector.session == *session;
+        let gone = self
+            .current
+            .take_if(of)
+            .or_else(|| self.next.take_if(of))
+            .or_else(|| self.previous.take_if(|(last, _)| of(last)).map(|(last, _)| last))?;
+        if self.current.is_none() {
+            self.current = self.next.take();
+        }
+        self.given_up = Some(gone.store);
+        Some(GivenUp(gone.session))
+    }
+
+    /// Gives up those whose stores are not in the document.
+    pub(crate) fn follow_document(&mut self, document: &VerifiedDocument) -> Vec<GivenUp> {
+        let listed = |store: &NodeId| document.node(store).is_some_and(|node| node.is_store());
+        let unlisted: Vec<_> = [&self.current, &self.next]
+            .into_iter()
+            .flatten()
+            .chain(self.previous.as_ref().map(|(last, _)| last))
+            .filter(|collector| !listed(&collector.store))
+            .map(|collector| collector.session)
+            .collect();
+        unlisted.iter().filter_map(|session| self.give_up(session)).collect()
+    }
+
+    pub(crate) fn health(&self) -> CollectorHealth {
+        match &self.current {
+            Some(Collector { unanswered, .. }) if *unanswered >= PROBES => {
+                CollectorHealth::Silent { unanswered: *unanswered }
+            }
+            Some(Collector { answered: Some(last), .. }) => {
+                CollectorHealth::Answering { last: *last }
+            }
+            _ => CollectorHealth::Unknown,
+        }
+    }
+
+    fn find(&mut self, session: &CollectorSession) -> Option<&mut Collector> {
+        [self.current.as_mut(), self.next.as_mut(), self.previous.as_mut().map(|(last, _)| last)]
+            .into_iter()
+            .flatten()
+            .find(|collector| collector.session == *session)
+    }
+
+    /// A random store, of none of these operators, and another one than failed last if there is one.
+    fn choose(
+        &self,
+        document: &VerifiedDocument,
+        avoid: &[OperatorId],
+        rng: &mut Rng,
+    ) -> Option<Collector> {
+        let last = self.current.as_ref().map(|collector| collector.store).or(self.given_up);
+        let last = last.and_then(|store| document.node(&store)).map(|node| node.operator);
+        let stricter: Vec<_> = avoid.iter().copied().chain(last).collect();
+        let store = random_store(rng, document, &stricter)
+            .or_else(|| random_store(rng, document, avoid))?;
+        Some(Collector {
+            session: CollectorSession::random(rng),
+            store: store.id,
+            answered: None,
+            unanswered: 0,
+            silent_since: Timestamp::ZERO,
+        })
+    }
+}

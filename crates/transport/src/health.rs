@@ -1,0 +1,114 @@
+//! Which stores answer, as far as our own packets tell.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use xchat_base::Timestamp;
+use xchat_directory::{NodeId, OperatorId, VerifiedDocument};
+use xchat_pigeonhole::BoxId;
+
+/// A store is taken for silent after so many packets in a row without an answer.
+const SILENT_AFTER: u32 = 3;
+
+/// A silent store is tried again after this.
+const AVOIDED_FOR: Duration = Duration::from_secs(60);
+
+struct Silence {
+    unanswered: u32,
+    since: Timestamp,
+    last: Timestamp,
+}
+
+/// Silence by store; bounded by the stores of the document.
+#[derive(Default)]
+pub(crate) struct Health {
+    stores: BTreeMap<NodeId, Silence>,
+}
+
+impl Health {
+    pub(crate) fn answered(&mut self, store: &NodeId) {
+        self.stores.remove(store);
+    }
+
+    /// A packet to it that was sent then had no answer. `last_answer`: when anything at all was last
+    /// answered. Whether the store is from now on taken for silent.
+    pub(crate) fn unanswered(
+        &mut self,
+        store: &NodeId,
+        sent: Timestamp,
+        last_answer: Timestamp,
+        now: Timestamp,
+    ) -> bool {
+        let silence =
+            self.stores.entry(*store).or_insert(Silence { unanswered: 0, since: sent, last: now });
+        if last_answer <= silence.since {
+            return false; // Nobody answers: the store is not to blame.
+        }
+        silence.unanswered = silence.unanswered.saturating_add(1);
+        silence.last = now;
+        silence.unanswered == SILENT_AFTER
+    }
+
+    pub(crate) fn is_silent(&self, store: &NodeId, now: Timestamp) -> bool {
+        self.stores.get(store).is_some_and(|silence| {
+            silence.unanswered >= SILENT_AFTER && now.since(silence.last) < AVOIDED_FOR
+        })
+    }
+
+    pub(crate) fn silent(&self, now: Timestamp) -> usize {
+        self.stores.keys().filter(|store| self.is_silent(store, now)).count()
+    }
+
+    /// The replica for the `turn`-th attempt at a box: by rank, silent ones and those of `avoid` only when
+    /// there is no other.
+    pub(crate) fn replica(
+        &self,
+        document: &VerifiedDocument,
+        id: &BoxId,
+        turn: u32,
+        avoid: Option<OperatorId>,
+        now: Timestamp,
+    ) -> Option<NodeId> {
+        let ranked = document.replicas(id.as_bytes());
+        let avoided = |store: &NodeId| {
+            avoid.is_some() && document.node(store).map(|node| node.operator) == avoid
+        };
+        let (second, first): (Vec<_>, Vec<_>) =
+            ranked.into_iter().partition(|store| self.is_silent(store, now) || avoided(store));
+        let among = if first.is_empty() { second } else { first };
+        among.get(usize::try_from(turn).ok()?.checked_rem(among.len())?).copied()
+    }
+
+    pub(crate) fn follow_document(&mut self, document: &VerifiedDocument) {
+        self.stores.retain(|store, _| document.node(store).is_some());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STORE: NodeId = NodeId::from_bytes([1; 32]);
+
+    #[test]
+    fn a_store_is_silent_after_three_unanswered_packets_and_tried_again_later() {
+        let mut health = Health::default();
+        let (sent, now) = (Timestamp::from_secs(10), Timestamp::from_secs(14));
+        let told: Vec<_> = (0..4).map(|_| health.unanswered(&STORE, sent, now, now)).collect();
+        assert_eq!(told, [false, false, true, false]);
+        assert!(health.is_silent(&STORE, now));
+        assert!(!health.is_silent(&STORE, now + AVOIDED_FOR));
+        health.answered(&STORE);
+        assert_eq!(health.silent(now), 0);
+    }
+
+    #[test]
+    fn when_nobody_answers_no_store_is_blamed() {
+        let mut health = Health::default();
+        for second in 10..30 {
+            let sent = Timestamp::from_secs(second);
+            assert!(!health.unanswered(&STORE, sent, Timestamp::from_secs(9), sent));
+        }
+        assert_eq!(health.silent(Timestamp::from_secs(30)), 0);
+    }
+}

@@ -1,0 +1,141 @@
+//! Packets for the mixes: routes, delays and reply tags.
+
+use core::time::Duration;
+
+use xchat_base::{Rng, Timestamp, Wire, random};
+use xchat_directory::{Descriptor, NodeId, OperatorId, VerifiedDocument, random_route};
+use xchat_pigeonhole::{Op, Request};
+use xchat_sphinx::{
+    CollectorSession, Delays, DeliveryBlock, Hop, HopAddress, HopKey, HopSecret, NodeTag, Packet,
+    ReplyKey, ReplyTag, Route, SurbId, TAG_POOL, build, delivery_block, loop_packet, reply_block,
+};
+
+/// One session with a gateway: its keys and names are used in no other.
+pub(crate) struct Session {
+    secret: HopSecret,
+    gateway: NodeTag,
+    operator: OperatorId,
+    /// Announced and not spent: [`TAG_POOL`] of them.
+    tags: Vec<ReplyTag>,
+}
+
+/// A packet ready to leave.
+pub(crate) struct Built {
+    pub(crate) announce: ReplyTag,
+    pub(crate) first_hop: NodeTag,
+    pub(crate) packet: Packet,
+    pub(crate) key: ReplyKey,
+}
+
+/// What a packet is built with.
+pub(crate) struct Routes<'a> {
+    pub(crate) document: &'a VerifiedDocument,
+    pub(crate) session: &'a mut Session,
+    pub(crate) now: Timestamp,
+}
+
+impl Session {
+    /// A new session with its first tags, to be announced in the hello.
+    pub(crate) fn new(gateway: &Descriptor, rng: &mut Rng) -> Self {
+        Self {
+            secret: HopSecret::random(rng),
+            gateway: tag(gateway),
+            operator: gateway.operator,
+            tags: (0..TAG_POOL).map(|_| ReplyTag::random(rng)).collect(),
+        }
+    }
+
+    pub(crate) fn secret(&self) -> &HopSecret {
+        &self.secret
+    }
+
+    pub(crate) fn tags(&self) -> &[ReplyTag] {
+        &self.tags
+    }
+}
+
+impl Routes<'_> {
+    /// A request to a store, with a reply block over three other mixes where there are others.
+    pub(crate) fn request(&mut self, store: &NodeId, op: Op, rng: &mut Rng) -> Option<Built> {
+        let document = self.document;
+        let store = document.node(store)?;
+        let ends = [store.operator, self.session.operator];
+        let out = random_route(rng, document, &ends)?;
+        let others = [ends.as_slice(), &out.map(|mix| mix.operator)].concat();
+        let back =
+            random_route(rng, document, &others).or_else(|| random_route(rng, document, &ends))?;
+
+        let route = self.route(&out, node_hop(store, self.now)?)?;
+        let spent = random::index(rng, self.session.tags.len());
+        let reply_route = self.route(&back, self.own_hop(spent)?)?;
+        let (delays, reply_delays) = (self.delays(rng), self.delays(rng));
+        let (block, key) = reply_block(rng, &reply_route, &reply_delays).ok()?;
+        let request = Request { reply: block.as_bytes().to_vec(), op };
+        let packet = build(rng, &route, &delays, &request.to_wire()).ok()?;
+        let announce = self.spend(spent, rng);
+        Some(Built { announce, first_hop: route[0].address.node_tag(), packet, key })
+    }
+
+    /// A packet to ourselves.
+    pub(crate) fn looped(&mut self, rng: &mut Rng) -> Option<Built> {
+        let mixes = random_route(rng, self.document, &[self.session.operator])?;
+        let spent = random::index(rng, self.session.tags.len());
+        let route = self.route(&mixes, self.own_hop(spent)?)?;
+        let delays = self.delays(rng);
+        let (first, packet, key) = loop_packet(rng, &route, &delays).ok()?;
+        let announce = self.spend(spent, rng);
+        Some(Built { announce, first_hop: first.node_tag(), packet, key })
+    }
+
+    /// A delivery block from a store to a collector.
+    pub(crate) fn delivery(
+        &self,
+        from: &NodeId,
+        collector: &NodeId,
+        session: CollectorSession,
+        id: SurbId,
+        rng: &mut Rng,
+    ) -> Option<DeliveryBlock> {
+        let (from, collector) = (self.document.node(from)?, self.document.node(collector)?);
+        let mixes = random_route(rng, self.document, &[from.operator, collector.operator])?;
+        let route = self.route(&mixes, node_hop(collector, self.now)?)?;
+        let delays = self.delays(rng);
+        delivery_block(rng, &route, &delays, session, id).ok()
+    }
+
+    fn route(&self, mixes: &[&Descriptor; 3], last: Hop) -> Option<Route> {
+        let [a, b, c] = mixes.map(|mix| node_hop(mix, self.now));
+        Some([a?, b?, c?, last])
+    }
+
+    /// Exponential, drawn by the sender: what a mix does to one packet says nothing about the next.
+    fn delays(&self, rng: &mut Rng) -> Delays {
+        let mean = self.document.parameters.mix_delay;
+        let mut draw = || random::exponential(rng, mean);
+        [draw(), draw(), draw(), Duration::ZERO]
+    }
+
+    fn own_hop(&self, spent: usize) -> Option<Hop> {
+        let tag = *self.session.tags.get(spent)?;
+        let address = HopAddress::client(self.session.gateway, tag);
+        Some(Hop { address, key: self.session.secret.public() })
+    }
+
+    /// The tag is used; a fresh one takes its place in the pool and is announced with the packet.
+    fn spend(&mut self, spent: usize, rng: &mut Rng) -> ReplyTag {
+        let fresh = ReplyTag::random(rng);
+        if let Some(place) = self.session.tags.get_mut(spent) {
+            *place = fresh;
+        }
+        fresh
+    }
+}
+
+fn node_hop(node: &Descriptor, now: Timestamp) -> Option<Hop> {
+    let key = HopKey::from_bytes(node.hop_key(now)?);
+    Some(Hop { address: HopAddress::node(tag(node)), key })
+}
+
+fn tag(node: &Descriptor) -> NodeTag {
+    NodeTag::from_bytes(node.tag())
+}

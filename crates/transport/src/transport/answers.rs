@@ -1,0 +1,240 @@
+//! Answers: which packet each belongs to, whether it is to be believed, and what follows.
+
+use xchat_base::{Timestamp, Wire};
+use xchat_directory::NodeId;
+use xchat_pigeonhole::{
+    Answer, BoxId, ReadOutcome, SealedBox, SignedAnswer, StoreId, WriteOutcome,
+};
+use xchat_sphinx::{CollectorSession, Packet, SealedReply, SurbId, Unwrapped, unwrap};
+
+use super::Transport;
+use super::link::Link;
+use crate::api::{Effect, Event};
+use crate::follows::Standing;
+use crate::outstanding::Purpose;
+use crate::queue::Attempt;
+
+/// The answer is not to be believed, or not an answer to what was asked.
+struct NotBelieved;
+
+impl Transport {
+    /// A packet from the gateway: a reply or one of our loops, or rubbish.
+    pub(super) fn packet(&mut self, packet: &Packet, now: Timestamp, out: &mut Vec<Effect>) {
+        let Link::Online { session, last_heard, .. } = &mut self.link else { return };
+        *last_heard = now;
+        match unwrap(session.secret(), packet).map(|processed| processed.unwrapped) {
+            Ok(Unwrapped::Reply { id, payload }) => self.reply(&id, payload, now, out),
+            _ => self.measure.refused_answers += 1,
+        }
+    }
+
+    fn reply(&mut self, id: &SurbId, payload: SealedReply, now: Timestamp, out: &mut Vec<Effect>) {
+        // Twice the same, or long after: nothing is known of it any more, and nothing is lost by it.
+        let Some(packet) = self.outstanding.take(id) else { return };
+        let Ok(message) = packet.key.recover(payload) else {
+            self.not_believed(packet.purpose, packet.late, now);
+            return;
+        };
+        self.measure.answered(packet.purpose == Purpose::Loop, packet.late, packet.sent, now);
+        if packet.purpose == Purpose::Loop {
+            return;
+        }
+        let purpose = packet.purpose.clone();
+        let believed = SignedAnswer::from_wire(&message)
+            .map_err(|_| NotBelieved)
+            .and_then(|signed| self.answer(packet.purpose, signed, now, out));
+        if believed.is_err() {
+            self.not_believed(purpose, packet.late, now);
+        }
+    }
+
+    /// As good as no answer; whoever waits for one asks elsewhere.
+    fn not_believed(&mut self, purpose: Purpose, late: bool, now: Timestamp) {
+        self.measure.refused_answers += 1;
+        if !late {
+            self.lost(crate::outstanding::Lost { purpose, sent: now }, now);
+        }
+    }
+
+    fn answer(
+        &mut self,
+        purpose: Purpose,
+        signed: SignedAnswer,
+        now: Timestamp,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), NotBelieved> {
+        match purpose {
+            Purpose::Loop => Ok(()),
+            Purpose::Collect { session } => self.collected(session, signed, now, out),
+            Purpose::Write { attempt, store } => {
+                let answer = self.verified(&signed, &store, &attempt.id)?;
+                self.written(&attempt, answer, out)
+            }
+            Purpose::Read { attempt, store } => {
+                let answer = self.verified(&signed, &store, &attempt.id)?;
+                self.read(&attempt, answer, out)
+            }
+            Purpose::Check { id, store } => {
+                match self.verified(&signed, &store, &id)? {
+                    Answer::Found(boxed) => self.found(boxed, out),
+                    Answer::Expired => self.expired(&id, out),
+                    Answer::Empty | Answer::Refused(_) => {}
+                    _ => return Err(NotBelieved),
+                }
+                Ok(())
+            }
+            Purpose::Register { id, number, store, session } => {
+                match self.verified(&signed, &store, &id)? {
+                    Answer::Registered => self.registered(&id, number, store, session, now),
+                    Answer::Found(boxed) => self.found(boxed, out),
+                    Answer::Expired => self.expired(&id, out),
+                    Answer::Refused(_) => self.follows.refused(&id, number, self.turns.slot),
+                    _ => return Err(NotBelieved),
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The answer of this store about this box, with its signature and any box in it checked.
+    fn verified(
+        &mut self,
+        signed: &SignedAnswer,
+        store: &NodeId,
+        id: &BoxId,
+    ) -> Result<Answer, NotBelieved> {
+        let key = StoreId::from_bytes(*store.as_bytes());
+        let answer = signed.verify(&key, id).map_err(|_| NotBelieved)?;
+        self.health.answered(store);
+        Ok(answer)
+    }
+
+    fn written(
+        &mut self,
+        attempt: &Attempt,
+        answer: Answer,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), NotBelieved> {
+        let id = attempt.id;
+        let outcome = match answer {
+            Answer::Stored => WriteOutcome::Stored,
+            Answer::Exists(boxed) if self.writes.get(&id) == Some(&boxed) => WriteOutcome::Stored,
+            Answer::Exists(boxed) => WriteOutcome::Exists(boxed),
+            Answer::Expired => WriteOutcome::Expired,
+            Answer::Refused(_) => {
+                self.writes.refused(attempt, self.turns.slot);
+                return Ok(());
+            }
+            _ => return Err(NotBelieved),
+        };
+        // A late answer to an earlier attempt is the answer too, unless other bytes were given since.
+        if self.writes.serial(&id) == Some(attempt.serial) {
+            self.writes.remove(&id);
+            out.push(Effect::Event(Event::Written { id, outcome }));
+        }
+        Ok(())
+    }
+
+    fn read(
+        &mut self,
+        attempt: &Attempt,
+        answer: Answer,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), NotBelieved> {
+        let id = attempt.id;
+        match answer {
+            Answer::Found(boxed) => self.found(boxed, out),
+            Answer::Expired => self.expired(&id, out),
+            // An `Empty` counts for the asking that it answers, and not for a later one.
+            Answer::Empty if self.reads.serial(&id) == Some(attempt.serial) => {
+                self.end_read(id, ReadOutcome::Empty, out);
+            }
+            Answer::Empty => {}
+            Answer::Refused(_) => self.reads.refused(attempt, self.turns.slot),
+            _ => return Err(NotBelieved),
+        }
+        Ok(())
+    }
+
+    fn registered(
+        &mut self,
+        id: &BoxId,
+        number: u32,
+        store: NodeId,
+        session: CollectorSession,
+        now: Timestamp,
+    ) {
+        let rotation = self.rotation();
+        let (renew_at, until) = (now + rotation.period, now + rotation.lifetime);
+        self.follows.registered(id, number, Standing { store, session, renew_at, until });
+    }
+
+    fn collected(
+        &mut self,
+        session: CollectorSession,
+        signed: SignedAnswer,
+        now: Timestamp,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), NotBelieved> {
+        match signed.collected().map_err(|_| NotBelieved)? {
+            Answer::Refused(_) => {
+                if let Some(gone) = self.collectors.give_up(&session) {
+                    self.void_registrations(gone);
+                }
+            }
+            Answer::Item { id, sealed } => {
+                self.collectors.answered(&session, now);
+                self.turns.last_item = self.turns.slot;
+                self.delivered(&id, &sealed, out);
+            }
+            _ => self.collectors.answered(&session, now),
+        }
+        Ok(())
+    }
+
+    /// An item: opened with its registration's key, then believed as much as its store's signature says.
+    fn delivered(&mut self, delivery_id: &[u8; 16], sealed: &[u8], out: &mut Vec<Effect>) {
+        // An item of a registration that lapsed, or the second copy of one.
+        let Some(delivery) = self.deliveries.get(delivery_id) else { return };
+        let store = StoreId::from_bytes(*delivery.store.as_bytes());
+        let answer = delivery
+            .key
+            .open(delivery_id, sealed)
+            .ok()
+            .and_then(|signed| signed.verify(&store, &delivery.id).ok());
+        match answer {
+            Some(Answer::Found(boxed)) => {
+                self.deliveries.remove(delivery_id);
+                self.found(boxed, out);
+            }
+            _ => self.measure.refused_answers += 1,
+        }
+    }
+
+    /// A box's value, verified: everybody who waits for it has it now, and each once.
+    fn found(&mut self, boxed: SealedBox, out: &mut Vec<Effect>) {
+        let id = boxed.id();
+        self.end_read(id, ReadOutcome::Found(boxed.clone()), out);
+        if self.follows.remove(&id) {
+            out.push(Effect::Event(Event::Arrived(boxed)));
+        }
+    }
+
+    /// The box was used and is over: whoever waits for it waits in vain.
+    fn expired(&mut self, id: &BoxId, out: &mut Vec<Effect>) {
+        let followed = self.follows.remove(id);
+        let asked = self.end_read(*id, ReadOutcome::Expired, out);
+        if followed && !asked {
+            let outcome = ReadOutcome::Expired;
+            out.push(Effect::Event(Event::Read { id: *id, outcome }));
+        }
+    }
+
+    fn end_read(&mut self, id: BoxId, outcome: ReadOutcome, out: &mut Vec<Effect>) -> bool {
+        let asked = self.reads.remove(&id).is_some();
+        if asked {
+            out.push(Effect::Event(Event::Read { id, outcome }));
+        }
+        asked
+    }
+}

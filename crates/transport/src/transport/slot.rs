@@ -1,0 +1,339 @@
+//! What fills a slot.
+
+use xchat_base::{Rng, Timestamp, Wire};
+use xchat_directory::NodeId;
+use xchat_pigeonhole::{BoxId, DeliveryKey, Op};
+use xchat_sphinx::{ClientFrame, SurbId};
+
+use super::Transport;
+use super::link::Link;
+use crate::api::Effect;
+use crate::outstanding::{Lost, Purpose};
+use crate::queue::Attempt;
+use crate::routes::{Built, Routes};
+
+/// With more to do than slots, no kind of work waits longer than this many slots for one: whoever
+/// sends a lot still receives, and the other way round.
+const PATIENCE: u64 = 4;
+
+/// The same for collects when the last ones brought nothing.
+const IDLE_COLLECT_PATIENCE: u64 = 8;
+
+/// Looks at followed boxes take one slot in so many at most, where there is other work or collects.
+const LOOK_EVERY: u64 = 8;
+
+/// The same when an item may just have been lost.
+const HURRIED_LOOK_EVERY: u64 = 3;
+
+/// Renewals that slots full of writes have held back are made up for, to this many.
+const MAX_RENEWAL_CREDIT: f64 = 4.0;
+
+/// A collector that gave an item is asked more eagerly for so many slots.
+const HOT_SLOTS: u64 = 8;
+
+/// Who was served when: in slots since the start.
+#[derive(Default)]
+pub(super) struct Turns {
+    pub(super) slot: u64,
+    wrote: u64,
+    registered: u64,
+    read: u64,
+    looked: u64,
+    collected: u64,
+    pub(super) last_item: u64,
+    renewal_credit: f64,
+}
+
+/// The kinds of work, in the order of priority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Loop,
+    Write,
+    NewFollow(BoxId),
+    Renewal(BoxId),
+    Read,
+    Look(BoxId),
+    Collect,
+}
+
+impl Transport {
+    /// Fills the slot that is due, if one is, with exactly one packet.
+    pub(super) fn slot(&mut self, now: Timestamp, rng: &mut Rng, out: &mut Vec<Effect>) {
+        let gap = self.mean_gap();
+        let Some(slot) = self.clock.tick(now, gap) else { return };
+        self.turns.slot += 1;
+        self.deliveries.expire(now);
+        for lost in self.outstanding.timed_out(now, self.reply_timeout()) {
+            self.lost(lost, now);
+        }
+        let overlap_over = now + self.rotation().lifetime;
+        let avoid = self.guards.operators(&self.document);
+        self.collectors.refresh(&self.document, &avoid, overlap_over, now, rng);
+        self.turns.renewal_credit =
+            (self.turns.renewal_credit + self.rotation().share).min(MAX_RENEWAL_CREDIT);
+
+        if self.document.is_expired(now) {
+            self.measure.empty_slots += 1;
+            return;
+        }
+        let is_loop = slot.coin * 100.0 < f64::from(self.document.parameters.loop_percent);
+        let kind = if is_loop { Kind::Loop } else { self.choose(now) };
+        let emitted = self.emit(kind, now, rng, out) || self.emit(Kind::Loop, now, rng, out);
+        if emitted {
+            self.measure.emitted += 1;
+        } else {
+            self.measure.empty_slots += 1;
+        }
+    }
+
+    /// Work by priority, unless a kind has run out of patience.
+    fn choose(&mut self, now: Timestamp) -> Kind {
+        let capacity = self.rotation().capacity;
+        let slot = self.turns.slot;
+        // Deliveries to a session that was never asked about are dropped: first open, then register.
+        let (new, due) = if self.collectors.is_opening() {
+            (None, None)
+        } else {
+            (self.follows.next_new(now, slot, capacity), self.follows.next_due(now, slot, capacity))
+        };
+        let (writes, reads) = (self.writes.has_ready(slot), self.reads.has_ready(slot));
+        let collect_patience = if self.collectors.is_opening() {
+            2
+        } else if slot.saturating_sub(self.turns.last_item) <= HOT_SLOTS {
+            PATIENCE
+        } else {
+            IDLE_COLLECT_PATIENCE
+        };
+
+        // A kind without work has nothing to be impatient about.
+        for (has_work, served) in [
+            (writes, &mut self.turns.wrote),
+            (new.is_some(), &mut self.turns.registered),
+            (reads, &mut self.turns.read),
+        ] {
+            if !has_work {
+                *served = slot;
+            }
+        }
+        let waited = |served: u64| slot.saturating_sub(served);
+        // The one that has waited longest beyond its patience.
+        let impatient = [
+            writes.then_some((Kind::Write, self.turns.wrote, PATIENCE)),
+            new.map(|id| (Kind::NewFollow(id), self.turns.registered, PATIENCE)),
+            reads.then_some((Kind::Read, self.turns.read, PATIENCE)),
+            Some((Kind::Collect, self.turns.collected, collect_patience)),
+        ]
+        .into_iter()
+        .flatten()
+        .filter_map(|(kind, served, patience)| Some((waited(served).checked_sub(patience)?, kind)))
+        .reduce(|most, next| if next.0 > most.0 { next } else { most });
+        if let Some((_, kind)) = impatient {
+            return kind;
+        }
+        if writes {
+            return Kind::Write;
+        }
+        if let Some(id) = new {
+            return Kind::NewFollow(id);
+        }
+        if let Some(id) = due.filter(|_| self.turns.renewal_credit >= 1.0) {
+            return Kind::Renewal(id);
+        }
+        if reads {
+            return Kind::Read;
+        }
+        let every = if self.follows.in_a_hurry() { HURRIED_LOOK_EVERY } else { LOOK_EVERY };
+        if waited(self.turns.looked) >= every
+            && let Some(id) = self.follows.next_look(now)
+        {
+            return Kind::Look(id);
+        }
+        Kind::Collect
+    }
+
+    /// Builds and sends a packet of this kind; `false` if there is no route for it, and nothing has changed.
+    fn emit(&mut self, kind: Kind, now: Timestamp, rng: &mut Rng, out: &mut Vec<Effect>) -> bool {
+        let slot = self.turns.slot;
+        match kind {
+            Kind::Loop => {
+                let built = self.routes(now).and_then(|mut routes| routes.looped(rng));
+                self.send(built, Purpose::Loop, now, out)
+            }
+            Kind::Write => {
+                self.turns.wrote = slot;
+                let Some(attempt) = self.writes.take(slot) else { return false };
+                let sent = self.emit_write(attempt, now, rng, out);
+                if !sent {
+                    self.writes.unanswered(&attempt);
+                }
+                sent
+            }
+            Kind::Read => {
+                self.turns.read = slot;
+                let Some(attempt) = self.reads.take(slot) else { return false };
+                let sent = self.emit_read(attempt, now, rng, out);
+                if !sent {
+                    self.reads.unanswered(&attempt);
+                }
+                sent
+            }
+            Kind::NewFollow(id) => {
+                self.turns.registered = slot;
+                self.emit_registration(id, now, rng, out)
+            }
+            Kind::Renewal(id) => {
+                self.turns.renewal_credit -= 1.0;
+                self.emit_registration(id, now, rng, out)
+            }
+            Kind::Look(id) => {
+                self.turns.looked = slot;
+                self.emit_look(id, now, rng, out)
+            }
+            Kind::Collect => {
+                self.turns.collected = slot;
+                self.emit_collect(now, rng, out)
+            }
+        }
+    }
+
+    fn emit_write(
+        &mut self,
+        attempt: Attempt,
+        now: Timestamp,
+        rng: &mut Rng,
+        out: &mut Vec<Effect>,
+    ) -> bool {
+        let Some(boxed) = self.writes.get(&attempt.id).cloned() else { return false };
+        let Some(store) = self.replica(&attempt.id, attempt.number, now) else { return false };
+        let op = Op::Write { placement: self.document.placement.epoch.0, boxed };
+        let built = self.routes(now).and_then(|mut routes| routes.request(&store, op, rng));
+        self.send(built, Purpose::Write { attempt, store }, now, out)
+    }
+
+    fn emit_read(
+        &mut self,
+        attempt: Attempt,
+        now: Timestamp,
+        rng: &mut Rng,
+        out: &mut Vec<Effect>,
+    ) -> bool {
+        let Some(store) = self.replica(&attempt.id, attempt.number, now) else { return false };
+        let op = Op::Read { placement: self.document.placement.epoch.0, id: attempt.id };
+        let built = self.routes(now).and_then(|mut routes| routes.request(&store, op, rng));
+        self.send(built, Purpose::Read { attempt, store }, now, out)
+    }
+
+    fn emit_look(
+        &mut self,
+        id: BoxId,
+        now: Timestamp,
+        rng: &mut Rng,
+        out: &mut Vec<Effect>,
+    ) -> bool {
+        // Another replica than the one that holds the registration, which may be the one that fails.
+        let turn = self.follows.attempts(&id).wrapping_add(self.turns.slot as u32);
+        let Some(store) = self.replica(&id, turn, now) else { return false };
+        let op = Op::Read { placement: self.document.placement.epoch.0, id };
+        let built = self.routes(now).and_then(|mut routes| routes.request(&store, op, rng));
+        self.follows.looked(&id, now);
+        self.send(built, Purpose::Check { id, store }, now, out)
+    }
+
+    fn emit_registration(
+        &mut self,
+        id: BoxId,
+        now: Timestamp,
+        rng: &mut Rng,
+        out: &mut Vec<Effect>,
+    ) -> bool {
+        let Some(collector) = self.collectors.for_registrations().cloned() else { return false };
+        // A store must not be both: it would see which box a collector's item is.
+        let avoid = self.document.node(&collector.store).map(|node| node.operator);
+        let turn = self.follows.attempts(&id);
+        let Some(store) = self.health.replica(&self.document, &id, turn, avoid, now) else {
+            return false;
+        };
+        let rotation = self.rotation();
+        let (delivery_id, key) = (SurbId::random(rng), DeliveryKey::random(rng));
+        let placement = self.document.placement.epoch.0;
+        let lifetime_secs = u32::try_from(rotation.lifetime.as_secs()).unwrap_or(u32::MAX);
+        let built = self.routes(now).and_then(|mut routes| {
+            let (to, session) = (&collector.store, collector.session);
+            let block = routes.delivery(&store, to, session, delivery_id, rng)?;
+            let op = Op::Register {
+                placement,
+                id,
+                delivery: block.as_bytes().to_vec(),
+                delivery_id: *delivery_id.as_bytes(),
+                seal_key: key.clone(),
+                lifetime_secs,
+            };
+            routes.request(&store, op, rng)
+        });
+        if built.is_none() {
+            return false;
+        }
+        let until = now + rotation.lifetime;
+        self.deliveries.insert(*delivery_id.as_bytes(), id, store, key, until);
+        let number = self.follows.registering(&id, now, rotation.capacity);
+        let purpose = Purpose::Register { id, number, store, session: collector.session };
+        self.send(built, purpose, now, out)
+    }
+
+    fn emit_collect(&mut self, now: Timestamp, rng: &mut Rng, out: &mut Vec<Effect>) -> bool {
+        let Some((session, store)) = self.collectors.ask() else { return false };
+        let op = Op::Collect { session: *session.as_bytes() };
+        let built = self.routes(now).and_then(|mut routes| routes.request(&store, op, rng));
+        self.send(built, Purpose::Collect { session }, now, out)
+    }
+
+    fn replica(&self, id: &BoxId, turn: u32, now: Timestamp) -> Option<NodeId> {
+        self.health.replica(&self.document, id, turn, None, now)
+    }
+
+    fn routes(&mut self, now: Timestamp) -> Option<Routes<'_>> {
+        match &mut self.link {
+            Link::Online { session, .. } => Some(Routes { document: &self.document, session, now }),
+            _ => None,
+        }
+    }
+
+    fn send(
+        &mut self,
+        built: Option<Built>,
+        purpose: Purpose,
+        now: Timestamp,
+        out: &mut Vec<Effect>,
+    ) -> bool {
+        let Some(Built { announce, first_hop, packet, key }) = built else { return false };
+        out.push(Effect::Send(ClientFrame::Packet { announce, first_hop, packet }.to_wire()));
+        if let Some(lost) = self.outstanding.insert(key, purpose, now, self.reply_timeout()) {
+            self.lost(lost, now);
+        }
+        true
+    }
+
+    /// A packet had no answer in time.
+    pub(super) fn lost(&mut self, Lost { purpose, sent }: Lost, now: Timestamp) {
+        self.measure.lost(purpose == Purpose::Loop);
+        let last_answer = self.measure.last_answer;
+        if let Some(store) = purpose.store()
+            && self.health.unanswered(store, sent, last_answer, now)
+        {
+            // What it promised is worth nothing now.
+            self.follows.retain_standing(|_, standing| standing.store != *store);
+        }
+        match purpose {
+            Purpose::Loop | Purpose::Check { .. } => {}
+            Purpose::Collect { session } => {
+                self.follows.collect_lost(sent);
+                if let Some(gone) = self.collectors.unanswered(&session, sent, last_answer) {
+                    self.void_registrations(gone);
+                }
+            }
+            Purpose::Write { attempt, .. } => self.writes.unanswered(&attempt),
+            Purpose::Read { attempt, .. } => self.reads.unanswered(&attempt),
+            Purpose::Register { id, number, .. } => self.follows.unanswered(&id, number),
+        }
+    }
+}
