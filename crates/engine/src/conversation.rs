@@ -8,6 +8,8 @@ mod inbox;
 mod outbox;
 mod own_lane;
 mod stored;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

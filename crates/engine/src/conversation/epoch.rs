@@ -433,3 +433,14 @@ impl Conversation {
         }
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(crate) const MAX_INVALID_ENTRIES: u64 = super::MAX_INVALID_ENTRIES;
+
+    pub(crate) fn entry(pointer: &RunPointer) -> Vec<u8> {
+        CommitEntry { pointer: pointer.to_bytes().to_vec() }.to_wire()
+    }
+}
