@@ -1,0 +1,139 @@
+//! The links others dial: peers and clients.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+use xchat_link::{CloseReason, Endpoint, Link, LinkReceiver, LinkSender};
+use xchat_node::directory::{NodeId, VerifiedDocument};
+use xchat_node::gateway::{MAX_SESSIONS, SessionId};
+use xchat_node::sphinx::frame::CLIENT_ALPN;
+
+use crate::core::Event;
+use crate::links::alpn;
+use crate::queue::FrameQueue;
+use crate::role::Kind;
+
+/// Frames that wait for a client that does not read: 150 KiB.
+const CLIENT_QUEUE: usize = 64;
+
+/// A client says Hello by then or goes.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What was sent last to a client that is let go has so long to arrive.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Links of clients that the core may have to refuse, above those that it serves.
+const BEYOND_MAX_SESSIONS: usize = 64;
+
+/// Takes links until the endpoint is closed.
+pub(crate) async fn accept(
+    endpoint: Endpoint,
+    document: watch::Receiver<VerifiedDocument>,
+    events: mpsc::Sender<Event>,
+) {
+    let mut acceptor = Acceptor {
+        document,
+        events,
+        peers: BTreeMap::new(),
+        next_session: 0,
+        clients: Arc::new(Semaphore::new(MAX_SESSIONS + BEYOND_MAX_SESSIONS)),
+    };
+    while let Some(link) = endpoint.accept().await {
+        acceptor.take(link);
+    }
+}
+
+struct Acceptor {
+    document: watch::Receiver<VerifiedDocument>,
+    events: mpsc::Sender<Event>,
+    /// One link of each kind from each peer: the newest.
+    peers: BTreeMap<(Kind, NodeId), AbortHandle>,
+    next_session: u64,
+    clients: Arc<Semaphore>,
+}
+
+impl Acceptor {
+    fn take(&mut self, link: Link) {
+        if link.alpn() == CLIENT_ALPN {
+            let Ok(slot) = Arc::clone(&self.clients).try_acquire_owned() else {
+                return link.close(CloseReason::Busy);
+            };
+            let session = SessionId::new(self.next_session);
+            self.next_session += 1;
+            tokio::spawn(serve_client(link, session, self.events.clone(), slot));
+            return;
+        }
+        let kind =
+            [Kind::Packet, Kind::Replica].into_iter().find(|kind| alpn(*kind) == link.alpn());
+        let from = NodeId::from_bytes(*link.peer_id().as_bytes());
+        let member = self.document.borrow().node(&from).is_some();
+        let Some(kind) = kind.filter(|_| member) else {
+            return link.close(CloseReason::Refused);
+        };
+        self.peers.retain(|_, reader| !reader.is_finished());
+        let reader = tokio::spawn(read_peer(link, kind, from, self.events.clone())).abort_handle();
+        // A peer that dials again has lost the link before, even if we have not noticed yet.
+        if let Some(before) = self.peers.insert((kind, from), reader) {
+            before.abort();
+        }
+    }
+}
+
+async fn read_peer(link: Link, kind: Kind, from: NodeId, events: mpsc::Sender<Event>) {
+    // The sending half is kept: to drop it would look like an end to the other side.
+    let (_sender, mut receiver) = link.split();
+    while let Ok(Some(bytes)) = receiver.recv().await {
+        if events.send(Event::Frame { kind, from, bytes }).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn serve_client(
+    link: Link,
+    session: SessionId,
+    events: mpsc::Sender<Event>,
+    _slot: OwnedSemaphorePermit,
+) {
+    let queue = Arc::new(FrameQueue::new(CLIENT_QUEUE));
+    let opened = Event::ClientOpened { session, queue: Arc::clone(&queue) };
+    if events.send(opened).await.is_err() {
+        return;
+    }
+    let (sender, receiver) = link.split();
+    tokio::select! {
+        () = write_client(sender, &queue) => {}
+        () = read_client(receiver, session, &events) => {}
+    }
+    queue.close();
+    let _ = events.send(Event::ClientClosed { session }).await;
+}
+
+/// Ends when the queue is closed and its last frame has arrived, or the link is gone.
+async fn write_client(mut sender: LinkSender, queue: &FrameQueue) {
+    while let Some(frame) = queue.pop().await {
+        if sender.send(frame).await.is_err() {
+            return;
+        }
+    }
+    let _ = timeout(FAREWELL_TIMEOUT, sender.finish()).await;
+}
+
+async fn read_client(mut receiver: LinkReceiver, session: SessionId, events: &mpsc::Sender<Event>) {
+    let mut frame = timeout(HELLO_TIMEOUT, receiver.recv()).await.unwrap_or(Ok(None));
+    while let Ok(Some(bytes)) = frame {
+        if forward(bytes, session, events).await.is_none() {
+            return;
+        }
+        frame = receiver.recv().await;
+    }
+}
+
+async fn forward(bytes: Bytes, session: SessionId, events: &mpsc::Sender<Event>) -> Option<()> {
+    events.send(Event::ClientFrame { session, bytes }).await.ok()
+}

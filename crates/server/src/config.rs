@@ -1,0 +1,214 @@
+//! A node's configuration file.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::{fmt, io};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::files;
+
+/// The version of the file's format.
+const VERSION: u32 = 1;
+
+/// No configuration is longer.
+const MAX_LEN: usize = 64 * 1024;
+
+/// What a store's cache of boxes may hold if the file does not say: enough for the boxes of an hour
+/// on a small machine.
+const DEFAULT_CACHE_MIB: u32 = 32;
+
+/// A role, as the configuration names it. A mix's layer and a store's tokens are the directory's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum RoleName {
+    /// Clients connect to it.
+    Gateway,
+    /// Delays and forwards packets.
+    Mix,
+    /// Holds boxes and collects.
+    Store,
+}
+
+impl RoleName {
+    /// As in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Mix => "mix",
+            Self::Store => "store",
+        }
+    }
+}
+
+impl fmt::Display for RoleName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A node's configuration; see `docs/operate/node.md`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeConfig {
+    /// What it does.
+    pub role: RoleName,
+    /// Where it listens.
+    pub bind: SocketAddr,
+    /// The network file; read again whenever it changes.
+    pub network: PathBuf,
+    /// Keys, boxes, journals and the control socket.
+    pub dir: PathBuf,
+    /// A store's cache, in MiB.
+    pub cache_mib: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    version: u32,
+    role: RoleName,
+    bind: SocketAddr,
+    network: PathBuf,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dir: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cache_mib: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    version: Option<u32>,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// It is not TOML, or not with these fields.
+    #[error("{}: {}", path.display(), source.to_string().trim_end())]
+    Parse {
+        /// Which file.
+        path: PathBuf,
+        /// Where and what.
+        source: Box<toml::de::Error>,
+    },
+    /// No version, or another one.
+    #[error("{}: version = {VERSION} is what this program reads, the file {}", path.display(),
+        got.map_or_else(|| "names none".to_owned(), |got| format!("has {got}")))]
+    Version {
+        /// Which file.
+        path: PathBuf,
+        /// What it says.
+        got: Option<u32>,
+    },
+}
+
+impl NodeConfig {
+    /// Reads a file; relative paths in it are relative to it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the file and the line.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = files::read_at_most(path, MAX_LEN)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        // A relative path would change its meaning with the working directory.
+        let base = std::path::absolute(base)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text, &base, path)
+    }
+
+    fn parse(text: &str, base: &Path, path: &Path) -> Result<Self, ConfigError> {
+        let parse = |source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) };
+        let Versioned { version } = toml::from_str(text).map_err(parse)?;
+        if version != Some(VERSION) {
+            return Err(ConfigError::Version { path: path.to_owned(), got: version });
+        }
+        let stored: Stored = toml::from_str(text).map_err(parse)?;
+        Ok(Self {
+            role: stored.role,
+            bind: stored.bind,
+            network: base.join(stored.network),
+            dir: stored.dir.map_or_else(|| base.to_owned(), |dir| base.join(dir)),
+            cache_mib: stored.cache_mib.unwrap_or(DEFAULT_CACHE_MIB),
+        })
+    }
+
+    /// The text of a file for this configuration, to lie in `dir`.
+    pub fn to_toml(&self) -> String {
+        let stored = Stored {
+            version: VERSION,
+            role: self.role,
+            bind: self.bind,
+            network: self.network.clone(),
+            dir: None,
+            cache_mib: Some(self.cache_mib),
+        };
+        toml::to_string(&stored).expect("numbers, addresses and UTF-8 paths serialise")
+    }
+
+    /// A configuration with what `docs/operate/node.md` calls the defaults.
+    pub fn new(role: RoleName, bind: SocketAddr, network: PathBuf, dir: PathBuf) -> Self {
+        Self { role, bind, network, dir, cache_mib: DEFAULT_CACHE_MIB }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+version = 1
+role = "mix"
+bind = "127.0.0.1:4000"
+network = "../network.json"
+"#;
+
+    fn parse(text: &str) -> Result<NodeConfig, ConfigError> {
+        NodeConfig::parse(text, Path::new("/etc/xchat"), Path::new("/etc/xchat/node.toml"))
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        let config = parse(GOOD).expect("good");
+        assert_eq!(config.role, RoleName::Mix);
+        assert_eq!(config.network, Path::new("/etc/xchat/../network.json"));
+        assert_eq!(config.dir, Path::new("/etc/xchat"));
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let config = parse(GOOD).expect("good");
+        assert_eq!(parse(&config.to_toml()).expect("own"), config);
+    }
+
+    #[test]
+    fn errors_name_the_file_and_the_mistake() {
+        let cases = [
+            (
+                "version = 2\nrole = \"mix\"\n",
+                "version = 1 is what this program reads, the file has 2",
+            ),
+            ("role = \"mix\"\n", "the file names none"),
+            (&GOOD.replace("mix", "mixer"), "unknown variant `mixer`"),
+            (&GOOD.replace("bind", "bin"), "unknown field `bin`"),
+            (&GOOD.replace("127.0.0.1:4000", "localhost"), "invalid socket address syntax"),
+            ("not toml", "/etc/xchat/node.toml"),
+        ];
+        for (text, wanted) in cases {
+            let error = parse(text).expect_err(text).to_string();
+            assert!(error.contains(wanted), "{error:?} lacks {wanted:?}");
+            assert!(error.starts_with("/etc/xchat/node.toml: "), "{error:?}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The replay journals: which packets a hop has seen, one file for each hop key.
+//!
+//! Prints are appended and never read before the next start. A batch is handed to the system before
+//! its packets leave, so a killed process forgets nothing; what a crash of the whole machine can
+//! take are the moments since the last sync, in which a replayed packet would be delayed and
+//! forwarded once more.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use xchat_node::TagPrint;
+use xchat_node::hop::MAX_REPLAY_TAGS;
+use xchat_node::sphinx::HopKey;
+
+use crate::error::NodeError;
+use crate::files;
+
+const DIR: &str = "replay";
+const SUFFIX: &str = "tags";
+
+/// The journals of one node.
+pub(crate) struct Journal {
+    dir: PathBuf,
+    open: BTreeMap<HopKey, File>,
+    unsynced: bool,
+}
+
+impl Journal {
+    /// Opens a node's journals and reads what they remember. Those of keys that the node no longer
+    /// has are removed.
+    pub(crate) fn open(
+        dir: &Path,
+        keys: &[HopKey],
+    ) -> Result<(Self, Vec<(HopKey, TagPrint)>), NodeError> {
+        let dir = dir.join(DIR);
+        files::private_dir(&dir).map_err(NodeError::file(&dir))?;
+        let mut remembered = Vec::new();
+        for entry in fs::read_dir(&dir).map_err(NodeError::file(&dir))? {
+            let path = entry.map_err(NodeError::file(&dir))?.path();
+            let named = path.file_stem().and_then(|stem| stem.to_str()).and_then(HopKey::from_hex);
+            let Some(key) = named.filter(|_| path.extension().is_some_and(|ext| ext == SUFFIX))
+            else {
+                continue;
+            };
+            if keys.contains(&key) {
+                let bytes = fs::read(&path).map_err(NodeError::file(&path))?;
+                remembered.extend(prints(&bytes).map(|print| (key, print)));
+                trim(&path, bytes.len()).map_err(NodeError::file(&path))?;
+            } else {
+                files::remove(&path).map_err(NodeError::file(&path))?;
+            }
+        }
+        Ok((Self { dir, open: BTreeMap::new(), unsynced: false }, remembered))
+    }
+
+    fn path(&self, key: &HopKey) -> PathBuf {
+        self.dir.join(key.to_hex()).with_extension(SUFFIX)
+    }
+
+    /// Hands prints to the system.
+    pub(crate) fn append(&mut self, key: HopKey, tags: &[TagPrint]) -> Result<(), NodeError> {
+        let path = self.path(&key);
+        let file = match self.open.entry(key) {
+            std::collections::btree_map::Entry::Occupied(open) => open.into_mut(),
+            std::collections::btree_map::Entry::Vacant(free) => {
+                let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+                free.insert(file.map_err(NodeError::file(&path))?)
+            }
+        };
+        let bytes: Vec<u8> = tags.iter().flat_map(|print| *print.as_bytes()).collect();
+        self.unsynced = true;
+        file.write_all(&bytes).map_err(NodeError::file(path))
+    }
+
+    /// To the disk itself; cheap when nothing was appended.
+    pub(crate) fn sync(&mut self) -> Result<(), NodeError> {
+        if std::mem::take(&mut self.unsynced) {
+            for (key, file) in &self.open {
+                let path = self.dir.join(key.to_hex());
+                file.sync_data().map_err(NodeError::file(path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The key is over: so is its journal.
+    pub(crate) fn forget(&mut self, key: &HopKey) -> Result<(), NodeError> {
+        self.open.remove(key);
+        let path = self.path(key);
+        files::remove(&path).map_err(NodeError::file(path))
+    }
+}
+
+fn prints(bytes: &[u8]) -> impl Iterator<Item = TagPrint> {
+    bytes.chunks_exact(TagPrint::LEN).take(MAX_REPLAY_TAGS).filter_map(TagPrint::from_slice)
+}
+
+/// Cuts off half a print that a crash left at the end, or what follows would be misread.
+fn trim(path: &Path, len: usize) -> io::Result<()> {
+    let odd = len % TagPrint::LEN;
+    if odd == 0 {
+        return Ok(());
+    }
+    OpenOptions::new().write(true).open(path)?.set_len((len - odd) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_survive_a_torn_write_and_end_with_their_key() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let [one, two] = [1, 2].map(|n| HopKey::from_bytes([n; 32]));
+        let tag = |n: u8| TagPrint::from_bytes([n; 16]);
+        let (mut journal, remembered) = Journal::open(dir.path(), &[one, two]).expect("opens");
+        assert!(remembered.is_empty());
+        journal.append(one, &[tag(1), tag(2)]).expect("appends");
+        journal.append(two, &[tag(3)]).expect("appends");
+        journal.sync().expect("syncs");
+        let path = journal.path(&one);
+        drop(journal);
+        let mut torn = OpenOptions::new().append(true).open(&path).expect("opens");
+        torn.write_all(&[9; 5]).expect("writes");
+        drop(torn);
+
+        let (mut journal, remembered) = Journal::open(dir.path(), &[one, two]).expect("opens");
+        assert_eq!(remembered.len(), 3);
+        journal.append(one, &[tag(4)]).expect("appends");
+        drop(journal);
+        let (mut journal, mut remembered) = Journal::open(dir.path(), &[one]).expect("opens");
+        remembered.sort_unstable();
+        assert_eq!(remembered, [(one, tag(1)), (one, tag(2)), (one, tag(4))]);
+        journal.forget(&one).expect("forgets");
+        drop(journal);
+        let (_, remembered) = Journal::open(dir.path(), &[one, two]).expect("opens");
+        assert!(remembered.is_empty());
+    }
+}

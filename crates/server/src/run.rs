@@ -1,0 +1,131 @@
+//! A node, from its configuration to its end.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::time::Duration;
+
+use rand_core::OsRng;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+use xchat_link::{Endpoint, LinkConfig, LinkSecret};
+use xchat_node::pigeonhole::AnswerKey;
+use xchat_node::sphinx::HopSecret;
+use xchat_node::sphinx::frame::{CLIENT_ALPN, PACKET_ALPN, REPLICA_ALPN};
+use xchat_node::store::StoreSetup;
+use xchat_node::{Gateway, Mix, Store};
+
+use crate::accept::accept;
+use crate::clock;
+use crate::config::{NodeConfig, RoleName};
+use crate::control::{About, Control};
+use crate::core::{Driver, MAX_WAITING};
+use crate::document;
+use crate::error::NodeError;
+use crate::files;
+use crate::journal::Journal;
+use crate::links::Links;
+use crate::prepared::Prepared;
+use crate::role::{Act, GatewayRole, MixRole, Role, StoreRole};
+use crate::table::DiskTable;
+
+/// Peers are told that this node goes, but not waited for longer than this.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Runs a node until `shutdown`.
+///
+/// # Errors
+/// [`NodeError`]: why it could not start, or could not go on.
+pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Result<(), NodeError> {
+    let mut prepared = Prepared::load(config)?;
+    files::private_dir(&prepared.config.dir).map_err(NodeError::file(&prepared.config.dir))?;
+    let control = Control::bind(&prepared.config.dir).await?;
+    let hop_keys: BTreeSet<_> = prepared.hops.iter().map(HopSecret::public).collect();
+    let (role, started, journal) = start_core(&mut prepared)?;
+    let Prepared { config, id, seed, root, document, .. } = prepared;
+
+    let alpns = alpns(config.role);
+    let link = LinkConfig::listening(LinkSecret::from_seed(seed), config.bind, alpns);
+    let endpoint = Endpoint::bind(link).await?;
+    let (events, received) = mpsc::channel(MAX_WAITING);
+    let (current, watched) = watch::channel(document.clone());
+    let links = Links::new(id, endpoint.clone(), Handle::current());
+    let driver = Driver::new(role, journal, links, config.dir.clone(), hop_keys);
+    let (stop, stopped) = oneshot::channel();
+    let (ended, mut core) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("core".to_owned())
+        .spawn(move || {
+            let result = Builder::new_current_thread()
+                .enable_time()
+                .build()
+                .map_err(NodeError::file("core thread"))
+                .and_then(|runtime| {
+                    runtime.block_on(driver.run(&document, started, received, stopped))
+                });
+            // The other side is only gone when the process is.
+            let _ = ended.send(result);
+        })
+        .map_err(NodeError::file("core thread"))?;
+
+    let about = About { role: config.role, id };
+    let tasks = [
+        tokio::spawn(accept(endpoint.clone(), watched.clone(), events.clone())),
+        tokio::spawn(control.serve(about, watched, events.clone())),
+        tokio::spawn(document::follow(config.network, root, current, events)),
+    ];
+    tracing::info!(role = %config.role, "serving");
+    let result = tokio::select! {
+        () = shutdown => {
+            tracing::info!("stopping");
+            let _ = stop.send(());
+            core.await.unwrap_or(Err(NodeError::CoreStopped))
+        }
+        result = &mut core => result.unwrap_or(Err(NodeError::CoreStopped)),
+    };
+    for task in tasks {
+        task.abort();
+    }
+    let _ = timeout(GOODBYE, endpoint.close()).await;
+    result
+}
+
+fn alpns(role: RoleName) -> &'static [&'static [u8]] {
+    match role {
+        RoleName::Gateway => &[CLIENT_ALPN, PACKET_ALPN],
+        RoleName::Mix => &[PACKET_ALPN],
+        RoleName::Store => &[PACKET_ALPN, REPLICA_ALPN],
+    }
+}
+
+fn start_core(prepared: &mut Prepared) -> Result<(Box<dyn Role>, Vec<Act>, Journal), NodeError> {
+    let (hop, journal) = prepared.open_hop()?;
+    let (id, document) = (prepared.id, prepared.document.clone());
+    let (role, started): (Box<dyn Role>, _) = match prepared.config.role {
+        RoleName::Gateway => (Box::new(GatewayRole(Gateway::new(id, document)?)), Vec::new()),
+        RoleName::Mix => {
+            let (mix, effects) = Mix::new(id, document, hop, clock::now())?;
+            let (role, acts) = MixRole::new(mix, effects);
+            (Box::new(role), acts)
+        }
+        RoleName::Store => {
+            let config = &prepared.config;
+            let table = DiskTable::open(&config.dir, config.cache_mib, &mut OsRng)?;
+            let setup = StoreSetup {
+                id,
+                answer_key: AnswerKey::from_seed(&prepared.seed),
+                incarnation: table.incarnation(),
+                hop,
+            };
+            let (store, effects) = Store::new(setup, document, table, clock::now())?;
+            if store.is_catching_up() {
+                tracing::warn!(
+                    "the network lists another table of this store; it answers for no box"
+                );
+            }
+            let (role, acts) = StoreRole::new(store, effects);
+            (Box::new(role), acts)
+        }
+    };
+    Ok((role, started, journal))
+}
