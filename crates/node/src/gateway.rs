@@ -20,8 +20,8 @@ use tags::{NotAnnounced, Tags};
 
 pub use session::SessionId;
 
-/// Clients connected at once. With all their tags (see [`xchat_sphinx::frame::MAX_SESSION_TAGS`]) a session
-/// costs at most 60 KB, an ordinary one 2 KB.
+/// Clients connected at once. One costs 2 KB; one whose replies are all lost, 50 KB of tags
+/// ([`xchat_sphinx::frame::MAX_SESSION_TAGS`]).
 pub const MAX_SESSIONS: usize = 10_000;
 
 /// What can happen to a gateway.

@@ -13,7 +13,7 @@ use crate::hop::{Dropped, Hop, HopSetup, MAX_REPLAY_TAGS, TagPrint};
 use crate::start::{self, StartError};
 use delay::{DelayQueue, Due, NotQueued};
 
-pub use delay::{MAX_DELAY, MAX_DELAYED, MAX_LATENESS};
+pub use delay::{MAX_DELAY_MEANS, MAX_DELAYED, MAX_LATENESS, MIN_DELAY_LIMIT};
 
 /// What can happen to a mix.
 #[non_exhaustive]
@@ -80,7 +80,7 @@ pub struct Counters {
     pub cache_full: u64,
     /// Packets whose next hop is no node of the layer behind.
     pub bad_next_hop: u64,
-    /// Packets that ask for more than [`MAX_DELAY`].
+    /// Packets that ask for more than [`MAX_DELAY_MEANS`] allows.
     pub delay_too_long: u64,
     /// Packets refused because [`MAX_DELAYED`] waited.
     pub queue_full: u64,
@@ -232,7 +232,7 @@ impl Mix {
             self.counters.bad_next_hop += 1;
             return;
         };
-        match self.queue.push(outgoing, delay, now) {
+        match self.queue.push(outgoing, delay, self.document.parameters.mix_delay, now) {
             Ok(()) => {}
             Err(NotQueued::DelayTooLong) => self.counters.delay_too_long += 1,
             Err(NotQueued::Full) => self.counters.queue_full += 1,

@@ -3,5 +3,6 @@
 mod client;
 pub(crate) mod fixture;
 mod network;
+mod parameters;
 pub(crate) mod peeled;
 mod together;

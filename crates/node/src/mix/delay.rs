@@ -10,9 +10,13 @@ use xchat_base::Timestamp;
 /// 8,192 packets of 2.4 KB are 20 MB, and more than a second of the fastest mix.
 pub const MAX_DELAYED: usize = 8_192;
 
-/// No packet waits longer. Honest senders draw from an exponential distribution with a mean of at
-/// most one second, cut at forty means; whoever asks for more wants to park packets.
-pub const MAX_DELAY: Duration = Duration::from_secs(60);
+/// No packet waits longer than so many mean delays of the document. Honest senders cut their draws
+/// there ([`xchat_base::random::exponential`]); whoever asks for more wants to park packets.
+pub const MAX_DELAY_MEANS: u32 = 40;
+
+/// [`MAX_DELAY_MEANS`] is not applied below this: a sender's document may be older than the mix's
+/// and have a longer mean delay.
+pub const MIN_DELAY_LIMIT: Duration = Duration::from_secs(10);
 
 /// A packet this much after its time is dropped: its operation has been tried again, and a mix that was
 /// suspended must not send all it held in one burst.
@@ -21,10 +25,15 @@ pub const MAX_LATENESS: Duration = Duration::from_secs(10);
 /// Why a packet is not queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NotQueued {
-    /// The sender asks for more than [`MAX_DELAY`].
+    /// The sender asks for more than [`longest`].
     DelayTooLong,
     /// [`MAX_DELAYED`] packets wait already.
     Full,
+}
+
+/// The longest delay that a mix grants where the mean is `mean`.
+pub(super) fn longest(mean: Duration) -> Duration {
+    (mean * MAX_DELAY_MEANS).max(MIN_DELAY_LIMIT)
 }
 
 /// What comes out of the queue.
@@ -56,9 +65,10 @@ impl<T> DelayQueue<T> {
         &mut self,
         item: T,
         delay: Duration,
+        mean: Duration,
         now: Timestamp,
     ) -> Result<(), NotQueued> {
-        if delay > MAX_DELAY {
+        if delay > longest(mean) {
             return Err(NotQueued::DelayTooLong);
         }
         if self.items.len() >= self.bound {
@@ -91,26 +101,26 @@ mod tests {
     use super::*;
 
     const T0: Timestamp = Timestamp::from_secs(1_000);
+    const MEAN: Duration = Duration::from_millis(500);
 
     #[test]
     fn the_bounds_hold() {
+        let longest = Duration::from_secs(20);
+        let over = longest + Duration::from_micros(1);
         let mut queue = DelayQueue::new(2);
-        assert_eq!(
-            queue.push(0, MAX_DELAY + Duration::from_micros(1), T0),
-            Err(NotQueued::DelayTooLong)
-        );
-        assert_eq!(queue.push(1, MAX_DELAY, T0), Ok(()));
-        assert_eq!(queue.push(2, Duration::ZERO, T0), Ok(()));
-        assert_eq!(queue.push(3, Duration::ZERO, T0), Err(NotQueued::Full));
+        assert_eq!(queue.push(0, over, MEAN, T0), Err(NotQueued::DelayTooLong));
+        assert_eq!(queue.push(1, longest, MEAN, T0), Ok(()));
+        assert_eq!(queue.push(2, MIN_DELAY_LIMIT, Duration::ZERO, T0), Ok(()));
+        assert_eq!(queue.push(3, Duration::ZERO, MEAN, T0), Err(NotQueued::Full));
         assert_eq!(queue.len(), 2);
     }
 
     #[test]
     fn what_is_late_is_not_sent() {
         let mut queue = DelayQueue::new(2);
-        queue.push(1, Duration::ZERO, T0).expect("room");
+        queue.push(1, Duration::ZERO, MEAN, T0).expect("room");
         assert!(matches!(queue.pop_due(T0 + MAX_LATENESS), Some(Due::Now(1))));
-        queue.push(2, Duration::ZERO, T0).expect("room");
+        queue.push(2, Duration::ZERO, MEAN, T0).expect("room");
         let late = T0 + MAX_LATENESS + Duration::from_micros(1);
         assert!(matches!(queue.pop_due(late), Some(Due::Late)));
         assert_eq!(queue.len(), 0);
@@ -121,7 +131,7 @@ mod tests {
         fn items_come_out_at_their_time_in_order(delays in prop::collection::vec(0u64..5_000_000, 1..60)) {
             let mut queue = DelayQueue::new(MAX_DELAYED);
             for delay in &delays {
-                queue.push(*delay, Duration::from_micros(*delay), T0).expect("room");
+                queue.push(*delay, Duration::from_micros(*delay), MEAN, T0).expect("room");
             }
             let mut out = Vec::new();
             while let Some(due) = queue.next_due() {

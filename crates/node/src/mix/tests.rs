@@ -8,7 +8,7 @@ use xchat_base::Timestamp;
 use xchat_directory::{HopKeyPeriod, NodeId, Role};
 use xchat_sphinx::{Delays, HopAddress, HopKey, HopSecret, NodeFrame, Packet, ReplyTag, Route};
 
-use super::{Counters, Effect, Input, MAX_DELAY, MAX_DELAYED, MAX_LATENESS, Mix};
+use super::{Counters, Effect, Input, MAX_DELAYED, MAX_LATENESS, MIN_DELAY_LIMIT, Mix};
 use crate::StartError;
 use crate::hop::{HopSetup, KEY_GRACE, MAX_REPLAY_TAGS, TagPrint};
 use crate::tests::fixture::{Fixture, T0, VALIDITY, rng, tag};
@@ -213,7 +213,7 @@ fn queue_and_cache_are_bounded_and_delays_too() {
         let packet = bench.usual_packet();
         bench.receive(&packet);
     }
-    let parked = bench.packet(&[MAX_DELAY + DELAY; 4], |_, _| {});
+    let parked = bench.packet(&[MIN_DELAY_LIMIT + DELAY; 4], |_, _| {});
     bench.receive(&parked);
     let packet = bench.usual_packet();
     assert!(bench.receive(&packet).is_empty(), "nobody could tell a replay");

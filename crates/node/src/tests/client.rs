@@ -43,7 +43,7 @@ impl Client {
             asked: BTreeMap::new(),
         };
         net.open(gateway, session);
-        net.from_client(gateway, session, ClientFrame::Hello { tags }.to_wire());
+        net.client_sends(gateway, session, ClientFrame::Hello { tags }.to_wire());
         net.run_for(Duration::from_millis(1));
         let welcome = net.inbox(session);
         assert!(matches!(
@@ -81,7 +81,7 @@ impl Client {
         let announce = ReplyTag::random(&mut net.rng);
         self.tags.push(announce);
         let frame = ClientFrame::Packet { announce, first_hop: first.node_tag(), packet };
-        net.from_client(self.gateway, self.session, frame.to_wire());
+        net.client_sends(self.gateway, self.session, frame.to_wire());
     }
 
     /// Answers that came, each verified, by the question's id. A second answer to one question

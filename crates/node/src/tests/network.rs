@@ -101,7 +101,7 @@ impl Network {
         self.schedule(self.now, gateway, Event::Open { session });
     }
 
-    pub(super) fn from_client(&mut self, gateway: NodeId, session: SessionId, bytes: Vec<u8>) {
+    pub(super) fn client_sends(&mut self, gateway: NodeId, session: SessionId, bytes: Vec<u8>) {
         self.schedule(self.now + LINK, gateway, Event::Client { session, bytes });
     }
 
