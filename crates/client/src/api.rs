@@ -1,0 +1,301 @@
+//! Commands, responses and events, as they also stand in JSON (`docs/cli.md`).
+
+pub(crate) mod status;
+
+use serde::{Deserialize, Serialize};
+use xchat_engine::{ContactId, Content, ConversationId, Direction, MessageRow, MessageState};
+
+pub use status::{Crowd, DocumentStatus, Online, PaceStatus, Queued, Status};
+
+/// What a person, through any face, can ask for. A contact is named by its id, by its conversation's
+/// id, or by its name if only one contact has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Command {
+    /// Make a one-time invitation.
+    Invite,
+    /// Accept one.
+    Accept {
+        /// The link as pasted.
+        link: String,
+    },
+    /// List the contacts.
+    Contacts,
+    /// Show the safety number of the conversation with a contact.
+    SafetyNumber {
+        /// Whose.
+        contact: String,
+    },
+    /// Say that the safety numbers were compared and are equal, or take that back.
+    SetVerified {
+        /// Whose.
+        contact: String,
+        /// Compared and equal.
+        verified: bool,
+    },
+    /// Send a text.
+    Send {
+        /// To whom.
+        contact: String,
+        /// 1 to [`crate::MAX_TEXT_LEN`] bytes.
+        text: String,
+        /// When to answer.
+        #[serde(default)]
+        wait: Wait,
+    },
+    /// The last messages, oldest first.
+    Messages {
+        /// Of one contact only.
+        #[serde(default)]
+        contact: Option<String>,
+        /// Only those with a smaller id.
+        #[serde(default)]
+        before: Option<u64>,
+        /// At most so many; [`Command::DEFAULT_MESSAGES`] if not given, and never more than
+        /// [`Command::MAX_MESSAGES`].
+        #[serde(default)]
+        limit: Option<u32>,
+    },
+    /// How things stand.
+    Status,
+}
+
+impl Command {
+    /// As many messages as a page of history has.
+    pub const DEFAULT_MESSAGES: u32 = 50;
+    /// More than this is asked for in pages: one answer stays below 10 MiB.
+    pub const MAX_MESSAGES: u32 = 1_000;
+}
+
+/// When a sent message is answered for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Wait {
+    /// Once it is in the outbox on this disk.
+    No,
+    /// Once it cannot be lost any more.
+    #[default]
+    Stored,
+    /// Once the other side has it.
+    Delivered,
+}
+
+impl Wait {
+    /// The state that is waited for.
+    pub const fn state(self) -> MessageState {
+        match self {
+            Self::No => MessageState::Waiting,
+            Self::Stored => MessageState::Stored,
+            Self::Delivered => MessageState::Delivered,
+        }
+    }
+}
+
+/// How a command ended well.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum Response {
+    /// To [`Command::Invite`].
+    Link {
+        /// Ready to be handed over.
+        link: String,
+    },
+    /// To [`Command::Accept`] and [`Command::SetVerified`].
+    Contact(Contact),
+    /// To [`Command::Contacts`].
+    Contacts {
+        /// In no particular order that means anything.
+        contacts: Vec<Contact>,
+    },
+    /// To [`Command::SafetyNumber`].
+    SafetyNumber {
+        /// Twelve groups of five digits.
+        safety_number: String,
+    },
+    /// To [`Command::Send`]. If the time allowed ran out, the state is not the one waited for; the
+    /// message is in the outbox all the same.
+    Sent {
+        /// The message's id.
+        id: u64,
+        /// Its state now.
+        state: MessageState,
+    },
+    /// To [`Command::Messages`].
+    Messages {
+        /// Oldest first.
+        messages: Vec<Message>,
+    },
+    /// To [`Command::Status`].
+    Status(Box<Status>),
+}
+
+/// One person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contact {
+    /// The person, on this device.
+    pub contact: ContactId,
+    /// Their chosen name.
+    pub name: String,
+    /// The conversation with them.
+    pub conversation: ConversationId,
+    /// The safety numbers were compared.
+    pub verified: bool,
+}
+
+impl From<xchat_engine::Contact> for Contact {
+    fn from(contact: xchat_engine::Contact) -> Self {
+        let xchat_engine::Contact { contact, name, conversation, verified } = contact;
+        Self { contact, name, conversation, verified }
+    }
+}
+
+/// One message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Increasing over the whole profile: the order in which this device saw messages.
+    pub id: u64,
+    /// Its conversation.
+    pub conversation: ConversationId,
+    /// With whom.
+    pub contact: ContactId,
+    /// Ours or theirs.
+    pub direction: Direction,
+    /// What it says; empty if only a newer version can read it.
+    pub text: String,
+    /// The sender's clock, Unix milliseconds.
+    pub sent_at: u64,
+    /// Where it stands.
+    pub state: MessageState,
+    /// It is of a kind that this version does not know.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub needs_newer_version: bool,
+}
+
+impl From<MessageRow> for Message {
+    fn from(row: MessageRow) -> Self {
+        let (text, needs_newer_version) = match row.content {
+            Content::Text(text) => (text, false),
+            Content::Unknown { .. } => (String::new(), true),
+        };
+        let MessageRow { id, conversation, contact, direction, sent_at, state, .. } = row;
+        Self { id, conversation, contact, direction, text, sent_at, state, needs_newer_version }
+    }
+}
+
+/// Something the person sees.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// A message came or was written here.
+    Message(Message),
+    /// An outgoing message moved on.
+    MessageState {
+        /// The message.
+        id: u64,
+        /// Its conversation.
+        conversation: ConversationId,
+        /// Its new state.
+        state: MessageState,
+    },
+    /// A contact is new, or has changed.
+    Contact(Contact),
+    /// An invitation of ours ended without a contact.
+    InvitationFailed {
+        /// `expired` or `spoiled`.
+        reason: String,
+    },
+    /// An acceptance that had begun before a restart ended without a contact.
+    AcceptFailed {
+        /// Why.
+        error: crate::ErrorBody,
+    },
+    /// Keys were renewed.
+    EpochChanged {
+        /// Where.
+        conversation: ConversationId,
+        /// The new epoch.
+        epoch: u64,
+    },
+    /// Something is wrong with a conversation, and the person should know.
+    Alert {
+        /// Where.
+        conversation: ConversationId,
+        /// What.
+        alert: Alert,
+    },
+    /// How things stand has changed.
+    Status(Box<Status>),
+    /// The client is stopping because somebody asked it to; nothing follows.
+    Stopping,
+}
+
+/// What can be wrong with a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Alert {
+    /// The other side wrote something that cannot be read; it was skipped.
+    Unreadable,
+    /// Messages expired before this device came online.
+    Missed,
+    /// Something that this version has no word for.
+    Other,
+}
+
+/// An event and its place: [`crate::From::Change`] with this number gives what came after it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Numbered {
+    /// Counts the changes of all messages of the profile. Events that change no message carry the
+    /// number of the last change before them.
+    pub seq: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_event_stands_in_json_as_documented() {
+        let event = Event::Message(Message {
+            id: 7,
+            conversation: ConversationId::from_bytes([1; 16]),
+            contact: ContactId::from_bytes([2; 8]),
+            direction: Direction::Out,
+            text: "hello".to_owned(),
+            sent_at: 1_800_000_000_000,
+            state: MessageState::Waiting,
+            needs_newer_version: false,
+        });
+        let json = serde_json::to_value(&event).expect("serialises");
+        let documented = serde_json::json!({
+            "event": "message", "id": 7, "conversation": "01".repeat(16),
+            "contact": "02".repeat(8), "direction": "out", "text": "hello",
+            "sent_at": 1_800_000_000_000_u64, "state": "waiting",
+        });
+        assert_eq!(json, documented);
+        let numbered = serde_json::to_string(&Numbered { seq: 3, event: event.clone() });
+        let read: Numbered =
+            serde_json::from_str(&numbered.expect("serialises")).expect("reads back");
+        assert_eq!(read, Numbered { seq: 3, event });
+    }
+
+    #[test]
+    fn a_command_reads_with_its_defaults_and_nothing_unknown() {
+        let send: Command =
+            serde_json::from_str(r#"{"command":"send","contact":"Bob","text":"hi"}"#)
+                .expect("reads");
+        let text = "hi".to_owned();
+        let contact = "Bob".to_owned();
+        assert_eq!(send, Command::Send { contact, text, wait: Wait::Stored });
+        let unknown = r#"{"command":"send","contact":"Bob","text":"hi","urgent":true}"#;
+        serde_json::from_str::<Command>(unknown).expect_err("an unknown field is no guess");
+        serde_json::from_str::<Command>(r#"{"command":"explode"}"#).expect_err("unknown");
+    }
+}

@@ -1,0 +1,273 @@
+//! What handles ask of the driver.
+
+use tokio::sync::oneshot;
+use xchat_base::Timestamp;
+use xchat_engine::{
+    Command as EngineCommand, CommandError, ConversationId, Input as EngineInput, LoadError,
+    MessageState, Response as EngineResponse,
+};
+use xchat_transport::Status as TransportStatus;
+
+use super::{Driver, MAX_WAITING_CALLERS, State, WaitingCaller};
+use crate::api::status::collector_word;
+use crate::api::{Command, Contact, Crowd, DocumentStatus, PaceStatus, Queued, Response, Status};
+use crate::error::{Error, ErrorKind};
+use crate::events::Subscription;
+use crate::store::{Store, StoredMessage};
+
+/// Rows that one reading of the history gives.
+const PAGE: u32 = 256;
+
+type Reply<T> = oneshot::Sender<T>;
+
+/// What a handle can ask.
+pub(crate) enum Request {
+    Command { command: Command, reply: Reply<Result<Response, Error>> },
+    Wait { id: u64, state: MessageState, reply: Reply<Result<MessageState, Error>> },
+    Subscribe { reply: Reply<Subscription> },
+    MessagesAfter { id: u64, reply: Reply<Result<Vec<StoredMessage>, Error>> },
+    ChangedAfter { seq: u64, reply: Reply<Result<Vec<StoredMessage>, Error>> },
+    Stop { reply: Reply<()> },
+}
+
+/// What is to be done with the engine's answer.
+pub(super) enum Pending {
+    /// Hand it over.
+    Reply(Reply<Result<Response, Error>>),
+    /// Hand over the contact as it is afterwards.
+    Verified { conversation: ConversationId, verified: bool, reply: Reply<Result<Response, Error>> },
+    /// Take the list of contacts.
+    Contacts,
+}
+
+/// What the engine says when it cannot load what is stored.
+pub(super) fn load_error(error: &LoadError) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("the stored conversations cannot be read: {error}"))
+}
+
+impl Driver {
+    // A reply that nobody waits for any more is dropped, here and below.
+    pub(super) fn request(&mut self, request: Request) {
+        match request {
+            Request::Command { command, reply } => self.command(command, reply),
+            Request::Wait { id, state, reply } => self.wait(id, state, reply),
+            Request::Subscribe { reply } => {
+                let live = self.events.subscribe();
+                let _ = reply.send(Subscription { live, seq: self.seq });
+            }
+            Request::MessagesAfter { id, reply } => {
+                let _ = reply.send(self.read(|store| Ok(store.messages_after(id, PAGE)?)));
+            }
+            Request::ChangedAfter { seq, reply } => {
+                let _ = reply.send(self.read(|store| Ok(store.changed_after(seq, PAGE)?)));
+            }
+            // `run` takes it before it comes here.
+            Request::Stop { .. } => {}
+        }
+    }
+
+    fn read<T>(&self, query: impl FnOnce(&Store) -> Result<T, Error>) -> Result<T, Error> {
+        match &self.state {
+            State::Running { store, .. } => query(store),
+            State::Halted { why, kind, .. } => Err(Error::new(*kind, why.message.clone())),
+        }
+    }
+
+    fn command(&mut self, command: Command, reply: Reply<Result<Response, Error>>) {
+        match self.engine_command(command) {
+            Ok(Asked::Engine(command, pending)) => self.ask_engine(command, pending(reply)),
+            Ok(Asked::Answered(response)) => drop(reply.send(Ok(response))),
+            Err(error) => drop(reply.send(Err(error))),
+        }
+    }
+
+    fn engine_command(&mut self, command: Command) -> Result<Asked, Error> {
+        let plain = |command| Asked::Engine(command, Box::new(Pending::Reply));
+        if matches!(command, Command::Status) {
+            let now = self.now();
+            let status = self.status(&self.transport.status(now), now);
+            return Ok(Asked::Answered(Response::Status(Box::new(status))));
+        }
+        self.read(|_| Ok(()))?;
+        Ok(match command {
+            Command::Invite => plain(EngineCommand::Invite),
+            Command::Accept { link } => plain(EngineCommand::Accept { link }),
+            Command::Contacts => {
+                let contacts = self.contacts.values().cloned().collect();
+                Asked::Answered(Response::Contacts { contacts })
+            }
+            Command::SafetyNumber { contact } => {
+                let conversation = self.contact(&contact)?.conversation;
+                plain(EngineCommand::SafetyNumber { conversation })
+            }
+            Command::SetVerified { contact, verified } => {
+                let conversation = self.contact(&contact)?.conversation;
+                let command = EngineCommand::SetVerified { conversation, verified };
+                let pending = move |reply| Pending::Verified { conversation, verified, reply };
+                Asked::Engine(command, Box::new(pending))
+            }
+            // The handle waits for more by itself.
+            Command::Send { contact, text, wait: _ } => {
+                let conversation = self.contact(&contact)?.conversation;
+                plain(EngineCommand::Send { conversation, text })
+            }
+            Command::Messages { contact, before, limit } => {
+                let conversation =
+                    contact.map(|name| self.contact(&name)).transpose()?.map(|c| c.conversation);
+                let limit = limit.unwrap_or(Command::DEFAULT_MESSAGES).min(Command::MAX_MESSAGES);
+                let before = before.unwrap_or(u64::MAX);
+                let rows =
+                    self.read(|store| Ok(store.messages_before(conversation, before, limit)?))?;
+                let messages = rows.into_iter().map(|stored| stored.row.into()).collect();
+                Asked::Answered(Response::Messages { messages })
+            }
+            // Answered above.
+            Command::Status => return Err(Error::new(ErrorKind::Internal, "unreachable")),
+        })
+    }
+
+    fn ask_engine(&mut self, command: EngineCommand, pending: Pending) {
+        self.next_tag += 1;
+        let tag = self.next_tag;
+        self.pending.insert(tag, pending);
+        self.engine_input(EngineInput::Command { tag, command });
+    }
+
+    /// The contact that a person means.
+    fn contact(&self, named: &str) -> Result<&Contact, Error> {
+        let by_id = |contact: &&Contact| {
+            contact.contact.to_hex() == named || contact.conversation.to_hex() == named
+        };
+        if let Some(contact) = self.contacts.values().find(by_id) {
+            return Ok(contact);
+        }
+        let mut by_name = self.contacts.values().filter(|contact| contact.name == named);
+        match (by_name.next(), by_name.next()) {
+            (Some(contact), None) => Ok(contact),
+            (Some(_), Some(_)) => {
+                let message = format!("several contacts are called “{named}”");
+                Err(Error::new(ErrorKind::Ambiguous, message))
+            }
+            (None, _) => {
+                let message = format!("there is no contact “{named}”");
+                Err(Error::new(ErrorKind::NotFound, message))
+            }
+        }
+    }
+
+    /// Asks the engine for all contacts; what changes later comes as events.
+    pub(super) fn refresh_contacts(&mut self) {
+        self.ask_engine(EngineCommand::Contacts, Pending::Contacts);
+    }
+
+    pub(super) fn done(&mut self, tag: u64, result: Result<EngineResponse, CommandError>) {
+        let Some(pending) = self.pending.remove(&tag) else { return };
+        match pending {
+            Pending::Reply(reply) => drop(reply.send(response(result))),
+            Pending::Verified { conversation, verified, reply } => {
+                let contact = self.contacts.get(&conversation).cloned();
+                let answer = result.map_err(Error::from).and_then(|_| match contact {
+                    Some(contact) => Ok(Response::Contact(Contact { verified, ..contact })),
+                    None => Err(Error::new(ErrorKind::Internal, "the contact is gone")),
+                });
+                let _ = reply.send(answer);
+            }
+            Pending::Contacts => {
+                if let Ok(EngineResponse::Contacts(contacts)) = result {
+                    let named = contacts.into_iter().map(|c| (c.conversation, c.into()));
+                    self.contacts = named.collect();
+                }
+            }
+        }
+    }
+
+    fn wait(&mut self, id: u64, state: MessageState, reply: Reply<Result<MessageState, Error>>) {
+        let row = self.read(|store| Ok(store.message(id)?));
+        let answer = match row {
+            Ok(Some(stored)) if stored.row.state >= state => Ok(stored.row.state),
+            Ok(Some(_)) => {
+                self.waiting.retain(|caller| !caller.reply.is_closed());
+                if self.waiting.len() < MAX_WAITING_CALLERS {
+                    self.waiting.push(WaitingCaller { id, state, reply });
+                    return;
+                }
+                Err(Error::new(ErrorKind::TooMany, "too many callers wait for messages"))
+            }
+            Ok(None) => Err(Error::new(ErrorKind::NotFound, "there is no such message")),
+            Err(error) => Err(error),
+        };
+        let _ = reply.send(answer);
+    }
+
+    /// The engine that had these commands is gone; what it had committed goes on after the reload.
+    pub(super) fn refuse_pending(&mut self) {
+        let State::Halted { why, kind, .. } = &self.state else { return };
+        let error = || Error::new(*kind, why.message.clone());
+        for (_, pending) in std::mem::take(&mut self.pending) {
+            match pending {
+                Pending::Reply(reply) | Pending::Verified { reply, .. } => {
+                    drop(reply.send(Err(error())));
+                }
+                Pending::Contacts => {}
+            }
+        }
+        for caller in std::mem::take(&mut self.waiting) {
+            let _ = caller.reply.send(Err(error()));
+        }
+    }
+
+    pub(super) fn status(&self, transport: &TransportStatus, now: Timestamp) -> Status {
+        let messages = self.read(|store| Ok(store.waiting()?)).unwrap_or(0);
+        Status {
+            name: self.settings.name.clone(),
+            network: self.engine_profile.network.clone(),
+            network_id: xchat_base::id::hex(&self.engine_profile.network_id),
+            online: transport.gateway.into(),
+            pace: PaceStatus {
+                name: transport.pace.name().to_owned(),
+                packets_per_second: transport.slots_per_second,
+                bytes_per_month: transport.bytes_per_month,
+            },
+            crowd: Crowd::of(&self.document),
+            queued: Queued {
+                messages,
+                writes: transport.queued_writes,
+                reads: transport.queued_reads,
+            },
+            followed: transport.followed,
+            registered: transport.registered,
+            collector: collector_word(transport.collector).to_owned(),
+            loop_loss: transport.loop_loss,
+            round_trip_ms: transport.round_trip_ms,
+            refused_answers: transport.refused_answers,
+            document: DocumentStatus {
+                epoch: transport.document_epoch,
+                valid_until: transport.document_valid_until.as_millis(),
+                expired: transport.document_valid_until <= now,
+            },
+            halted: match &self.state {
+                State::Halted { why, .. } => Some(why.clone()),
+                State::Running { .. } => None,
+            },
+        }
+    }
+}
+
+/// What becomes of a command.
+enum Asked {
+    Engine(EngineCommand, Box<dyn FnOnce(Reply<Result<Response, Error>>) -> Pending>),
+    Answered(Response),
+}
+
+fn response(result: Result<EngineResponse, CommandError>) -> Result<Response, Error> {
+    Ok(match result? {
+        EngineResponse::Link(link) => Response::Link { link },
+        EngineResponse::Contact(contact) => Response::Contact(contact.into()),
+        EngineResponse::Message { id, state } => Response::Sent { id, state },
+        EngineResponse::Contacts(contacts) => {
+            Response::Contacts { contacts: contacts.into_iter().map(Contact::from).collect() }
+        }
+        EngineResponse::SafetyNumber { digits } => Response::SafetyNumber { safety_number: digits },
+        _ => return Err(Error::new(ErrorKind::Internal, "an answer of an unknown kind")),
+    })
+}

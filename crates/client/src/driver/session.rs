@@ -1,0 +1,140 @@
+//! One session with a gateway: a link and the task that serves it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use xchat_base::Secret;
+use xchat_link::{CloseReason, Endpoint, LinkConfig, LinkError, LinkSecret, PeerId};
+use xchat_transport::directory::NodeId;
+use xchat_transport::sphinx::frame::CLIENT_ALPN;
+
+/// A gateway that has not answered by then counts as not reachable.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Frames that wait for the link. At the fastest pace that is many seconds of them: a link that is
+/// so far behind is dead.
+const MAX_UNSENT: usize = 64;
+
+/// Frames that wait for the driver; beyond, the gateway has to wait.
+pub(super) const MAX_UNREAD: usize = 64;
+
+/// What a session tells the driver.
+pub(super) struct SessionEvent {
+    /// Which session: what an earlier one still says is ignored.
+    pub(super) session: u64,
+    pub(super) what: What,
+}
+
+/// See [`SessionEvent`].
+pub(super) enum What {
+    Online { gateway: NodeId },
+    Frame(Bytes),
+    Offline,
+}
+
+/// A session, from the attempt to connect on. Dropping it closes the link.
+pub(super) struct Session {
+    pub(super) number: u64,
+    frames: mpsc::Sender<Bytes>,
+    task: JoinHandle<()>,
+}
+
+impl Session {
+    pub(super) fn start(
+        number: u64,
+        gateway: NodeId,
+        addresses: Vec<SocketAddr>,
+        secret: Secret<32>,
+        events: mpsc::Sender<SessionEvent>,
+    ) -> Self {
+        let (frames, unsent) = mpsc::channel(MAX_UNSENT);
+        let task = tokio::spawn(async move {
+            let tell = Tell { session: number, events };
+            let ended = serve(gateway, &addresses, secret, unsent, &tell).await;
+            if let Err(error) = ended {
+                // The error names no peer and no address (see `LinkError`).
+                tracing::info!(%error, "no link to the gateway");
+            }
+            tell.say(What::Offline).await;
+        });
+        Self { number, frames, task }
+    }
+
+    /// Hands over a frame; false if the link is hopelessly behind or gone.
+    pub(super) fn send(&self, frame: Vec<u8>) -> bool {
+        self.frames.try_send(frame.into()).is_ok()
+    }
+
+    /// Closes the link and waits until the gateway knows.
+    pub(super) async fn close(self) {
+        let Self { frames, task, .. } = self;
+        drop(frames);
+        // Its only failure is a panic, which has been reported already.
+        let _ = task.await;
+    }
+}
+
+struct Tell {
+    session: u64,
+    events: mpsc::Sender<SessionEvent>,
+}
+
+impl Tell {
+    async fn say(&self, what: What) {
+        // Nobody listens any more: the client is stopping.
+        let _ = self.events.send(SessionEvent { session: self.session, what }).await;
+    }
+}
+
+async fn serve(
+    gateway: NodeId,
+    addresses: &[SocketAddr],
+    secret: Secret<32>,
+    unsent: mpsc::Receiver<Bytes>,
+    tell: &Tell,
+) -> Result<(), LinkError> {
+    let config = LinkConfig::towards(LinkSecret::from_seed(secret), addresses);
+    let endpoint = Endpoint::bind(config).await?;
+    let served = talk(&endpoint, gateway, addresses, unsent, tell).await;
+    endpoint.close().await;
+    served
+}
+
+async fn talk(
+    endpoint: &Endpoint,
+    gateway: NodeId,
+    addresses: &[SocketAddr],
+    mut unsent: mpsc::Receiver<Bytes>,
+    tell: &Tell,
+) -> Result<(), LinkError> {
+    let peer = PeerId::from_bytes(*gateway.as_bytes());
+    let link = tokio::select! {
+        link = endpoint.connect(peer, addresses, CLIENT_ALPN, CONNECT_TIMEOUT) => link?,
+        () = closed(&mut unsent) => return Ok(()),
+    };
+    let (mut sender, mut receiver) = link.split();
+    tell.say(What::Online { gateway }).await;
+    loop {
+        tokio::select! {
+            frame = unsent.recv() => match frame {
+                Some(frame) => sender.send(frame).await?,
+                None => {
+                    sender.close(CloseReason::Done);
+                    return Ok(());
+                }
+            },
+            frame = receiver.recv() => match frame? {
+                Some(frame) => tell.say(What::Frame(frame)).await,
+                None => return Ok(()),
+            },
+        }
+    }
+}
+
+/// Waits until the driver has let go of the session. Before the link is up it sends nothing.
+async fn closed(unsent: &mut mpsc::Receiver<Bytes>) {
+    while unsent.recv().await.is_some() {}
+}

@@ -1,0 +1,139 @@
+//! The stream of events: what was missed first, then what happens, nothing twice and nothing lost.
+
+use std::collections::VecDeque;
+
+use tokio::sync::broadcast::{self, error::RecvError};
+
+use crate::api::{Event, Numbered};
+use crate::client::Client;
+use crate::error::Error;
+use crate::store::StoredMessage;
+
+/// Where a stream of events begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// With what happens from now on.
+    Now,
+    /// With the messages whose id is greater.
+    Message(u64),
+    /// After the change with this [`Numbered::seq`]. A message that changed several times since then
+    /// is told once, as it stands.
+    Change(u64),
+}
+
+/// What the driver gives to a new subscriber.
+pub(crate) struct Subscription {
+    pub(crate) live: broadcast::Receiver<Numbered>,
+    /// The last change before the first event of `live`.
+    pub(crate) seq: u64,
+}
+
+/// A stream of events. Dropping it ends it.
+pub struct Events {
+    client: Client,
+    live: broadcast::Receiver<Numbered>,
+    ready: VecDeque<Numbered>,
+    source: Source,
+    /// Everything up to this change was handed over (or lies before the beginning).
+    seq: u64,
+    /// Messages up to this id were handed over from history, out of turn.
+    told: u64,
+}
+
+enum Source {
+    /// Messages of the history with a greater id.
+    History(u64),
+    /// Changes after `seq`; rows born after this change are news to the receiver.
+    Missed { born_after: u64 },
+    /// What happens.
+    Live,
+}
+
+impl Events {
+    pub(crate) fn new(client: Client, from: From, subscription: Subscription) -> Self {
+        let Subscription { live, seq } = subscription;
+        let (source, seq) = match from {
+            From::Now => (Source::Live, seq),
+            From::Message(id) => (Source::History(id), seq),
+            From::Change(since) => (Source::Missed { born_after: since }, since),
+        };
+        Self { client, live, ready: VecDeque::new(), source, seq, told: 0 }
+    }
+
+    /// The next event; `None` once the client has stopped.
+    ///
+    /// Dropping the future loses nothing, so it may stand in a `select!`.
+    ///
+    /// # Errors
+    /// [`Error`]: the store cannot be read. The stream can be asked again.
+    pub async fn next(&mut self) -> Result<Option<Numbered>, Error> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(Some(event));
+            }
+            match self.source {
+                Source::History(after) => self.read_history(after).await?,
+                Source::Missed { born_after } => self.read_missed(born_after).await?,
+                Source::Live => match self.live.recv().await {
+                    Ok(event) => self.take_live(event),
+                    // The buffer has run over; the store has everything.
+                    Err(RecvError::Lagged(_)) => {
+                        self.source = Source::Missed { born_after: self.seq };
+                    }
+                    Err(RecvError::Closed) => return Ok(None),
+                },
+            }
+        }
+    }
+
+    async fn read_history(&mut self, after: u64) -> Result<(), Error> {
+        let rows = self.client.messages_after(after).await?;
+        let Some(last) = rows.last() else {
+            self.source = Source::Live;
+            return Ok(());
+        };
+        self.told = last.row.id;
+        self.source = Source::History(last.row.id);
+        let seq = self.seq;
+        self.ready.extend(rows.into_iter().map(|stored| Numbered {
+            seq: stored.seq.min(seq),
+            event: Event::Message(stored.row.into()),
+        }));
+        Ok(())
+    }
+
+    async fn read_missed(&mut self, born_after: u64) -> Result<(), Error> {
+        let rows = self.client.changed_after(self.seq).await?;
+        let Some(last) = rows.last() else {
+            self.source = Source::Live;
+            return Ok(());
+        };
+        self.seq = last.seq;
+        let told = self.told;
+        self.ready.extend(rows.into_iter().map(|stored| missed(stored, born_after, told)));
+        Ok(())
+    }
+
+    fn take_live(&mut self, numbered: Numbered) {
+        let known = match &numbered.event {
+            // It was read from the store before it came up here.
+            Event::Message(message) => numbered.seq <= self.seq || message.id <= self.told,
+            Event::MessageState { .. } => numbered.seq <= self.seq,
+            _ => false,
+        };
+        self.seq = self.seq.max(numbered.seq);
+        if !known {
+            self.ready.push_back(numbered);
+        }
+    }
+}
+
+fn missed(stored: StoredMessage, born_after: u64, told: u64) -> Numbered {
+    let StoredMessage { row, born, seq } = stored;
+    let event = if born > born_after && row.id > told {
+        Event::Message(row.into())
+    } else {
+        Event::MessageState { id: row.id, conversation: row.conversation, state: row.state }
+    };
+    Numbered { seq, event }
+}

@@ -1,0 +1,90 @@
+//! Network files: what a profile knows of its network before it goes online.
+
+use std::path::Path;
+
+use thiserror::Error;
+use xchat_base::Timestamp;
+use xchat_transport::directory::network_file::MAX_FILE_LEN;
+use xchat_transport::directory::{
+    DirectoryError, NetworkFile, NetworkFileError, Root, VerifiedDocument,
+};
+
+/// Why a network file cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum NetworkError {
+    /// It cannot be read.
+    #[error("cannot read the network file")]
+    Read(#[source] std::io::Error),
+    /// It is not one.
+    #[error(transparent)]
+    File(#[from] NetworkFileError),
+    /// Its document is expired, unsigned or foreign.
+    #[error("the network file's document is refused: {0}")]
+    Document(#[from] DirectoryError),
+}
+
+/// Reads and checks a network file: the text to keep.
+///
+/// # Errors
+/// [`NetworkError`] with the reason.
+pub fn read(path: &Path, now: Timestamp) -> Result<String, NetworkError> {
+    let text = read_bounded(path)?;
+    NetworkFile::parse(&text)?.verify(now)?;
+    Ok(text)
+}
+
+/// The name of a network file's network.
+///
+/// # Errors
+/// [`NetworkError`] with the reason.
+pub fn name(text: &str) -> Result<String, NetworkError> {
+    Ok(NetworkFile::parse(text)?.root.name().as_str().to_owned())
+}
+
+fn read_bounded(path: &Path) -> Result<String, NetworkError> {
+    let len = std::fs::metadata(path).map_err(NetworkError::Read)?.len();
+    if len > MAX_FILE_LEN as u64 {
+        return Err(NetworkFileError::TooLong.into());
+    }
+    std::fs::read_to_string(path).map_err(NetworkError::Read)
+}
+
+/// What a start begins with.
+pub(crate) struct Start {
+    pub(crate) root: Root,
+    pub(crate) document: VerifiedDocument,
+    /// The text, if it is newer than the one that was kept.
+    pub(crate) newer: Option<String>,
+}
+
+/// The kept network file, or the one at `path` if it has a newer document of the same network.
+///
+/// An expired document is taken: the transport sends nothing by it and waits for a newer one.
+pub(crate) fn start(
+    kept: &str,
+    path: Option<&Path>,
+    now: Timestamp,
+) -> Result<Start, NetworkError> {
+    let file = NetworkFile::parse(kept)?;
+    let root = file.root.clone();
+    let document = file.document.dangerously_assume_timely(&root)?;
+    let newer = path.and_then(|path| newer_file(path, &document, &root, now));
+    Ok(match newer {
+        Some((text, document)) => Start { root, document, newer: Some(text) },
+        None => Start { root, document, newer: None },
+    })
+}
+
+/// What is wrong with the file does not matter here: the kept one serves.
+fn newer_file(
+    path: &Path,
+    than: &VerifiedDocument,
+    root: &Root,
+    now: Timestamp,
+) -> Option<(String, VerifiedDocument)> {
+    let text = read_bounded(path).ok()?;
+    let document = NetworkFile::parse(&text).ok()?.document.verify(root, now).ok()?;
+    document.follows(than).ok()?;
+    Some((text, document))
+}

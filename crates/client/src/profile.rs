@@ -1,0 +1,263 @@
+//! A profile: one person's data directory.
+//!
+//! ```text
+//! profile.json   plain: version, and the database's key wrapped under the passphrase
+//! store.db       SQLCipher: everything else
+//! lock           held by the process that has the profile open
+//! ```
+
+mod error;
+pub mod files;
+mod header;
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rand_core::OsRng;
+use xchat_base::Secret;
+use xchat_transport::Pace;
+use zeroize::Zeroizing;
+
+use crate::store::{Store, StoreError};
+
+pub use error::ProfileError;
+pub use header::{Cost, HeaderError};
+
+/// Longest display name, in characters.
+pub const MAX_NAME_CHARS: usize = xchat_engine::MAX_NAME_CHARS;
+
+/// What a person types to open their profile. Wiped on drop, never printed.
+#[derive(Clone)]
+pub struct Passphrase(Zeroizing<String>);
+
+impl Passphrase {
+    /// Takes over the text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    /// The text. Every call is a place to review.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Passphrase")
+    }
+}
+
+/// What a new profile is made from.
+#[derive(Debug, Clone)]
+pub struct NewProfile {
+    /// The person's name, as contacts will see it.
+    pub name: String,
+    /// The network file's text, checked by the caller (see [`crate::network`]).
+    pub network: String,
+    /// Where that text came from; a newer document there is taken at the next start.
+    pub network_path: Option<PathBuf>,
+    /// How many packets the device sends.
+    pub pace: Pace,
+    /// What a guess at the passphrase costs.
+    pub cost: Cost,
+}
+
+/// The settings a profile starts with.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) name: String,
+    pub(crate) network: String,
+    pub(crate) network_path: Option<PathBuf>,
+    pub(crate) pace: Pace,
+}
+
+/// Names in the `settings` table.
+pub(crate) mod setting {
+    pub(crate) const NAME: &str = "name";
+    pub(crate) const NETWORK: &str = "network";
+    pub(crate) const NETWORK_PATH: &str = "network_path";
+    pub(crate) const PACE: &str = "pace";
+    /// The transport's pinned gateways.
+    pub(crate) const TRANSPORT: &str = "transport";
+}
+
+/// An open profile: while it lives, no other process can open it.
+pub struct Profile {
+    pub(crate) store: Store,
+    pub(crate) settings: Settings,
+    pub(crate) reopen: Reopen,
+}
+
+/// What it takes to open the store once more, after its disk has failed.
+pub(crate) struct Reopen {
+    path: PathBuf,
+    key: Secret<32>,
+    /// Unlocked by the system when the process ends, however it ends.
+    _lock: File,
+}
+
+impl Reopen {
+    pub(crate) fn store(&self) -> Result<Store, StoreError> {
+        Store::open(&self.path, &self.key)
+    }
+}
+
+impl Profile {
+    /// Whether there is a profile in this directory.
+    pub fn exists(dir: &Path) -> bool {
+        header_path(dir).exists()
+    }
+
+    /// Makes a profile. The header is written last and makes it one: after a crash before that,
+    /// nothing is there, and this can be called again.
+    ///
+    /// # Errors
+    /// [`ProfileError`].
+    pub fn create(
+        dir: &Path,
+        new: &NewProfile,
+        passphrase: &Passphrase,
+    ) -> Result<(), ProfileError> {
+        check_name(&new.name)?;
+        if passphrase.expose().is_empty() {
+            return Err(ProfileError::EmptyPassphrase);
+        }
+        files::private_dir(dir).map_err(at(dir))?;
+        let _lock = lock(dir)?;
+        if Self::exists(dir) {
+            return Err(ProfileError::Exists(dir.to_owned()));
+        }
+        let (header, key) = header::Header::create(passphrase, new.cost, &mut OsRng)?;
+        let path = store_path(dir);
+        remove_leftovers(&path)?;
+        files::private_file(&path).map_err(at(&path))?;
+        let mut store = Store::create(&path, &key)?;
+        let network_path = new.network_path.as_deref().map(path_bytes).unwrap_or_default();
+        store.set_settings(&[
+            (setting::NAME, new.name.as_bytes()),
+            (setting::NETWORK, new.network.as_bytes()),
+            (setting::NETWORK_PATH, network_path),
+            (setting::PACE, new.pace.name().as_bytes()),
+        ])?;
+        store.close()?;
+        let path = header_path(dir);
+        files::replace_file(&path, header.to_json().as_bytes()).map_err(at(&path))
+    }
+
+    /// Locks and opens a profile.
+    ///
+    /// # Errors
+    /// [`ProfileError`].
+    pub fn open(dir: &Path, passphrase: &Passphrase) -> Result<Self, ProfileError> {
+        if !Self::exists(dir) {
+            return Err(ProfileError::NotFound(dir.to_owned()));
+        }
+        let lock = lock(dir)?;
+        let key = read_header(dir)?.unlock(passphrase)?;
+        let path = store_path(dir);
+        if !path.exists() {
+            return Err(ProfileError::Incomplete("store.db"));
+        }
+        let store = Store::open(&path, &key)?;
+        let settings = Settings::read(&store)?;
+        Ok(Self { store, settings, reopen: Reopen { path, key, _lock: lock } })
+    }
+
+    /// Checks a passphrase without opening the profile, which may be in use.
+    ///
+    /// # Errors
+    /// [`ProfileError`].
+    pub fn check_passphrase(dir: &Path, passphrase: &Passphrase) -> Result<(), ProfileError> {
+        if !Self::exists(dir) {
+            return Err(ProfileError::NotFound(dir.to_owned()));
+        }
+        read_header(dir)?.unlock(passphrase)?;
+        Ok(())
+    }
+
+    /// The person's name.
+    pub fn name(&self) -> &str {
+        &self.settings.name
+    }
+}
+
+impl Settings {
+    fn read(store: &Store) -> Result<Self, ProfileError> {
+        let text = |name: &'static str| -> Result<String, ProfileError> {
+            let value = store.setting(name)?.ok_or(ProfileError::Incomplete(name))?;
+            String::from_utf8(value).map_err(|_| ProfileError::Store(StoreError::Corrupt))
+        };
+        let network_path = text(setting::NETWORK_PATH)?;
+        let pace = Pace::from_name(&text(setting::PACE)?);
+        Ok(Self {
+            name: text(setting::NAME)?,
+            network: text(setting::NETWORK)?,
+            network_path: (!network_path.is_empty()).then(|| network_path.into()),
+            pace: pace.ok_or(ProfileError::Store(StoreError::Corrupt))?,
+        })
+    }
+}
+
+fn header_path(dir: &Path) -> PathBuf {
+    dir.join("profile.json")
+}
+
+fn store_path(dir: &Path) -> PathBuf {
+    dir.join("store.db")
+}
+
+/// A path that is not UTF-8 is not remembered.
+fn path_bytes(path: &Path) -> &[u8] {
+    path.to_str().unwrap_or_default().as_bytes()
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> ProfileError {
+    let path = path.to_owned();
+    move |source| ProfileError::Io { path, source }
+}
+
+fn check_name(name: &str) -> Result<(), ProfileError> {
+    let count = name.chars().count();
+    let fits = (1..=MAX_NAME_CHARS).contains(&count) && !name.trim().is_empty();
+    if fits && !name.chars().any(char::is_control) { Ok(()) } else { Err(ProfileError::Name) }
+}
+
+fn read_header(dir: &Path) -> Result<header::Header, ProfileError> {
+    let path = header_path(dir);
+    let len = std::fs::metadata(&path).map_err(at(&path))?.len();
+    if len > header::MAX_HEADER_LEN {
+        return Err(ProfileError::Store(StoreError::Corrupt));
+    }
+    let text = std::fs::read_to_string(&path).map_err(at(&path))?;
+    Ok(header::Header::parse(&text)?)
+}
+
+fn lock(dir: &Path) -> Result<File, ProfileError> {
+    let path = dir.join("lock");
+    let file = files::private_file(&path).map_err(at(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(ProfileError::Locked),
+        Err(TryLockError::Error(source)) => Err(ProfileError::Io { path, source }),
+    }
+}
+
+/// A database without a header: its key was never written down, so nobody can miss it.
+fn remove_leftovers(store: &Path) -> Result<(), ProfileError> {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let mut name = store.as_os_str().to_owned();
+        name.push(suffix);
+        match std::fs::remove_file(&name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(at(Path::new(&name))(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+//! One person's database: the engine's state, the history of messages, and a few settings, in one
+//! SQLCipher file under one key.
+//!
+//! A commit is on disk when it returns (`synchronous = FULL`, write-ahead log), so the driver can
+//! keep the engine's rule: nothing leaves the device that its disk does not know. See
+//! `docs/policy/durability.md`.
+
+mod error;
+mod messages;
+mod schema;
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
+use xchat_base::{Secret, id};
+use xchat_engine::Change;
+use zeroize::Zeroizing;
+
+pub use error::StoreError;
+pub use messages::{Stamp, StoredMessage};
+
+/// An open database. It belongs to one process at a time: see [`crate::Profile`].
+pub struct Store {
+    conn: Connection,
+    /// The next number of [`Stamp::seq`].
+    next_seq: u64,
+}
+
+impl Store {
+    /// Makes a new database; there must be none at `path`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn create(path: &Path, key: &Secret<32>) -> Result<Self, StoreError> {
+        Self::connect(path, key, OpenFlags::SQLITE_OPEN_CREATE)
+    }
+
+    /// Opens a database and brings it to the current schema.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a wrong key looks like [`StoreError::Corrupt`], which is why the profile
+    /// checks the key before.
+    pub fn open(path: &Path, key: &Secret<32>) -> Result<Self, StoreError> {
+        Self::connect(path, key, OpenFlags::empty())
+    }
+
+    fn connect(path: &Path, key: &Secret<32>, extra: OpenFlags) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | extra;
+        let mut conn = Connection::open_with_flags(path, flags)?;
+        unlock(&conn, key)?;
+        settle(&conn)?;
+        schema::migrate(&mut conn, schema::MIGRATIONS)?;
+        let last: Option<i64> =
+            conn.query_row("SELECT max(seq) FROM messages", [], |row| row.get(0))?;
+        let next_seq = last.map_or(1, |seq| seq.unsigned_abs() + 1);
+        Ok(Self { conn, next_seq })
+    }
+
+    /// Everything the engine has stored, by key.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn state(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+        let mut query = self.conn.prepare_cached("SELECT key, value FROM kv ORDER BY key")?;
+        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Carries out one batch of changes in one transaction: all of them are on disk when this
+    /// returns, or none. One stamp for each change of a message, in their order.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the database is as before.
+    pub fn apply(&mut self, changes: &[Change]) -> Result<Vec<Stamp>, StoreError> {
+        let mut stamps = Vec::new();
+        let mut next_seq = self.next_seq;
+        let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for change in changes {
+            match change {
+                Change::Put { key, value } => {
+                    tx.prepare_cached("INSERT OR REPLACE INTO kv (key, value) VALUES (?1, ?2)")?
+                        .execute(params![key, value])?;
+                }
+                Change::Delete { key } => {
+                    tx.prepare_cached("DELETE FROM kv WHERE key = ?1")?.execute([key])?;
+                }
+                Change::DeletePrefix { prefix } => delete_prefix(&tx, prefix)?,
+                Change::Message(row) => {
+                    messages::insert(&tx, row, next_seq)?;
+                    stamps.push(Stamp { id: row.id, seq: next_seq });
+                    next_seq += 1;
+                }
+                Change::MessageState { id, state } => {
+                    messages::set_state(&tx, *id, *state, next_seq)?;
+                    stamps.push(Stamp { id: *id, seq: next_seq });
+                    next_seq += 1;
+                }
+            }
+        }
+        tx.commit()?;
+        self.next_seq = next_seq;
+        Ok(stamps)
+    }
+
+    /// A setting's value.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn setting(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut query = self.conn.prepare_cached("SELECT value FROM settings WHERE name = ?1")?;
+        Ok(query.query_row([name], |row| row.get(0)).optional()?)
+    }
+
+    /// Sets settings, all or none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn set_settings(&mut self, settings: &[(&str, &[u8])]) -> Result<(), StoreError> {
+        let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for (name, value) in settings {
+            tx.prepare_cached("INSERT OR REPLACE INTO settings (name, value) VALUES (?1, ?2)")?
+                .execute(params![name, value])?;
+        }
+        Ok(tx.commit()?)
+    }
+
+    /// Closes the file and folds the write-ahead log into it.
+    ///
+    /// # Errors
+    /// [`StoreError`]; everything committed is on disk all the same.
+    pub fn close(self) -> Result<(), StoreError> {
+        self.conn.close().map_err(|(_, error)| error.into())
+    }
+}
+
+/// Gives SQLCipher the raw key, so that it derives nothing by itself, and tries it.
+fn unlock(conn: &Connection, key: &Secret<32>) -> Result<(), StoreError> {
+    // SQLCipher prints on standard error by default, also what an error of ours says better.
+    conn.execute_batch("PRAGMA cipher_log_level = NONE;")?;
+    let digits = Zeroizing::new(id::hex(key.expose()));
+    let mut statement = Zeroizing::new(String::with_capacity(96));
+    statement.push_str("PRAGMA key = \"x'");
+    statement.push_str(&digits);
+    statement.push_str("'\";");
+    conn.execute_batch(&statement)?;
+    conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    Ok(())
+}
+
+fn settle(conn: &Connection) -> Result<(), StoreError> {
+    conn.execute_batch(
+        // Exclusive: the profile's lock admits one process, and the log's index then stays in its
+        // memory. Secure delete: a ratchet's old secret does not lie in a free page. Temporary
+        // tables never reach the disk, where they would be plain.
+        "PRAGMA locking_mode = EXCLUSIVE;
+         PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA secure_delete = ON;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA foreign_keys = ON;",
+    )?;
+    Ok(())
+}
+
+fn delete_prefix(conn: &Connection, prefix: &[u8]) -> Result<(), StoreError> {
+    match after_prefix(prefix) {
+        Some(end) => conn
+            .prepare_cached("DELETE FROM kv WHERE key >= ?1 AND key < ?2")?
+            .execute(params![prefix, end])?,
+        None => conn.prepare_cached("DELETE FROM kv WHERE key >= ?1")?.execute([prefix])?,
+    };
+    Ok(())
+}
+
+/// The first key after all that start with `prefix`; none if there is no such key.
+fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut end = prefix[..=last].to_vec();
+    end[last] += 1;
+    Some(end)
+}
+
+#[cfg(test)]
+mod tests;

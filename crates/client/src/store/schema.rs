@@ -1,0 +1,100 @@
+//! The schema, and how older ones become it.
+//!
+//! Rules: a migration is never edited once released; a column's meaning never changes; tables are
+//! STRICT; the version is SQLite's `user_version`. Every released version has a fixture in
+//! `tests/fixtures`, made by the program that wrote it.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::error::StoreError;
+
+/// `MIGRATIONS[n]` makes schema `n + 1` out of schema `n`.
+pub(super) const MIGRATIONS: &[&str] = &[V1];
+
+/// `kv` belongs to the engine, `settings` to this crate.
+///
+/// In `messages`, `kind` is NULL for text (in `text`) and otherwise the number of a content kind that
+/// was unknown when it came (its bytes in `body`). `seq` counts every change of any row over the
+/// whole profile, and `born` is the first `seq` of a row: what was missed since `n` are the rows with
+/// `seq > n`.
+const V1: &str = "
+CREATE TABLE settings (
+    name TEXT PRIMARY KEY NOT NULL,
+    value BLOB NOT NULL
+) STRICT;
+CREATE TABLE kv (
+    key BLOB PRIMARY KEY NOT NULL,
+    value BLOB NOT NULL
+) STRICT;
+CREATE TABLE messages (
+    id INTEGER PRIMARY KEY NOT NULL,
+    conversation BLOB NOT NULL,
+    contact BLOB NOT NULL,
+    direction INTEGER NOT NULL,
+    kind INTEGER,
+    text TEXT,
+    body BLOB,
+    sent_at INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    born INTEGER NOT NULL,
+    seq INTEGER NOT NULL UNIQUE
+) STRICT;
+CREATE INDEX messages_by_conversation ON messages (conversation, id);
+CREATE INDEX messages_waiting ON messages (id) WHERE state = 0;
+";
+
+/// Brings the database to the schema that `migrations` lead to. Each step is one transaction: it
+/// happens wholly or not at all.
+pub(super) fn migrate(conn: &mut Connection, migrations: &[&str]) -> Result<(), StoreError> {
+    let known = u32::try_from(migrations.len()).expect("a handful of migrations");
+    let got: u32 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if got > known {
+        return Err(StoreError::NewerSchema { got, known });
+    }
+    for (version, sql) in (1..=known).zip(migrations).skip(got as usize) {
+        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        tx.execute_batch(sql)?;
+        tx.pragma_update(None, "user_version", version)?;
+        tx.commit()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(conn: &Connection) -> u32 {
+        conn.pragma_query_value(None, "user_version", |row| row.get(0)).expect("a version")
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_the_old_schema_as_it_was() {
+        let mut conn = Connection::open_in_memory().expect("a database");
+        migrate(&mut conn, &[V1]).expect("schema 1");
+        let broken = "CREATE TABLE half (x INTEGER) STRICT; CREATE TABLE half (x INTEGER) STRICT;";
+        migrate(&mut conn, &[V1, broken]).expect_err("the second table cannot be");
+        assert_eq!(version(&conn), 1);
+        let half = "SELECT count(*) FROM sqlite_schema WHERE name = 'half'";
+        let count: u32 = conn.query_row(half, [], |row| row.get(0)).expect("a count");
+        assert_eq!(count, 0);
+    }
+
+    #[test]
+    fn steps_run_once_and_in_order() {
+        let steps = [V1, "CREATE TABLE two (x INTEGER) STRICT;", "DROP TABLE two;"];
+        let mut conn = Connection::open_in_memory().expect("a database");
+        migrate(&mut conn, &steps[..2]).expect("schema 2");
+        migrate(&mut conn, &steps[..2]).expect("nothing to do");
+        migrate(&mut conn, &steps).expect("schema 3");
+        assert_eq!(version(&conn), 3);
+    }
+
+    #[test]
+    fn a_later_schema_is_named_and_left_alone() {
+        let mut conn = Connection::open_in_memory().expect("a database");
+        conn.pragma_update(None, "user_version", 9).expect("sets");
+        let refused = migrate(&mut conn, MIGRATIONS);
+        assert!(matches!(refused, Err(StoreError::NewerSchema { got: 9, known: 1 })));
+    }
+}
