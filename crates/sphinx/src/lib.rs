@@ -24,6 +24,8 @@ pub mod key;
 pub mod packet;
 pub mod surb;
 pub mod unwrap;
+#[cfg(test)]
+mod vectors;
 
 pub use address::{CollectorSession, HopAddress, NodeTag, ReplyTag, SurbId};
 pub use frame::{ClientFrame, GatewayFrame, NodeFrame, RefusalCode, SessionToken, TAG_POOL};

@@ -105,8 +105,9 @@ impl Packet {
 
 /// Makes a packet that the last hop of `route` reads as [`crate::Unwrapped::Request`].
 ///
-/// The same `rng` state gives the same route keys and payload; 53 bytes of padding inside the last
-/// hop's part of the header come from the library's own generator, see `spec/06-packets.md`.
+/// The same `rng` state gives the same keys, route and payload. The 68 bytes of padding in the last
+/// hop's part of the header are the library's own draw: nothing reads them, but two runs with one seed
+/// differ in bytes.
 ///
 /// # Errors
 /// [`BuildError::MessageTooLong`].

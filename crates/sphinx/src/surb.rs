@@ -137,6 +137,16 @@ impl ReplyKey {
         SurbId::from_bytes(*self.0.identifier())
     }
 
+    #[cfg(test)]
+    pub(crate) fn from_recovery(recovery: SurbReplyRecovery) -> Self {
+        Self(recovery)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn recovery_bytes(&self) -> Vec<u8> {
+        self.0.to_bytes()
+    }
+
     /// Reads a reply.
     ///
     /// # Errors
