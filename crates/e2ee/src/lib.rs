@@ -25,6 +25,6 @@ pub mod safety_number;
 mod signer;
 mod storage;
 
-pub use group::{CommitError, Group, GroupError, MessageError, PendingMember};
+pub use group::{CommitError, Group, GroupError, MESSAGE_OVERHEAD, MessageError, PendingMember};
 pub use invitation::{AcceptEntry, Bundle, BundleError, InvitationLink, LinkError, Meeting};
 pub use safety_number::SafetyNumber;

@@ -121,10 +121,18 @@ mod tests {
         assert!(number.digits().bytes().all(|byte| byte.is_ascii_digit()));
     }
 
-    /// The construction is part of the protocol: two versions must not show two numbers.
+    /// The construction is part of the protocol: two versions must not show two numbers. Computed
+    /// by hashlib from the text of spec/04.
     #[test]
     fn the_construction_does_not_change() {
         let number = SafetyNumber::of_pair(&[9; 16], [&[1; 32], &[2; 32]]);
-        assert_eq!(number.to_string(), "VECTOR");
+        assert_eq!(
+            number.to_string(),
+            "50527 99074 34675 17277 60328 56308 35172 16928 12978 19660 35554 64448"
+        );
+        assert_eq!(
+            xchat_base::id::hex(number.fingerprint()),
+            "31befcd36be30a671b44e6a0a1466d0320ad36a4f96f98177cafd4d48029bb6a"
+        );
     }
 }

@@ -27,6 +27,9 @@ pub(crate) type Changes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
 type Value = Zeroizing<Vec<u8>>;
 
+/// For each key that was changed: the value before, and whether it was dirty.
+type Undo = BTreeMap<Vec<u8>, (Option<Value>, bool)>;
+
 /// The state of one group, or of one member that has not joined yet.
 ///
 /// OpenMLS's traits write through `&self`, hence the cell. No borrow outlives a call, and no value's
@@ -38,8 +41,8 @@ pub(crate) struct Storage(RefCell<Inner>);
 struct Inner {
     values: BTreeMap<Vec<u8>, Value>,
     dirty: BTreeSet<Vec<u8>>,
-    /// What was there before the attempt under way: the value, and whether it was dirty.
-    undo: Option<BTreeMap<Vec<u8>, (Option<Value>, bool)>>,
+    /// What was there before the attempt under way.
+    undo: Option<Undo>,
 }
 
 impl Storage {
@@ -68,7 +71,7 @@ impl Storage {
 
     /// Runs an operation; if it fails, the storage is as it was.
     pub(crate) fn attempt<T, E>(&self, operation: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        self.inner().undo = Some(BTreeMap::new());
+        self.inner().undo = Some(Undo::new());
         let result = operation();
         let mut inner = self.inner();
         let undo = inner.undo.take().unwrap_or_default();
@@ -120,7 +123,7 @@ impl Inner {
         }
     }
 
-    fn undo_all(&mut self, undo: BTreeMap<Vec<u8>, (Option<Value>, bool)>) {
+    fn undo_all(&mut self, undo: Undo) {
         for (key, (old, was_dirty)) in undo {
             if !was_dirty {
                 self.dirty.remove(&key);

@@ -22,7 +22,7 @@ const HRP: Hrp = Hrp::parse_unchecked("xc");
 /// Version, network id, length of the network's name, secret, hash; the name comes on top.
 const FIXED_LEN: usize = 1 + 16 + 1 + 32 + 32;
 /// Five bits a character, six characters of checksum, `xc` and `1`.
-const MIN_TEXT_LEN: usize = (FIXED_LEN + 1).div_ceil(5) * 8 + 6 + 3;
+const MIN_TEXT_LEN: usize = ((FIXED_LEN + 1) * 8).div_ceil(5) + 6 + 3;
 /// No link of any version is longer: bech32's code can detect errors up to here (BIP 173).
 const MAX_TEXT_LEN: usize = 1_023;
 
@@ -158,6 +158,157 @@ impl FromStr for InvitationLink {
             Some(&LINK_VERSION) => Self::from_payload(&payload).ok_or(LinkError::Malformed),
             Some(&got) => Err(LinkError::Version { got }),
             None => Err(LinkError::Malformed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn link() -> InvitationLink {
+        InvitationLink {
+            network: "demo".into(),
+            network_id: [1; 16],
+            secret: Secret::new([2; 32]),
+            bundle_hash: [3; 32],
+        }
+    }
+
+    fn parse(text: &str) -> Result<InvitationLink, LinkError> {
+        text.parse()
+    }
+
+    /// From an encoder of BIP 350's reference text, not from this one.
+    #[test]
+    fn the_format_does_not_change() {
+        let text = "xchat:xc1qyqszqgpqyqszqgpqyqszqgpqyqsger9d4hsyqszqgpqyqszqgpqyqszqgpqyqszqg\
+                    pqyqszqgpqyqszqgpqyqsrqvpsxqcrqvpsxqcrqvpsxqcrqvpsxqcrqvpsxqcrqvpsxqcrqv25decw";
+        assert_eq!(link().to_string(), text);
+    }
+
+    #[test]
+    fn capitals_and_white_space_are_accepted_mixed_case_is_not() {
+        let text = link().to_string();
+        assert_eq!(parse(&text), Ok(link()));
+        assert_eq!(parse(&link().to_qr_text()), Ok(link()));
+        assert_eq!(parse(&format!("XCHAT:{}", &text[6..])), Ok(link()));
+        assert_eq!(parse(&format!(" \u{a0}\t{text}\r\n")), Ok(link()));
+        let (start, end) = text.split_at(70);
+        assert_eq!(parse(&format!("{start}\r\n{end}")), Ok(link()), "wrapped by a mail program");
+        let (start, end) = text.split_at(70);
+        assert_eq!(parse(&format!("{start}{}", end.to_uppercase())), Err(LinkError::Checksum));
+    }
+
+    #[test]
+    fn every_error_in_one_character_is_detected() {
+        let text = link().to_string();
+        let alphabet = "qpzry9x8gf2tvdw0s3jn54khce6mua7l1bio_-";
+        for at in SCHEME.len()..text.len() {
+            for wrong in alphabet.chars().filter(|c| !text[at..].starts_with(*c)) {
+                let mut changed = text.clone();
+                changed.replace_range(at..=at, &wrong.to_string());
+                assert!(parse(&changed).is_err(), "{at} {wrong}");
+            }
+            let mut shorter = text.clone();
+            let lost = shorter.remove(at);
+            assert!(parse(&shorter).is_err(), "{at} removed");
+            let mut doubled = text.clone();
+            doubled.insert(at, lost);
+            assert!(parse(&doubled).is_err(), "{at} doubled");
+            if at + 1 < text.len() && text.as_bytes()[at] != text.as_bytes()[at + 1] {
+                let mut swapped = shorter.clone();
+                swapped.insert(at + 1, lost);
+                assert!(parse(&swapped).is_err(), "{at} swapped");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let text = link().to_string();
+        for other in ["", "xchat:", "hello", "https://x.test/1", "xchat:bc1qqqq", &text[6..]] {
+            assert_eq!(parse(other), Err(LinkError::NotALink), "{other}");
+        }
+        assert_eq!(parse("xchat:عربي طويل بما يكفي"), Err(LinkError::NotALink));
+        for len in [9, 20, MIN_TEXT_LEN] {
+            assert_eq!(parse(&text[..len]), Err(LinkError::Truncated), "{len}");
+        }
+        assert_eq!(parse(&format!("{text}q")), Err(LinkError::Checksum));
+        let long = format!("xchat:xc1{}", "q".repeat(MAX_TEXT_LEN));
+        assert_eq!(parse(&long), Err(LinkError::NotALink));
+    }
+
+    fn text_of(payload: &[u8]) -> String {
+        let body = bech32::encode::<Bech32m>(HRP, payload).expect("encodes");
+        format!("{SCHEME}{body}")
+    }
+
+    #[test]
+    fn another_version_is_named_whatever_it_holds() {
+        let mut payload = link().payload();
+        payload[0] = 2;
+        assert_eq!(parse(&text_of(&payload)), Err(LinkError::Version { got: 2 }));
+        payload.truncate(FIXED_LEN);
+        assert_eq!(parse(&text_of(&payload)), Err(LinkError::Version { got: 2 }));
+    }
+
+    #[test]
+    fn a_right_checksum_does_not_excuse_malformed_contents() {
+        let payload = link().payload();
+        let malformed = |payload: &[u8]| {
+            assert_eq!(parse(&text_of(payload)), Err(LinkError::Malformed));
+        };
+        malformed(&payload[..payload.len() - 1]);
+        malformed(&[payload.as_slice(), &[0]].concat());
+        for name in ["", "Demo", "de mo", "démo", &"a".repeat(MAX_NETWORK_NAME_LEN + 1)] {
+            malformed(&InvitationLink { network: name.into(), ..link() }.payload());
+        }
+        let longest = InvitationLink { network: "a".repeat(MAX_NETWORK_NAME_LEN), ..link() };
+        assert_eq!(parse(&longest.to_string()), Ok(longest));
+    }
+
+    #[test]
+    fn the_lanes_and_the_link_share_no_secret() {
+        let link = link();
+        assert_ne!(link.bundle_lane_secret(), link.accept_lane_secret());
+        assert_ne!(link.bundle_lane_secret(), link.secret);
+        let other = InvitationLink { network_id: [9; 16], ..link.clone() };
+        assert_ne!(link.bundle_lane_secret(), other.bundle_lane_secret());
+        assert_eq!(format!("{link:?}"), "InvitationLink");
+    }
+
+    #[test]
+    fn a_bundle_is_read_only_if_the_link_promises_it() {
+        let bundle = Bundle { name: "Amal".into(), key_package: vec![5; 100] };
+        let link = InvitationLink { bundle_hash: bundle.hash(), ..link() };
+        assert_eq!(link.check_bundle(&bundle.to_wire()), Ok(bundle.clone()));
+        let other = Bundle { name: "Amaal".into(), ..bundle };
+        assert_eq!(link.check_bundle(&other.to_wire()), Err(BundleError::Hash));
+        assert_eq!(link.check_bundle(b""), Err(BundleError::Hash));
+        let rubbish = b"rubbish".as_slice();
+        let link = InvitationLink { bundle_hash: *blake3::hash(rubbish).as_bytes(), ..link };
+        assert!(matches!(link.check_bundle(rubbish), Err(BundleError::Codec(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn round_trips(network in "[a-z0-9-]{1,32}", network_id: [u8; 16], secret: [u8; 32],
+                       bundle_hash: [u8; 32]) {
+            let secret = Secret::new(secret);
+            let link = InvitationLink { network, network_id, secret, bundle_hash };
+            prop_assert_eq!(parse(&link.to_string()), Ok(link.clone()));
+            prop_assert_eq!(parse(&link.to_qr_text()), Ok(link));
+        }
+
+        #[test]
+        fn any_text_never_panics(text in "\\PC{0,300}", body in "[a-z0-9]{0,300}") {
+            let _ = parse(&text);
+            let _ = parse(&format!("xchat:{text}"));
+            let forged = format!("xchat:xc1{body}");
+            prop_assert!(parse(&forged).is_err());
         }
     }
 }
