@@ -121,7 +121,9 @@ pub fn bytes_as_tuple<S: Serializer>(bytes: &[u8], s: S) -> Result<S::Ok, S::Err
 }
 
 /// Reads what [`bytes_as_tuple`] wrote.
-pub fn tuple_as_bytes<'de, const N: usize, D: Deserializer<'de>>(d: D) -> Result<[u8; N], D::Error> {
+pub fn tuple_as_bytes<'de, const N: usize, D: Deserializer<'de>>(
+    d: D,
+) -> Result<[u8; N], D::Error> {
     struct Fixed<const N: usize>;
 
     impl<'de, const N: usize> Visitor<'de> for Fixed<N> {
@@ -148,17 +150,24 @@ pub mod array {
     use super::{Deserializer, Serializer};
 
     /// See [`super::bytes_as_tuple`].
-    pub fn serialize<const N: usize, S: Serializer>(bytes: &[u8; N], s: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<const N: usize, S: Serializer>(
+        bytes: &[u8; N],
+        s: S,
+    ) -> Result<S::Ok, S::Error> {
         super::bytes_as_tuple(bytes, s)
     }
 
     /// See [`super::tuple_as_bytes`].
-    pub fn deserialize<'de, const N: usize, D: Deserializer<'de>>(d: D) -> Result<[u8; N], D::Error> {
+    pub fn deserialize<'de, const N: usize, D: Deserializer<'de>>(
+        d: D,
+    ) -> Result<[u8; N], D::Error> {
         super::tuple_as_bytes(d)
     }
 }
 
 #[cfg(test)]
+// The macro makes a public type for its users; here nobody else sees it, nor uses all of it.
+#[expect(dead_code, unreachable_pub, clippy::wrong_self_convention)]
 mod tests {
     crate::identifier!(
         /// For tests.

@@ -45,7 +45,6 @@ pub fn exponential(rng: &mut Rng, mean: Duration) -> Duration {
     Duration::from_secs_f64(mean.as_secs_f64() * draw.min(40.0))
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

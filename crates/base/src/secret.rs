@@ -68,7 +68,6 @@ impl<T> fmt::Display for Sensitive<T> {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
