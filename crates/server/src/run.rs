@@ -41,7 +41,7 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
     files::private_dir(&prepared.config.dir).map_err(NodeError::file(&prepared.config.dir))?;
     let control = Control::bind(&prepared.config.dir).await?;
     let hop_keys: BTreeSet<_> = prepared.hops.iter().map(HopSecret::public).collect();
-    let (role, started, journal) = start_core(&mut prepared)?;
+    let Started { role, acts, journal } = start_core(&mut prepared)?;
     let Prepared { config, id, seed, root, document, .. } = prepared;
 
     let alpns = alpns(config.role);
@@ -61,7 +61,7 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
                 .build()
                 .map_err(NodeError::file("core thread"))
                 .and_then(|runtime| {
-                    runtime.block_on(driver.run(&document, started, received, stopped))
+                    runtime.block_on(driver.run(&document, acts, received, stopped))
                 });
             // The other side is only gone when the process is.
             let _ = ended.send(result);
@@ -98,10 +98,17 @@ fn alpns(role: RoleName) -> &'static [&'static [u8]] {
     }
 }
 
-fn start_core(prepared: &mut Prepared) -> Result<(Box<dyn Role>, Vec<Act>, Journal), NodeError> {
+/// A core, and what it wanted when it started.
+struct Started {
+    role: Box<dyn Role>,
+    acts: Vec<Act>,
+    journal: Journal,
+}
+
+fn start_core(prepared: &mut Prepared) -> Result<Started, NodeError> {
     let (hop, journal) = prepared.open_hop()?;
     let (id, document) = (prepared.id, prepared.document.clone());
-    let (role, started): (Box<dyn Role>, _) = match prepared.config.role {
+    let (role, acts): (Box<dyn Role>, _) = match prepared.config.role {
         RoleName::Gateway => (Box::new(GatewayRole(Gateway::new(id, document)?)), Vec::new()),
         RoleName::Mix => {
             let (mix, effects) = Mix::new(id, document, hop, clock::now())?;
@@ -127,5 +134,5 @@ fn start_core(prepared: &mut Prepared) -> Result<(Box<dyn Role>, Vec<Act>, Journ
             (Box::new(role), acts)
         }
     };
-    Ok((role, started, journal))
+    Ok(Started { role, acts, journal })
 }

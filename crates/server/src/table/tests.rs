@@ -24,11 +24,11 @@ fn chosen(n: u8, expires_at: Timestamp) -> (BoxId, BoxRecord) {
     let lane = Lane::new(Secret::new([n; 32]));
     let boxed = lane.keys().seal(&mut rng(u64::from(n)), b"content").expect("fits");
     let boxed = boxed.verify().expect("own");
-    (*boxed.id(), BoxRecord::Chosen { boxed, expires_at })
+    (boxed.id(), BoxRecord::Chosen { boxed, expires_at })
 }
 
 fn promised(n: u8, expires_at: Timestamp) -> (BoxId, BoxRecord) {
-    let record = BoxRecord::Open { promised: Ballot::default(), accepted: None, expires_at };
+    let record = BoxRecord::Open { promised: Ballot::zero(0), accepted: None, expires_at };
     (BoxId::from_bytes([n; 32]), record)
 }
 
