@@ -75,7 +75,7 @@ pub enum BuildError {
 }
 
 impl Packet {
-    /// Takes bytes for a packet. Only the length is checked here; the rest is [`crate::unwrap`]'s.
+    /// Takes bytes for a packet. Only the length is checked here; the rest is [`crate::unwrap()`]'s.
     ///
     /// # Errors
     /// [`BuildError::Length`].
