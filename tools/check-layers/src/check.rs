@@ -87,10 +87,7 @@ fn check_dependency(layer: &Layer, dep: &Dependency, metadata: &Metadata) -> Opt
     let name = layer.name;
     if dep.path.is_some() {
         let target = short(&dep.name);
-        let for_tests = dep.kind.as_deref() == Some("dev")
-            && metadata.packages.iter().any(|p| {
-                p.name == dep.name && p.folder(&metadata.workspace_root).starts_with("testing/")
-            });
+        let for_tests = dep.kind.as_deref() == Some("dev") && serves_tests(layer, dep, metadata);
         if for_tests || target == "base" || layer.uses.contains(&target) {
             return None;
         }
@@ -113,6 +110,15 @@ fn check_dependency(layer: &Layer, dep: &Dependency, metadata: &Metadata) -> Opt
         return Some(format!("{name} is a core and must not depend on {}", dep.name));
     }
     None
+}
+
+/// Tests may use the testkit, and those of a core any other core: the real counterpart instead of a
+/// stand-in, still without a machine below it.
+fn serves_tests(layer: &Layer, dep: &Dependency, metadata: &Metadata) -> bool {
+    let root = metadata.workspace_root.as_str();
+    let in_testing = |p: &Package| p.name == dep.name && p.folder(root).starts_with("testing/");
+    let is_core = LAYERS.iter().any(|other| other.core && other.name == short(&dep.name));
+    (layer.core && is_core) || metadata.packages.iter().any(in_testing)
 }
 
 fn is_banned(name: &str, ban: &str) -> bool {
@@ -158,13 +164,21 @@ mod tests {
     }
 
     #[test]
-    fn a_sideways_arrow_is_named_also_for_tests() {
+    fn a_sideways_arrow_is_named() {
         let broken = verdict("crates/engine", "xchat-engine", &ours("transport", "null"));
         assert_eq!(
             broken,
             ["engine -> transport is not an arrow; engine may use e2ee, pigeonhole, base"]
         );
-        assert_eq!(verdict("crates/engine", "xchat-engine", &ours("node", "\"dev\"")).len(), 1);
+    }
+
+    #[test]
+    fn a_cores_tests_may_run_against_another_core_but_not_against_a_driver() {
+        assert!(
+            verdict("crates/transport", "xchat-transport", &ours("node", "\"dev\"")).is_empty()
+        );
+        assert_eq!(verdict("crates/engine", "xchat-engine", &ours("client", "\"dev\"")).len(), 1);
+        assert_eq!(verdict("crates/client", "xchat-client", &ours("server", "\"dev\"")).len(), 1);
     }
 
     #[test]
