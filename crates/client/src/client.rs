@@ -138,6 +138,11 @@ impl Client {
         let _ = self.ask(|reply| Request::Stop { reply }).await;
     }
 
+    /// Returns once the client has stopped, for whatever reason.
+    pub async fn stopped(&self) {
+        self.requests.closed().await;
+    }
+
     pub(crate) async fn messages_after(&self, id: u64) -> Result<Vec<StoredMessage>, Error> {
         self.ask(|reply| Request::MessagesAfter { id, reply }).await?
     }

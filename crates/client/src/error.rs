@@ -18,6 +18,8 @@ pub enum ErrorKind {
     NoProfile,
     /// There is one already.
     ProfileExists,
+    /// Others on this machine could read the profile.
+    Exposed,
     /// The passphrase does not open the profile.
     WrongPassphrase,
     /// Another process has the profile open.
@@ -63,11 +65,45 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// All of them.
+    pub const ALL: [Self; 24] = [
+        Self::NoProfile,
+        Self::ProfileExists,
+        Self::Exposed,
+        Self::WrongPassphrase,
+        Self::Locked,
+        Self::NewerVersion,
+        Self::Corrupt,
+        Self::DiskFull,
+        Self::Io,
+        Self::BadNetwork,
+        Self::NoNetwork,
+        Self::NotFound,
+        Self::Ambiguous,
+        Self::Invalid,
+        Self::InvalidLink,
+        Self::OtherNetwork,
+        Self::OwnInvitation,
+        Self::UsedLink,
+        Self::Expired,
+        Self::ForgedLink,
+        Self::TooMany,
+        Self::Timeout,
+        Self::Stopped,
+        Self::Internal,
+    ];
+
+    /// Reads what [`Self::code`] gives.
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+
     /// Stable, for scripts.
     pub const fn code(self) -> &'static str {
         match self {
             Self::NoProfile => "no_profile",
             Self::ProfileExists => "profile_exists",
+            Self::Exposed => "exposed",
             Self::WrongPassphrase => "wrong_passphrase",
             Self::Locked => "locked",
             Self::NewerVersion => "newer_version",
@@ -97,6 +133,7 @@ impl ErrorKind {
         match self {
             Self::NoProfile => "Make one with `xchat init`, or name another with --profile.",
             Self::ProfileExists => "Choose another directory with --profile.",
+            Self::Exposed => "Make it yours alone: `chmod 700` the profile's directory.",
             Self::WrongPassphrase => "Nothing was changed. Try again; nobody can reset it.",
             Self::Locked => "Stop the other process first: `xchat stop`.",
             Self::NewerVersion => "Use a newer xchat. Nothing was changed.",
@@ -224,6 +261,7 @@ impl From<ProfileError> for Error {
             ProfileError::Store(error) => return error.into(),
             ProfileError::NotFound(_) => ErrorKind::NoProfile,
             ProfileError::Exists(_) => ErrorKind::ProfileExists,
+            ProfileError::Exposed(_) => ErrorKind::Exposed,
             ProfileError::Locked => ErrorKind::Locked,
             ProfileError::Header(HeaderError::WrongPassphrase) => ErrorKind::WrongPassphrase,
             ProfileError::Header(HeaderError::Version { .. }) => ErrorKind::NewerVersion,
@@ -269,6 +307,13 @@ mod tests {
         assert_eq!(full.kind(), ErrorKind::DiskFull);
         let newer: Error = StoreError::NewerSchema { got: 3, known: 1 }.into();
         assert_eq!(newer.body().code, "newer_version");
+    }
+
+    #[test]
+    fn codes_are_distinct_and_read_back() {
+        for kind in ErrorKind::ALL {
+            assert_eq!(ErrorKind::from_code(kind.code()), Some(kind));
+        }
     }
 
     #[test]

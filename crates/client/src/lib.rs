@@ -48,6 +48,6 @@ pub use events::{Events, From};
 pub use profile::{
     Cost, HeaderError, MAX_NAME_CHARS, NewProfile, Passphrase, Profile, ProfileError, files,
 };
-pub use store::{Stamp, Store, StoreError, StoredMessage};
+pub use store::{Entry, Stamp, Store, StoreError, StoredMessage};
 pub use xchat_engine::{ContactId, ConversationId, Direction, MAX_TEXT_LEN, MessageState};
 pub use xchat_transport::Pace;

@@ -12,6 +12,7 @@ mod header;
 
 use std::fs::{File, TryLockError};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rand_core::OsRng;
@@ -125,6 +126,7 @@ impl Profile {
             return Err(ProfileError::EmptyPassphrase);
         }
         files::private_dir(dir).map_err(at(dir))?;
+        check_private(dir)?;
         let _lock = lock(dir)?;
         if Self::exists(dir) {
             return Err(ProfileError::Exists(dir.to_owned()));
@@ -154,6 +156,7 @@ impl Profile {
         if !Self::exists(dir) {
             return Err(ProfileError::NotFound(dir.to_owned()));
         }
+        check_private(dir)?;
         let lock = lock(dir)?;
         let key = read_header(dir)?.unlock(passphrase)?;
         let path = store_path(dir);
@@ -163,6 +166,18 @@ impl Profile {
         let store = Store::open(&path, &key)?;
         let settings = Settings::read(&store)?;
         Ok(Self { store, settings, reopen: Reopen { path, key, _lock: lock } })
+    }
+
+    /// Whether a process has the profile open.
+    ///
+    /// # Errors
+    /// [`ProfileError::Io`].
+    pub fn is_open(dir: &Path) -> Result<bool, ProfileError> {
+        match lock(dir) {
+            Ok(_) => Ok(false),
+            Err(ProfileError::Locked) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Checks a passphrase without opening the profile, which may be in use.
@@ -222,6 +237,14 @@ fn check_name(name: &str) -> Result<(), ProfileError> {
     let count = name.chars().count();
     let fits = (1..=MAX_NAME_CHARS).contains(&count) && !name.trim().is_empty();
     if fits && !name.chars().any(char::is_control) { Ok(()) } else { Err(ProfileError::Name) }
+}
+
+/// The group's and the others' permissions.
+const NOT_THE_OWNERS: u32 = 0o077;
+
+fn check_private(dir: &Path) -> Result<(), ProfileError> {
+    let mode = std::fs::metadata(dir).map_err(at(dir))?.permissions().mode();
+    if mode & NOT_THE_OWNERS == 0 { Ok(()) } else { Err(ProfileError::Exposed(dir.to_owned())) }
 }
 
 fn read_header(dir: &Path) -> Result<header::Header, ProfileError> {

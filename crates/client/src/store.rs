@@ -19,6 +19,9 @@ use zeroize::Zeroizing;
 pub use error::StoreError;
 pub use messages::{Stamp, StoredMessage};
 
+/// A key of the engine's and its value.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
 /// An open database. It belongs to one process at a time: see [`crate::Profile`].
 pub struct Store {
     conn: Connection,
@@ -60,7 +63,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn state(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    pub fn state(&self) -> Result<Vec<Entry>, StoreError> {
         let mut query = self.conn.prepare_cached("SELECT key, value FROM kv ORDER BY key")?;
         let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)

@@ -20,9 +20,12 @@ const PAGE: u32 = 256;
 
 type Reply<T> = oneshot::Sender<T>;
 
+/// Where a command's answer goes.
+type Answer = Reply<Result<Response, Error>>;
+
 /// What a handle can ask.
 pub(crate) enum Request {
-    Command { command: Command, reply: Reply<Result<Response, Error>> },
+    Command { command: Command, reply: Answer },
     Wait { id: u64, state: MessageState, reply: Reply<Result<MessageState, Error>> },
     Subscribe { reply: Reply<Subscription> },
     MessagesAfter { id: u64, reply: Reply<Result<Vec<StoredMessage>, Error>> },
@@ -33,9 +36,9 @@ pub(crate) enum Request {
 /// What is to be done with the engine's answer.
 pub(super) enum Pending {
     /// Hand it over.
-    Reply(Reply<Result<Response, Error>>),
+    Reply(Answer),
     /// Hand over the contact as it is afterwards.
-    Verified { conversation: ConversationId, verified: bool, reply: Reply<Result<Response, Error>> },
+    Verified { conversation: ConversationId, verified: bool, reply: Answer },
     /// Take the list of contacts.
     Contacts,
 }
@@ -73,7 +76,7 @@ impl Driver {
         }
     }
 
-    fn command(&mut self, command: Command, reply: Reply<Result<Response, Error>>) {
+    fn command(&mut self, command: Command, reply: Answer) {
         match self.engine_command(command) {
             Ok(Asked::Engine(command, pending)) => self.ask_engine(command, pending(reply)),
             Ok(Asked::Answered(response)) => drop(reply.send(Ok(response))),
@@ -255,7 +258,7 @@ impl Driver {
 
 /// What becomes of a command.
 enum Asked {
-    Engine(EngineCommand, Box<dyn FnOnce(Reply<Result<Response, Error>>) -> Pending>),
+    Engine(EngineCommand, Box<dyn FnOnce(Answer) -> Pending>),
     Answered(Response),
 }
 

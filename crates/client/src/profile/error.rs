@@ -17,6 +17,9 @@ pub enum ProfileError {
     /// There is one already.
     #[error("there is already a profile in {}", .0.display())]
     Exists(PathBuf),
+    /// Its directory can be read by others.
+    #[error("{} can be read by others on this machine", .0.display())]
+    Exposed(PathBuf),
     /// Another process has it open.
     #[error("the profile is in use by another process")]
     Locked,
