@@ -21,6 +21,8 @@ mod operation;
 mod record;
 mod replica;
 mod schedule;
+#[cfg(any(test, feature = "mutations"))]
+mod spent;
 mod table;
 
 pub use ballot::Ballot;

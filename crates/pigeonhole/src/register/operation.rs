@@ -109,9 +109,14 @@ impl Operation {
     /// Takes a reply to the current attempt. `own` is what this replica holds now.
     pub(crate) fn take(&mut self, rank: u8, reply: Body, own: Held) -> Verdict {
         let at = usize::from(rank);
+        let first = self.waits_for(rank);
         match (&mut self.phase, reply) {
             (_, Body::Chosen(boxed)) => return Verdict::Chosen(boxed),
             (_, Body::Expired) => return Verdict::Expired,
+            // The first reply of each counts: a copy that comes late must not undo a later state.
+            (_, Body::State(_) | Body::Promise(_) | Body::Accepted) if !first => {
+                return Verdict::Wait;
+            }
             (Phase::Asking(replies), Body::State(held)) => replies[at] = Some(held),
             (Phase::Preparing(_, replies), Body::Promise(held)) => replies[at] = Some(held),
             (Phase::Accepting(_, _, replies), Body::Accepted) => replies[at] = Some(()),
