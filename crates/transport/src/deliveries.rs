@@ -68,6 +68,13 @@ impl Deliveries {
 }
 
 #[cfg(test)]
+impl Deliveries {
+    pub(crate) fn first(&self) -> Option<([u8; 16], DeliveryKey)> {
+        self.by_id.iter().next().map(|(id, delivery)| (*id, delivery.key.clone()))
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

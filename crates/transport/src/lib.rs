@@ -45,6 +45,8 @@ mod pace;
 mod queue;
 mod routes;
 mod status;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 pub use api::{Command, Effect, Event, Input, StartError, Urgency};

@@ -90,6 +90,13 @@ impl Measure {
 }
 
 #[cfg(test)]
+impl Measure {
+    pub(crate) fn loops_seen(&self) -> usize {
+        self.loops.0.len()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -139,6 +139,19 @@ impl Outstanding {
 }
 
 #[cfg(test)]
+impl Outstanding {
+    /// The boxes of the writes under way, in the order in which they left.
+    pub(crate) fn writes(&self) -> Vec<BoxId> {
+        let purposes = self.sent.iter().map(|(_, id)| &self.packets[id].purpose);
+        let writes = purposes.filter_map(|purpose| match purpose {
+            Purpose::Write { attempt, .. } => Some(attempt.id),
+            _ => None,
+        });
+        writes.collect()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use rand_chacha::ChaCha20Rng;
     use rand_chacha::rand_core::SeedableRng;

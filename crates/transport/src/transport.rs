@@ -279,3 +279,35 @@ impl Transport {
         }
     }
 }
+
+/// What tests of this crate look at.
+#[cfg(test)]
+impl Transport {
+    pub(crate) fn loops_seen(&self) -> usize {
+        self.measure.loops_seen()
+    }
+
+    pub(crate) fn writes_under_way(&self) -> Vec<xchat_pigeonhole::BoxId> {
+        self.outstanding.writes()
+    }
+
+    pub(crate) fn collector_store(&self) -> Option<xchat_directory::NodeId> {
+        self.collectors.for_registrations().map(|collector| collector.store)
+    }
+
+    pub(crate) fn renew_all_registrations(&mut self) {
+        self.follows.retain_standing(|_, _| false);
+    }
+
+    pub(crate) fn take_forged_delivery(
+        &mut self,
+        forged: &xchat_pigeonhole::SignedAnswer,
+        rng: &mut Rng,
+    ) -> Vec<Effect> {
+        let mut out = Vec::new();
+        let (id, key) = self.deliveries.first().expect("registered");
+        let sealed = key.seal(rng, &id, forged).expect("an answer");
+        self.delivered(&id, &sealed, &mut out);
+        out
+    }
+}

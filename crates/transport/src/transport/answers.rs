@@ -193,7 +193,12 @@ impl Transport {
     }
 
     /// An item: opened with its registration's key, then believed as much as its store's signature says.
-    fn delivered(&mut self, delivery_id: &[u8; 16], sealed: &[u8], out: &mut Vec<Effect>) {
+    pub(super) fn delivered(
+        &mut self,
+        delivery_id: &[u8; 16],
+        sealed: &[u8],
+        out: &mut Vec<Effect>,
+    ) {
         // An item of a registration that lapsed, or the second copy of one.
         let Some(delivery) = self.deliveries.get(delivery_id) else { return };
         let store = StoreId::from_bytes(*delivery.store.as_bytes());

@@ -1,0 +1,11 @@
+//! Transports on a whole network of the nodes' cores, on virtual time.
+
+mod documents;
+mod fixture;
+mod following;
+mod liar;
+mod network;
+mod operations;
+mod person;
+mod stream;
+mod trouble;

@@ -1,0 +1,158 @@
+//! Followed boxes arrive, each once, whatever happens to deliveries and collectors.
+
+use std::collections::BTreeSet;
+
+use xchat_base::Secret;
+use xchat_pigeonhole::{AnswerKey, SignedAnswer};
+
+use super::fixture::{Fixture, boxes};
+use super::network::Network;
+use super::person::{follow, secs, write};
+use crate::{CollectorHealth, Command, Input};
+
+fn registered(net: &Network, person: usize) -> usize {
+    net.people[person].transport.status(net.now).registered
+}
+
+#[test]
+fn a_followed_box_arrives_soon_after_it_was_written() {
+    let mut net = Network::new(Fixture::new(2), 1);
+    let (reader, writer) = (net.join(1), net.join(2));
+    let own = boxes(1, 8);
+    for boxed in &own {
+        net.tell(reader, follow(boxed.id()));
+    }
+    assert!(net.run_until(secs(20), |net| registered(net, reader) == 8));
+    for boxed in &own {
+        net.tell(writer, write(boxed));
+        net.run_for(secs(1));
+    }
+    net.run_for(secs(2));
+    let expected: BTreeSet<_> = own.iter().map(|boxed| boxed.id()).collect();
+    let arrived = net.people[reader].arrived();
+    assert_eq!(arrived.len(), 8);
+    assert_eq!(arrived.into_iter().collect::<BTreeSet<_>>(), expected);
+    assert_eq!(net.people[reader].transport.status(net.now).followed, 0);
+}
+
+#[test]
+fn what_was_written_before_arrives_too_and_what_is_no_longer_followed_does_not() {
+    let mut net = Network::new(Fixture::new(2), 2);
+    let (reader, writer) = (net.join(1), net.join(2));
+    let own = boxes(1, 2);
+    net.tell(writer, write(&own[0]));
+    net.run_for(secs(5));
+    net.tell(reader, follow(own[0].id()));
+    net.tell(reader, follow(own[1].id()));
+    assert!(net.run_until(secs(20), |net| net.people[reader].arrived() == [own[0].id()]));
+    net.tell(reader, Input::Command(Command::Unfollow { id: own[1].id() }));
+    net.tell(writer, write(&own[1]));
+    net.run_for(secs(30));
+    assert_eq!(net.people[reader].arrived(), [own[0].id()]);
+}
+
+#[test]
+fn a_box_arrives_once_although_it_is_delivered_and_looked_at_many_times() {
+    let mut net = Network::new(Fixture::new(2), 3);
+    net.twice = true;
+    let (reader, writer) = (net.join(1), net.join(2));
+    let own = boxes(1, 10);
+    for boxed in &own {
+        net.tell(reader, follow(boxed.id()));
+    }
+    assert!(net.run_until(secs(20), |net| registered(net, reader) == 10));
+    // A break: everything is registered a second time, through a second collector; both deliver.
+    net.cut(reader);
+    net.run_for(secs(10));
+    net.people[reader].transport.renew_all_registrations();
+    net.run_for(secs(20));
+    for boxed in &own {
+        net.tell(writer, write(boxed));
+    }
+    net.run_for(secs(60));
+    let arrived = net.people[reader].arrived();
+    assert_eq!(arrived.len(), 10);
+    assert_eq!(arrived.into_iter().collect::<BTreeSet<_>>().len(), 10);
+}
+
+#[test]
+fn deliveries_survive_loss() {
+    let mut net = Network::new(Fixture::new(2), 4);
+    net.loss = 0.05;
+    let (reader, writer) = (net.join(1), net.join(2));
+    let own = boxes(1, 30);
+    for boxed in &own {
+        net.tell(reader, follow(boxed.id()));
+        net.tell(writer, write(boxed));
+    }
+    assert!(net.run_until(secs(300), |net| net.people[reader].arrived().len() == 30));
+    net.run_for(secs(30));
+    assert_eq!(net.people[reader].arrived().len(), 30);
+}
+
+#[test]
+fn a_dead_collector_is_replaced_and_nothing_is_lost() {
+    let mut net = Network::new(Fixture::new(2), 5);
+    let (reader, writer) = (net.join(1), net.join(2));
+    let own = boxes(1, 20);
+    for boxed in &own {
+        net.tell(reader, follow(boxed.id()));
+    }
+    assert!(net.run_until(secs(20), |net| registered(net, reader) == 20));
+    let dead = net.people[reader].transport.collector_store().expect("has one");
+    net.down.insert(dead);
+    for boxed in &own[..10] {
+        net.tell(writer, write(boxed));
+    }
+    assert!(net.run_until(secs(60), |net| net.people[reader].arrived().len() == 10));
+    let transport = &net.people[reader].transport;
+    assert_ne!(transport.collector_store(), Some(dead));
+    assert!(net.run_until(secs(60), |net| registered(net, reader) == 10));
+    let health = net.people[reader].transport.status(net.now).collector;
+    assert!(matches!(health, CollectorHealth::Answering { .. }));
+    for boxed in &own[10..] {
+        net.tell(writer, write(boxed));
+    }
+    assert!(net.run_until(secs(60), |net| net.people[reader].arrived().len() == 20));
+}
+
+#[test]
+fn collectors_are_replaced_every_few_hours_with_overlap() {
+    let mut fixture = Fixture::new(1);
+    // Two slots a second make hours affordable.
+    fixture.document.parameters.pace_override = Some(1_000);
+    let mut net = Network::new(fixture, 6);
+    let (reader, writer) = (net.join(1), net.join(2));
+    let own = boxes(1, 6);
+    let first_of = |net: &Network| net.people[reader].transport.collector_store();
+    net.tell(reader, follow(own[0].id()));
+    net.run_for(secs(60));
+    let first = first_of(&net);
+    assert!(first.is_some());
+    net.run_for(secs(7 * 3_600));
+    assert_ne!(first_of(&net), first, "at most six hours");
+    for boxed in &own {
+        net.tell(writer, write(boxed));
+        net.tell(reader, follow(boxed.id()));
+    }
+    assert!(net.run_until(secs(120), |net| net.people[reader].arrived().len() == 6));
+}
+
+#[test]
+fn a_delivery_that_is_not_the_stores_is_refused_and_the_true_one_still_counts() {
+    let mut net = Network::new(Fixture::new(2), 7);
+    let (reader, writer) = (net.join(1), net.join(2));
+    let boxed = boxes(1, 1).remove(0);
+    net.tell(reader, follow(boxed.id()));
+    assert!(net.run_until(secs(20), |net| registered(net, reader) == 1));
+    // Somebody who learnt the registration's key, but is not the store.
+    let forger = AnswerKey::from_seed(&Secret::new([0xee; 32]));
+    let answer = xchat_pigeonhole::Answer::Found(boxed.clone());
+    let forged = SignedAnswer::sign(&forger, boxed.id(), answer, net.now);
+    let mut rng = super::fixture::rng(1);
+    let effects = net.people[reader].transport.take_forged_delivery(&forged, &mut rng);
+    assert!(effects.is_empty());
+    assert_eq!(net.people[reader].transport.status(net.now).refused_answers, 1);
+    net.tell(writer, write(&boxed));
+    assert!(net.run_until(secs(20), |net| net.people[reader].arrived() == [boxed.id()]));
+}

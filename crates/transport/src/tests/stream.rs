@@ -1,0 +1,82 @@
+//! The stream says nothing: when packets leave, how many, how long.
+
+use xchat_sphinx::frame::CLIENT_PACKET_FRAME_LEN;
+
+use super::fixture::{Fixture, boxes};
+use super::network::Network;
+use super::person::{follow, read, secs, write};
+
+#[test]
+fn packets_leave_at_the_same_times_whether_their_owner_does_much_or_nothing() {
+    let run = |busy: bool| {
+        let mut net = Network::new(Fixture::new(2), 1);
+        let person = net.join(7);
+        let own = boxes(1, 60);
+        for second in 0..30 {
+            net.run_for(secs(1));
+            if busy {
+                for boxed in &own[second * 2..second * 2 + 2] {
+                    net.tell(person, write(boxed));
+                    net.tell(person, follow(boxed.id()));
+                    net.tell(person, read(boxed.id()));
+                }
+            }
+        }
+        assert_eq!(net.people[person].written().len() > 20, busy);
+        (net.people[person].packets.clone(), net.people[person].asked.clone())
+    };
+    let (idle, busy) = (run(false), run(true));
+    assert!(idle.0.len() > 400, "20 a second for 30 seconds, not {}", idle.0.len());
+    assert_eq!(idle, busy);
+}
+
+#[test]
+fn a_slot_is_exactly_one_packet_and_all_have_one_length() {
+    let mut net = Network::new(Fixture::new(1), 2);
+    let person = net.join(3);
+    for boxed in boxes(1, 20) {
+        net.tell(person, write(&boxed));
+    }
+    net.run_for(secs(20));
+    let packets = &net.people[person].packets;
+    assert!(packets.windows(2).all(|pair| pair[0].0 < pair[1].0), "never two at once");
+    assert!(packets.iter().all(|(_, len)| *len == CLIENT_PACKET_FRAME_LEN));
+    let status = net.people[person].transport.status(net.now);
+    assert_eq!((status.emitted, status.empty_slots), (packets.len() as u64, 0));
+}
+
+#[test]
+fn a_twentieth_of_the_stream_is_loops_even_when_there_is_more_to_do_than_slots() {
+    let mut net = Network::new(Fixture::new(1), 4);
+    let person = net.join(5);
+    for boxed in boxes(1, 1_000) {
+        net.tell(person, write(&boxed));
+    }
+    net.run_for(secs(40));
+    let status = net.people[person].transport.status(net.now);
+    assert!(status.queued_writes > 100, "still busy");
+    assert_eq!(status.loop_loss, Some(0.0));
+    // 800 slots: 40 loops, give or take three standard deviations.
+    let loops = net.people[person].transport.loops_seen();
+    assert!((20..=60).contains(&loops), "{loops} loops");
+}
+
+#[test]
+fn nothing_leaves_while_offline_and_what_was_asked_is_kept() {
+    let mut net = Network::new(Fixture::new(1), 6);
+    let person = net.join(8);
+    net.run_for(secs(5));
+    for gateway in net.fixture.all(|role| matches!(role, xchat_directory::Role::Gateway)) {
+        net.down.insert(gateway);
+    }
+    net.cut(person);
+    let before = net.people[person].packets.len();
+    let own = boxes(1, 3);
+    for boxed in &own {
+        net.tell(person, write(boxed));
+    }
+    net.run_for(secs(300));
+    assert_eq!(net.people[person].packets.len(), before);
+    net.down.clear();
+    assert!(net.run_until(secs(120), |net| net.people[person].written().len() == 3));
+}

@@ -1,0 +1,133 @@
+//! Nodes that lie, die or fall silent.
+
+use xchat_directory::Role;
+
+use super::fixture::{Fixture, boxes};
+use super::liar::{Liar, Lie};
+use super::network::{Core, Network};
+use super::person::{Person, follow, read, secs, write};
+use crate::GatewayState;
+
+#[test]
+fn forged_answers_are_refused_and_counted_and_another_replica_answers() {
+    for lie in [Lie::OtherKey, Lie::Unsigned, Lie::OtherBox, Lie::ForgedBox, Lie::Rubbish] {
+        let fixture = Fixture::new(1);
+        let liar = fixture.stores()[0];
+        let mut net = Network::new(fixture, 1);
+        let core = Core::Liar(Liar::new(&net.fixture, &liar, lie));
+        net.cores.insert(liar, core);
+        let person = net.join(1);
+        let (own, others) = (boxes(1, 12), boxes(2, 12));
+        for (own, other) in own.iter().zip(&others) {
+            net.tell(person, write(own));
+            net.tell(person, read(other.id()));
+            net.tell(person, follow(own.id()));
+        }
+        let done = |net: &Network| {
+            let someone = &net.people[person];
+            let (written, reads) = (someone.written().len(), someone.reads().len());
+            (written, reads, someone.arrived().len()) == (12, 12, 12)
+        };
+        assert!(net.run_until(secs(120), done), "{lie:?}");
+        let status = net.people[person].transport.status(net.now);
+        assert!(status.refused_answers > 0, "{lie:?}");
+    }
+}
+
+#[test]
+fn a_dead_store_delays_operations_and_is_avoided_afterwards() {
+    let mut net = Network::new(Fixture::new(1), 2);
+    let person = net.join(1);
+    net.run_for(secs(5));
+    let dead = net.fixture.stores()[1];
+    net.down.insert(dead);
+    for boxed in boxes(1, 20) {
+        net.tell(person, write(&boxed));
+    }
+    assert!(net.run_until(secs(60), |net| net.people[person].written().len() == 20));
+    assert_eq!(net.people[person].transport.status(net.now).silent_stores, 1);
+    // What comes now does not wait for the dead one.
+    let started = net.now;
+    let late = boxes(2, 20);
+    for boxed in &late {
+        net.tell(person, write(boxed));
+    }
+    assert!(net.run_until(secs(60), |net| net.people[person].written().len() == 40));
+    let within_3s = late
+        .iter()
+        .filter_map(|boxed| net.people[person].written_at(boxed.id()))
+        .filter(|at| at.since(started) < secs(3))
+        .count();
+    assert!(within_3s >= 18, "{within_3s} of 20");
+}
+
+#[test]
+fn the_second_gateway_is_used_when_the_first_does_not_answer() {
+    let mut net = Network::new(Fixture::new(1), 3);
+    let person = net.join(1);
+    net.run_for(secs(3));
+    let (first, _) = net.people[person].link.expect("online");
+    // Its link stays up; nothing comes back.
+    net.down.insert(first);
+    assert!(net.run_until(secs(180), |net| {
+        net.people[person].link.is_some_and(|(gateway, _)| gateway != first)
+    }));
+    net.tell(person, write(&boxes(1, 1)[0]));
+    assert!(net.run_until(secs(20), |net| net.people[person].written().len() == 1));
+    assert_eq!(net.people[person].tried[0], first);
+}
+
+#[test]
+fn gateways_are_pinned_across_runs() {
+    let mut net = Network::new(Fixture::new(1), 4);
+    let person = net.join(1);
+    net.run_for(secs(3));
+    let stored = net.people[person].stored.clone().expect("kept");
+    let first = net.people[person].tried[0];
+    for seed in 10..20 {
+        let again = Person::with(&net.fixture, net.now, seed, Some(&stored));
+        let number = net.enter(again);
+        assert_eq!(net.people[number].tried, [first]);
+    }
+    let rubbish = crate::Transport::new(
+        net.fixture.root.clone(),
+        net.fixture.sign(),
+        crate::Pace::Desk,
+        Some(&stored[..stored.len() - 1]),
+        net.now,
+        &mut super::fixture::rng(1),
+    );
+    assert!(rubbish.is_err(), "new gateways are not chosen behind a person's back");
+}
+
+#[test]
+fn a_mix_that_drops_shows_in_the_loops() {
+    let mut net = Network::new(Fixture::new(2), 5);
+    let person = net.join(1);
+    net.run_for(secs(60));
+    assert_eq!(net.people[person].transport.status(net.now).loop_loss, Some(0.0));
+    let mixes = net.fixture.all(|role| *role == Role::Mix { layer: 2 });
+    net.down.insert(mixes[0]);
+    net.run_for(secs(120));
+    let status = net.people[person].transport.status(net.now);
+    let loss = status.loop_loss.expect("many loops");
+    assert!((0.2..0.8).contains(&loss), "half of the routes: {loss}");
+    assert!(matches!(status.gateway, GatewayState::Online { .. }));
+    // Nothing is stuck for it.
+    net.tell(person, write(&boxes(1, 1)[0]));
+    assert!(net.run_until(secs(60), |net| net.people[person].written().len() == 1));
+}
+
+#[test]
+fn hostile_frames_do_no_harm() {
+    let mut net = Network::new(Fixture::new(1), 6);
+    let person = net.join(1);
+    net.run_for(secs(3));
+    for bytes in [vec![], vec![1], vec![0xff; 60], vec![1; 2_400], vec![2; 70_000]] {
+        net.tell(person, crate::Input::Frame(bytes));
+    }
+    net.tell(person, crate::Input::Online { gateway: net.fixture.stores()[0] });
+    net.tell(person, write(&boxes(1, 1)[0]));
+    assert!(net.run_until(secs(20), |net| net.people[person].written().len() == 1));
+    assert!(net.people[person].transport.status(net.now).refused_answers >= 4);
+}
