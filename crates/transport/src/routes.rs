@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use xchat_base::{Rng, Timestamp, Wire, random};
+use xchat_directory::descriptor::LAYERS;
 use xchat_directory::{Descriptor, NodeId, OperatorId, VerifiedDocument, random_route};
 use xchat_pigeonhole::{Op, Request};
 use xchat_sphinx::{
@@ -55,15 +56,16 @@ impl Session {
 }
 
 impl Routes<'_> {
-    /// A request to a store, with a reply block over three other mixes where there are others.
+    /// A request to a store, with a reply block over three other mixes where there is a choice.
     pub(crate) fn request(&mut self, store: &NodeId, op: Op, rng: &mut Rng) -> Option<Built> {
         let document = self.document;
         let store = document.node(store)?;
         let ends = [store.operator, self.session.operator];
         let out = random_route(rng, document, &ends)?;
         let others = [ends.as_slice(), &out.map(|mix| mix.operator)].concat();
+        let avoid = if has_choice(document) { others.as_slice() } else { &ends };
         let back =
-            random_route(rng, document, &others).or_else(|| random_route(rng, document, &ends))?;
+            random_route(rng, document, avoid).or_else(|| random_route(rng, document, &ends))?;
 
         let route = self.route(&out, node_hop(store, self.now)?)?;
         let spent = random::index(rng, self.session.tags.len());
@@ -129,6 +131,12 @@ impl Routes<'_> {
         }
         fresh
     }
+}
+
+/// Whether the way back can keep off the mixes of the way out. With two mixes in a layer it must not: when one of
+/// them is down, every packet would meet it on one way or the other.
+fn has_choice(document: &VerifiedDocument) -> bool {
+    (1..=LAYERS).all(|layer| document.mixes(layer).count() > 2)
 }
 
 fn node_hop(node: &Descriptor, now: Timestamp) -> Option<Hop> {

@@ -23,7 +23,9 @@ fn give_to_gateways(net: &mut Network) {
 
 #[test]
 fn a_newer_document_is_fetched_from_the_gateway_and_kept() {
-    let mut net = Network::new(Fixture::new(1), 1);
+    let mut fixture = Fixture::new(1);
+    fixture.document.parameters.pace_override = Some(200);
+    let mut net = Network::new(fixture, 1);
     let person = net.join(1);
     net.run_for(secs(3));
     net.fixture.next_epoch();
@@ -33,7 +35,7 @@ fn a_newer_document_is_fetched_from_the_gateway_and_kept() {
     assert_eq!(someone.transport.status(net.now).document_epoch, 2);
     // Started again with the old file, it does not go back.
     let mut old = Fixture::new(1);
-    old.document.epoch = 1;
+    old.document.parameters = net.fixture.document.parameters.clone();
     let again = Person::with(&old, net.now, 5, someone.stored.as_deref());
     assert_eq!(again.transport.status(net.now).document_epoch, 2);
 }

@@ -1,6 +1,7 @@
 //! Followed boxes arrive, each once, whatever happens to deliveries and collectors.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use xchat_base::Secret;
 use xchat_pigeonhole::{AnswerKey, SignedAnswer};
@@ -8,7 +9,7 @@ use xchat_pigeonhole::{AnswerKey, SignedAnswer};
 use super::fixture::{Fixture, boxes};
 use super::network::Network;
 use super::person::{follow, secs, write};
-use crate::{CollectorHealth, Command, Input};
+use crate::{CollectorHealth, Command, Event, Input};
 
 fn registered(net: &Network, person: usize) -> usize {
     net.people[person].transport.status(net.now).registered
@@ -63,13 +64,13 @@ fn a_box_arrives_once_although_it_is_delivered_and_looked_at_many_times() {
     assert!(net.run_until(secs(20), |net| registered(net, reader) == 10));
     // A break: everything is registered a second time, through a second collector; both deliver.
     net.cut(reader);
-    net.run_for(secs(10));
+    net.run_for(secs(4));
     net.people[reader].transport.renew_all_registrations();
-    net.run_for(secs(20));
+    net.run_for(secs(6));
     for boxed in &own {
         net.tell(writer, write(boxed));
     }
-    net.run_for(secs(60));
+    net.run_for(secs(25));
     let arrived = net.people[reader].arrived();
     assert_eq!(arrived.len(), 10);
     assert_eq!(arrived.into_iter().collect::<BTreeSet<_>>().len(), 10);
@@ -119,23 +120,22 @@ fn a_dead_collector_is_replaced_and_nothing_is_lost() {
 #[test]
 fn collectors_are_replaced_every_few_hours_with_overlap() {
     let mut fixture = Fixture::new(1);
-    // Two slots a second make hours affordable.
-    fixture.document.parameters.pace_override = Some(1_000);
+    // Three slots a minute make hours affordable.
+    fixture.document.parameters.pace_override = Some(50);
     let mut net = Network::new(fixture, 6);
     let (reader, writer) = (net.join(1), net.join(2));
     let own = boxes(1, 6);
     let first_of = |net: &Network| net.people[reader].transport.collector_store();
     net.tell(reader, follow(own[0].id()));
-    net.run_for(secs(60));
+    assert!(net.run_until(secs(600), |net| first_of(net).is_some()));
     let first = first_of(&net);
-    assert!(first.is_some());
     net.run_for(secs(7 * 3_600));
     assert_ne!(first_of(&net), first, "at most six hours");
     for boxed in &own {
         net.tell(writer, write(boxed));
         net.tell(reader, follow(boxed.id()));
     }
-    assert!(net.run_until(secs(120), |net| net.people[reader].arrived().len() == 6));
+    assert!(net.run_until(secs(3_600), |net| net.people[reader].arrived().len() == 6));
 }
 
 #[test]
@@ -155,4 +155,43 @@ fn a_delivery_that_is_not_the_stores_is_refused_and_the_true_one_still_counts() 
     assert_eq!(net.people[reader].transport.status(net.now).refused_answers, 1);
     net.tell(writer, write(&boxed));
     assert!(net.run_until(secs(20), |net| net.people[reader].arrived() == [boxed.id()]));
+}
+
+/// Median time from the command to write until the box is with the reader.
+fn median_delivery_ms(per_1000_secs: u32, every: u64, messages: usize) -> u64 {
+    let mut fixture = Fixture::new(1);
+    fixture.document.parameters.pace_override = Some(per_1000_secs);
+    fixture.document.parameters.mix_delay = Duration::from_millis(50);
+    let mut net = Network::new(fixture, 8);
+    let (reader, writer) = (net.join(1), net.join(2));
+    let own = boxes(1, messages + 8);
+    for boxed in &own[..8] {
+        net.tell(reader, follow(boxed.id()));
+    }
+    assert!(net.run_until(secs(120), |net| registered(net, reader) == 8));
+    let mut took = Vec::new();
+    for (n, boxed) in own[..messages].iter().enumerate() {
+        net.run_for(secs(every));
+        let started = net.now;
+        net.tell(writer, write(boxed));
+        assert!(net.run_until(secs(60), |net| net.people[reader].arrived().len() > n));
+        let (at, _) = net.people[reader]
+            .events
+            .iter()
+            .rev()
+            .find(|(_, event)| matches!(event, Event::Arrived(arrived) if arrived == boxed))
+            .expect("arrived");
+        took.push(at.since(started).as_millis());
+        net.tell(reader, follow(own[n + 8].id()));
+    }
+    took.sort_unstable();
+    took[took.len() / 2] as u64
+}
+
+#[test]
+fn delivery_is_as_quick_as_the_table_of_paces_says() {
+    let fast = median_delivery_ms(4_000, 2, 60);
+    assert!((800..=1_300).contains(&fast), "fast: {fast} ms");
+    let desk = median_delivery_ms(1_000, 5, 60);
+    assert!((2_000..=3_500).contains(&desk), "desk: {desk} ms");
 }
