@@ -167,3 +167,87 @@ impl Claim {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct SignatureBytes(#[serde(with = "id::array")] [u8; 64]);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+    use crate::lane::Lane;
+    use crate::request::Refusal;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    fn key(byte: u8) -> AnswerKey {
+        AnswerKey::from_seed(&Secret::new([byte; 32]))
+    }
+
+    fn boxed(lane: u8) -> SealedBox {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        Lane::new(Secret::new([lane; 32])).keys().seal(&mut rng, b"content").expect("it fits")
+    }
+
+    #[test]
+    fn what_the_store_signed_is_believed_and_comes_back() {
+        let (key, id) = (key(1), boxed(1).id());
+        for answer in [Answer::Stored, Answer::Empty, Answer::Expired, Answer::Found(boxed(1))] {
+            let signed = SignedAnswer::sign(&key, id, answer.clone(), NOW);
+            let signed = SignedAnswer::from_wire(&signed.to_wire()).expect("own encoding");
+            assert_eq!(signed.at(), NOW);
+            assert_eq!(signed.verify(&key.store(), &id), Ok(answer));
+        }
+    }
+
+    #[test]
+    fn another_store_another_box_and_no_signature_are_refused() {
+        let id = boxed(1).id();
+        let signed = SignedAnswer::sign(&key(1), id, Answer::Empty, NOW);
+        assert_eq!(signed.verify(&key(2).store(), &id), Err(AnswerError::Signature));
+        assert_eq!(signed.verify(&key(1).store(), &boxed(2).id()), Err(AnswerError::WrongBox));
+        let unsigned = SignedAnswer::unsigned(Answer::Empty, NOW);
+        assert_eq!(unsigned.verify(&key(1).store(), &id), Err(AnswerError::Unsigned));
+    }
+
+    #[test]
+    fn the_box_in_an_answer_must_be_the_one_asked_for_and_valid() {
+        let (key, id) = (key(1), boxed(1).id());
+        let other = SignedAnswer::sign(&key, id, Answer::Found(boxed(2)), NOW);
+        assert_eq!(other.verify(&key.store(), &id), Err(AnswerError::WrongBox));
+        let mut bytes = boxed(1).to_bytes();
+        bytes[40] ^= 1;
+        let forged = SealedBox::from_bytes(&bytes).expect("the length is right");
+        let forged = SignedAnswer::sign(&key, id, Answer::Exists(forged), NOW);
+        let error = AnswerError::Box(BoxError::Signature);
+        assert_eq!(forged.verify(&key.store(), &id), Err(error));
+    }
+
+    #[test]
+    fn refusals_need_no_signature_and_collects_give_items_only() {
+        let refused = Answer::Refused(Refusal::Malformed);
+        let unsigned = SignedAnswer::unsigned(refused.clone(), NOW);
+        assert_eq!(unsigned.verify(&key(1).store(), &boxed(1).id()), Ok(refused.clone()));
+        assert_eq!(unsigned.collected(), Ok(refused));
+        assert_eq!(SignedAnswer::unsigned(Answer::NoItem, NOW).collected(), Ok(Answer::NoItem));
+        let claim = SignedAnswer::unsigned(Answer::Stored, NOW);
+        assert_eq!(claim.collected(), Err(AnswerError::WrongKind));
+        let item = SignedAnswer::sign(&key(1), boxed(1).id(), Answer::NoItem, NOW);
+        let verified = item.verify(&key(1).store(), &boxed(1).id());
+        assert_eq!(verified, Err(AnswerError::WrongKind));
+    }
+
+    proptest! {
+        #[test]
+        fn a_changed_bit_anywhere_is_noticed(at in any::<prop::sample::Index>(), bit in 0u8..8) {
+            let (key, id) = (key(1), boxed(1).id());
+            let signed = SignedAnswer::sign(&key, id, Answer::Found(boxed(1)), NOW);
+            let mut bytes = signed.to_wire();
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+            let believed = SignedAnswer::from_wire(&bytes)
+                .is_ok_and(|changed| changed.verify(&key.store(), &id).is_ok());
+            prop_assert!(!believed);
+        }
+    }
+}

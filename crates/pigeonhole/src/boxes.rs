@@ -190,3 +190,54 @@ impl fmt::Debug for VerifiedBox {
 fn signed_bytes(id: &BoxId, nonce: &[u8; NONCE_LEN], ciphertext: &[u8]) -> Vec<u8> {
     [SIGNATURE_LABEL, id.as_bytes(), nonce, ciphertext].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use xchat_base::Secret;
+
+    use super::*;
+    use crate::lane::Lane;
+
+    fn sealed() -> SealedBox {
+        let mut rng =
+            <rand_chacha::ChaCha20Rng as rand_chacha::rand_core::SeedableRng>::seed_from_u64(1);
+        Lane::new(Secret::new([1; 32])).keys().seal(&mut rng, b"x").expect("it fits")
+    }
+
+    #[test]
+    fn the_length_is_that_of_the_specification() {
+        assert_eq!(SEALED_BOX_LEN, 1544);
+        assert_eq!(MAX_CONTENT_LEN, 1406);
+    }
+
+    #[test]
+    fn only_the_right_length_is_a_box() {
+        let bytes = sealed().to_bytes();
+        assert_eq!(SealedBox::from_bytes(&bytes), Ok(sealed()));
+        assert_eq!(SealedBox::from_bytes(&bytes[1..]), Err(BoxError::Length { got: 1543 }));
+        assert_eq!(SealedBox::from_bytes(&[]), Err(BoxError::Length { got: 0 }));
+    }
+
+    #[test]
+    fn ids_of_small_order_verify_nothing() {
+        // The neutral element: with it as a key, a signature of zeros verifies for every message
+        // unless verification is strict.
+        let mut bytes = [0u8; SEALED_BOX_LEN];
+        bytes[0] = 1;
+        bytes[SIGNATURE_AT] = 1;
+        let forged = SealedBox::from_bytes(&bytes).expect("the length is right");
+        assert_eq!(forged.verify(), Err(BoxError::Signature));
+    }
+
+    #[test]
+    fn debug_shows_the_start_of_the_id_only() {
+        let text = format!("{:?} {:?}", sealed(), sealed().verify().expect("own box"));
+        let prefix = &sealed().id().to_hex()[..8];
+        assert_eq!(
+            text,
+            format!("SealedBox(BoxId({prefix}…)) VerifiedBox(SealedBox(BoxId({prefix}…)))")
+                .replace("VerifiedBox(SealedBox(", "VerifiedBox(")
+                .replace(")))", "))")
+        );
+    }
+}

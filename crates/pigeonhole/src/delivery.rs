@@ -138,3 +138,63 @@ impl<'de> Deserialize<'de> for DeliveryKey {
         tuple_as_bytes(d).map(Self::from_bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::SeedableRng;
+    use xchat_base::Timestamp;
+
+    use super::*;
+    use crate::answer::AnswerKey;
+    use crate::boxes::{BoxId, SEALED_BOX_LEN, SealedBox};
+    use crate::request::Answer;
+
+    fn rng() -> ChaCha20Rng {
+        ChaCha20Rng::seed_from_u64(6)
+    }
+
+    fn answer(answer: Answer) -> SignedAnswer {
+        let key = AnswerKey::from_seed(&Secret::new([1; 32]));
+        SignedAnswer::sign(&key, BoxId::from_bytes([0xff; 32]), answer, Timestamp::MAX)
+    }
+
+    #[test]
+    fn all_deliveries_have_one_size_and_open() {
+        let key = DeliveryKey::random(&mut rng());
+        let boxed = SealedBox::from_bytes(&[0xff; SEALED_BOX_LEN]).expect("the length is right");
+        for answer in [answer(Answer::Found(boxed)), answer(Answer::Expired)] {
+            let sealed = key.seal(&mut rng(), &[1; 16], &answer).expect("it fits");
+            assert_eq!(sealed.len(), DELIVERY_LEN);
+            assert_eq!(key.open(&[1; 16], &sealed), Ok(answer));
+        }
+    }
+
+    #[test]
+    fn the_delivery_is_bound_to_its_key_and_id() {
+        let key = DeliveryKey::random(&mut rng());
+        let sealed = key.seal(&mut rng(), &[1; 16], &answer(Answer::Empty)).expect("it fits");
+        assert_eq!(key.open(&[2; 16], &sealed), Err(DeliveryError::Open));
+        let other = DeliveryKey::from_bytes([9; 32]);
+        assert_eq!(other.open(&[1; 16], &sealed), Err(DeliveryError::Open));
+        assert_eq!(key.open(&[1; 16], &sealed[1..]), Err(DeliveryError::Open));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let item = Answer::Item { id: [0; 16], sealed: vec![0; DELIVERY_PLAINTEXT_LEN] };
+        let error = DeliveryKey::random(&mut rng()).seal(&mut rng(), &[1; 16], &answer(item));
+        assert!(matches!(error, Err(DeliveryError::TooLong { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn a_changed_bit_anywhere_is_noticed(at in 0..DELIVERY_LEN, bit in 0u8..8) {
+            let key = DeliveryKey::random(&mut rng());
+            let mut sealed = key.seal(&mut rng(), &[1; 16], &answer(Answer::Empty)).expect("fits");
+            sealed[at] ^= 1 << bit;
+            prop_assert_eq!(key.open(&[1; 16], &sealed), Err(DeliveryError::Open));
+        }
+    }
+}

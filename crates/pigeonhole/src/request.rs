@@ -123,3 +123,85 @@ pub enum Refusal {
     #[error("too few replicas answered")]
     NoMajority,
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use xchat_base::{CodecError, Timestamp};
+
+    use super::*;
+    use crate::answer::SignedAnswer;
+    use crate::boxes::SEALED_BOX_LEN;
+    use crate::delivery::DELIVERY_LEN;
+
+    /// The packet format's reply block and delivery block.
+    const REPLY_BLOCK_LEN: usize = 396;
+    const DELIVERY_BLOCK_LEN: usize = 444;
+
+    fn boxed() -> SealedBox {
+        SealedBox::from_bytes(&[0xff; SEALED_BOX_LEN]).expect("the length is right")
+    }
+
+    fn longest_requests() -> Vec<Op> {
+        vec![
+            Op::Write { placement: u32::MAX, boxed: boxed() },
+            Op::Read { placement: u32::MAX, id: BoxId::from_bytes([0xff; 32]) },
+            Op::Register {
+                placement: u32::MAX,
+                id: BoxId::from_bytes([0xff; 32]),
+                delivery: vec![0xff; DELIVERY_BLOCK_LEN],
+                delivery_id: [0xff; 16],
+                seal_key: DeliveryKey::from_bytes([0xff; 32]),
+                lifetime_secs: u32::MAX,
+            },
+            Op::Collect { session: [0xff; 32] },
+        ]
+    }
+
+    #[test]
+    fn the_longest_requests_fit_into_a_packet() {
+        for op in longest_requests() {
+            let request = Request { reply: vec![0xff; REPLY_BLOCK_LEN], op };
+            let bytes = request.to_wire();
+            assert!(bytes.len() <= MAX_MESSAGE_LEN, "{} bytes", bytes.len());
+            assert_eq!(Request::from_wire(&bytes), Ok(request));
+        }
+    }
+
+    #[test]
+    fn the_longest_answers_fit_into_a_packet() {
+        let longest = Timestamp::MAX;
+        let key = crate::AnswerKey::from_seed(&xchat_base::Secret::new([1; 32]));
+        let id = BoxId::from_bytes([0xff; 32]);
+        for answer in [Answer::Exists(boxed()), Answer::Found(boxed())] {
+            let bytes = SignedAnswer::sign(&key, id, answer, longest).to_wire();
+            assert!(bytes.len() <= MAX_MESSAGE_LEN, "{} bytes", bytes.len());
+        }
+        let item = Answer::Item { id: [0xff; 16], sealed: vec![0xff; DELIVERY_LEN] };
+        let bytes = SignedAnswer::unsigned(item, longest).to_wire();
+        assert!(bytes.len() <= MAX_MESSAGE_LEN, "{} bytes", bytes.len());
+    }
+
+    #[test]
+    fn another_version_is_named_in_the_error() {
+        let request = Request { reply: vec![], op: Op::Collect { session: [0; 32] } };
+        let mut bytes = request.to_wire();
+        bytes[0] = 9;
+        let error = Request::from_wire(&bytes).expect_err("version 9 is not ours");
+        assert_eq!(error, CodecError::Version { format: "store request", got: 9, want: 1 });
+    }
+
+    #[test]
+    fn the_delivery_key_is_not_printed() {
+        let text = format!("{:?}", longest_requests()[2]);
+        assert!(text.contains("seal_key: DeliveryKey,"), "{text}");
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..2100)) {
+            let _ = Request::from_wire(&bytes);
+            let _ = SignedAnswer::from_wire(&bytes);
+        }
+    }
+}

@@ -198,3 +198,74 @@ impl fmt::Debug for RunReader {
         write!(f, "RunReader({:?})", self.pointer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+
+    fn rng() -> ChaCha20Rng {
+        ChaCha20Rng::seed_from_u64(4)
+    }
+
+    #[test]
+    fn the_longest_run_fits_and_one_byte_more_does_not() {
+        let value = vec![7; MAX_RUN_LEN];
+        let (pointer, boxes) = RunPointer::seal(&mut rng(), &value).expect("just fits");
+        assert_eq!((boxes.len(), pointer.box_count()), (MAX_RUN_BOXES, MAX_RUN_BOXES));
+        let error = RunPointer::seal(&mut rng(), &vec![7; MAX_RUN_LEN + 1]).expect_err("too long");
+        assert_eq!(error, RunError::TooLong { got: MAX_RUN_LEN + 1 });
+    }
+
+    #[test]
+    fn a_pointer_that_promises_too_much_is_refused_before_anything_is_allocated() {
+        let (pointer, _) = RunPointer::seal(&mut rng(), b"x").expect("fits");
+        let mut bytes = pointer.to_bytes();
+        bytes[32..36].copy_from_slice(&u32::MAX.to_be_bytes());
+        assert!(matches!(RunPointer::from_bytes(&bytes), Err(RunError::TooLong { .. })));
+        assert!(matches!(RunPointer::from_bytes(&bytes[1..]), Err(RunError::PointerLength { .. })));
+    }
+
+    #[test]
+    fn foreign_boxes_change_nothing_and_a_wrong_hash_is_found() {
+        let (pointer, boxes) = RunPointer::seal(&mut rng(), &[1; 2000]).expect("fits");
+        let (_, others) =
+            RunPointer::seal(&mut ChaCha20Rng::seed_from_u64(5), &[1; 10]).expect("fits");
+        let mut bytes = pointer.to_bytes();
+        bytes[67] ^= 1;
+        let pointer = RunPointer::from_bytes(&bytes).expect("the form is right");
+        let mut reader = RunReader::new(pointer);
+        assert_eq!(reader.add(&others[0]), Err(RunError::ForeignBox));
+        assert_eq!(reader.missing().len(), 2);
+        reader.add(&boxes[1]).expect("its own");
+        reader.add(&boxes[1]).expect("again");
+        assert_eq!(reader.value(), Ok(None));
+        reader.add(&boxes[0]).expect("its own");
+        assert_eq!(reader.value(), Err(RunError::Hash));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn any_value_comes_back_from_boxes_in_any_order(
+            value in prop::collection::vec(any::<u8>(), 0..6000),
+            rotate in 0usize..5,
+        ) {
+            let (pointer, mut boxes) = RunPointer::seal(&mut rng(), &value).expect("fits");
+            let pointer = RunPointer::from_bytes(&pointer.to_bytes()).expect("own encoding");
+            prop_assert_eq!(pointer.ids(), boxes.iter().map(SealedBox::id).collect::<Vec<_>>());
+            let rotate = rotate.min(boxes.len());
+            boxes.rotate_left(rotate);
+            let mut reader = RunReader::new(pointer);
+            for sealed in &boxes {
+                reader.add(sealed).expect("its own");
+            }
+            prop_assert!(reader.missing().is_empty());
+            prop_assert_eq!(reader.value(), Ok(Some(value)));
+        }
+    }
+}
