@@ -18,7 +18,8 @@
 //! out the effects in order, and call it again with [`Input::Timer`] at the time of the last
 //! [`Effect::WakeAt`]. Nothing but a timer ever makes it emit a packet: when packets leave is the
 //! business of a clock of its own, drawn when the transport starts, that no command, answer or delivery
-//! can advance or hold back. What its owner does decides only what fills a slot.
+//! can advance or hold back. Time must not run backwards between calls: a driver takes it from a monotonic clock
+//! that it once set by the wall. What its owner does decides only what fills a slot.
 //!
 //! ```
 //! use xchat_transport::{Pace, Status};
