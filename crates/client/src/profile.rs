@@ -192,6 +192,16 @@ impl Profile {
         Ok(())
     }
 
+    /// Its database, for tools that look into a profile while no client runs on it.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// See [`Self::store`].
+    pub fn store_mut(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
     /// The person's name.
     pub fn name(&self) -> &str {
         &self.settings.name

@@ -1,1 +1,206 @@
+use std::path::PathBuf;
 
+use proptest::prelude::*;
+use tempfile::TempDir;
+use xchat_engine::{ContactId, Content, ConversationId, Direction, MessageRow, MessageState};
+
+use super::*;
+
+fn key() -> Secret<32> {
+    Secret::new([7; 32])
+}
+
+fn place() -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("store.db");
+    (dir, path)
+}
+
+fn store() -> (TempDir, Store) {
+    let (dir, path) = place();
+    let store = Store::create(&path, &key()).expect("a store");
+    (dir, store)
+}
+
+fn put(key: &[u8], value: &[u8]) -> Change {
+    Change::Put { key: key.to_vec(), value: value.to_vec() }
+}
+
+fn row(id: u64, conversation: u8, text: &str) -> MessageRow {
+    MessageRow {
+        id,
+        conversation: ConversationId::from_bytes([conversation; 16]),
+        contact: ContactId::from_bytes([conversation; 8]),
+        direction: Direction::Out,
+        content: Content::Text(text.to_owned()),
+        sent_at: 1_800_000_000_000 + id,
+        state: MessageState::Waiting,
+    }
+}
+
+#[test]
+fn what_was_applied_is_there_after_reopening() {
+    let (_dir, path) = place();
+    let mut store = Store::create(&path, &key()).expect("a store");
+    store.apply(&[put(b"a", b"1"), put(b"b", b"2"), put(b"b", b"3")]).expect("applies");
+    store.apply(&[Change::Delete { key: b"a".to_vec() }]).expect("applies");
+    store.close().expect("closes");
+    let store = Store::open(&path, &key()).expect("opens");
+    assert_eq!(store.state().expect("reads"), [(b"b".to_vec(), b"3".to_vec())]);
+}
+
+#[test]
+fn nothing_readable_lies_on_the_disk() {
+    let (dir, path) = place();
+    let mut store = Store::create(&path, &key()).expect("a store");
+    let planted = "the heron flies at midnight";
+    store.apply(&[Change::Message(row(1, 1, planted)), put(planted.as_bytes(), b"")]).expect("ok");
+    // Both in the log, while the store is open, and in the file afterwards.
+    let find = || {
+        std::fs::read_dir(dir.path()).expect("a directory").any(|entry| {
+            let bytes = std::fs::read(entry.expect("an entry").path()).expect("a file");
+            let has = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
+            has(planted.as_bytes()) || has(b"SQLite format 3") || has(b"messages")
+        })
+    };
+    assert!(!find());
+    store.close().expect("closes");
+    assert!(!find());
+}
+
+#[test]
+fn a_batch_happens_wholly_or_not_at_all() {
+    let (_dir, mut store) = store();
+    store.apply(&[put(b"a", b"1")]).expect("applies");
+    let unknown = Change::MessageState { id: 99, state: MessageState::Stored };
+    let failed = store.apply(&[put(b"a", b"2"), Change::Message(row(1, 1, "x")), unknown]);
+    assert!(matches!(failed, Err(StoreError::UnknownRow)));
+    assert_eq!(store.state().expect("reads"), [(b"a".to_vec(), b"1".to_vec())]);
+    assert_eq!(store.message(1).expect("reads"), None);
+    assert_eq!(store.last_seq(), 0, "the number of a change that did not happen is free again");
+}
+
+#[test]
+fn a_full_disk_is_named_and_changes_nothing() {
+    let (_dir, mut store) = store();
+    store.apply(&[put(b"a", b"1")]).expect("applies");
+    let pages: u32 =
+        store.conn.pragma_query_value(None, "page_count", |row| row.get(0)).expect("a count");
+    store
+        .conn
+        .pragma_update_and_check(None, "max_page_count", pages + 2, |_| Ok(()))
+        .expect("a limit");
+    let failed = store.apply(&[put(b"a", b"2"), put(b"big", &[9; 1 << 20])]);
+    assert!(matches!(failed, Err(StoreError::DiskFull)), "{failed:?}");
+    assert_eq!(store.state().expect("reads"), [(b"a".to_vec(), b"1".to_vec())]);
+    store.conn.pragma_update_and_check(None, "max_page_count", 1 << 20, |_| Ok(())).expect("room");
+    store.apply(&[put(b"a", b"2"), put(b"big", &[9; 1 << 20])]).expect("there is room again");
+}
+
+#[test]
+fn damage_is_named() {
+    let (_dir, path) = place();
+    let mut store = Store::create(&path, &key()).expect("a store");
+    store.apply(&[put(b"a", &[1; 20_000])]).expect("applies");
+    store.close().expect("closes");
+    let mut bytes = std::fs::read(&path).expect("a file");
+    let pristine = bytes.clone();
+    // A bit in the middle of any page breaks that page's authentication.
+    for at in (2_000..bytes.len()).step_by(4_096) {
+        bytes[at] ^= 1;
+    }
+    std::fs::write(&path, &bytes).expect("writes");
+    assert!(matches!(Store::open(&path, &key()).map(drop), Err(StoreError::Corrupt)));
+    std::fs::write(&path, &pristine[..pristine.len() / 2]).expect("writes");
+    let cut = Store::open(&path, &key()).and_then(|store| store.state());
+    assert!(matches!(cut, Err(StoreError::Corrupt)), "{cut:?}");
+    std::fs::write(&path, &pristine).expect("writes");
+    let wrong = Store::open(&path, &Secret::new([8; 32])).map(drop);
+    assert!(matches!(wrong, Err(StoreError::Corrupt)));
+    Store::open(&path, &key()).expect("nothing was changed by all that");
+}
+
+#[test]
+fn a_later_schema_is_left_alone() {
+    let (_dir, path) = place();
+    let store = Store::create(&path, &key()).expect("a store");
+    store.conn.pragma_update(None, "user_version", 99).expect("sets");
+    store.close().expect("closes");
+    let refused = Store::open(&path, &key()).map(drop);
+    assert!(matches!(refused, Err(StoreError::NewerSchema { got: 99, .. })));
+}
+
+#[test]
+fn messages_come_in_pages_and_by_change() {
+    let (_dir, mut store) = store();
+    for id in 1..=10 {
+        let conversation = if id % 2 == 0 { 2 } else { 1 };
+        let stamps = store.apply(&[Change::Message(row(id, conversation, "x"))]).expect("applies");
+        assert_eq!(stamps, [Stamp { id, seq: id }]);
+    }
+    let ids = |rows: Vec<StoredMessage>| rows.iter().map(|m| m.row.id).collect::<Vec<_>>();
+    let even = Some(ConversationId::from_bytes([2; 16]));
+    assert_eq!(ids(store.messages_before(even, u64::MAX, 3).expect("reads")), [6, 8, 10]);
+    assert_eq!(ids(store.messages_before(even, 6, 3).expect("reads")), [2, 4]);
+    assert_eq!(ids(store.messages_before(None, 3, 9).expect("reads")), [1, 2]);
+    assert_eq!(ids(store.messages_after(8, 9).expect("reads")), [9, 10]);
+    assert_eq!(store.waiting().expect("counts"), 10);
+    let stored = Change::MessageState { id: 4, state: MessageState::Stored };
+    store.apply(&[stored]).expect("applies");
+    assert_eq!(store.waiting().expect("counts"), 9);
+    let changed = store.changed_after(9, 9).expect("reads");
+    assert_eq!(
+        changed.iter().map(|m| (m.row.id, m.born, m.seq)).collect::<Vec<_>>(),
+        [(10, 10, 10), (4, 4, 11)]
+    );
+}
+
+#[test]
+fn a_row_keeps_everything() {
+    let (_dir, path) = place();
+    let mut store = Store::create(&path, &key()).expect("a store");
+    let content = Content::Unknown { kind: 0, body: vec![0, 255] };
+    let strange = MessageRow {
+        direction: Direction::In,
+        content,
+        state: MessageState::Received,
+        ..row(5, 3, "")
+    };
+    store.apply(&[Change::Message(strange.clone())]).expect("applies");
+    store.close().expect("closes");
+    let store = Store::open(&path, &key()).expect("opens");
+    let read = store.message(5).expect("reads").expect("is there");
+    assert_eq!(read, StoredMessage { row: strange, born: 1, seq: 1 });
+    assert_eq!(store.last_seq(), 1, "the count goes on");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// The store beside a map: keys share prefixes, and some are all ones.
+    #[test]
+    fn the_store_is_a_map(ops in prop::collection::vec(
+        (0u8..3, prop::collection::vec(prop::sample::select(vec![0u8, 1, 255]), 1..4)), 1..40,
+    )) {
+        let (_dir, mut store) = store();
+        let mut map = std::collections::BTreeMap::new();
+        for (n, (kind, key)) in ops.into_iter().enumerate() {
+            let value = n.to_be_bytes().to_vec();
+            match kind {
+                0 => {
+                    store.apply(&[Change::Put { key: key.clone(), value: value.clone() }])?;
+                    map.insert(key, value);
+                }
+                1 => {
+                    store.apply(&[Change::Delete { key: key.clone() }])?;
+                    map.remove(&key);
+                }
+                _ => {
+                    store.apply(&[Change::DeletePrefix { prefix: key.clone() }])?;
+                    map.retain(|k: &Vec<u8>, _| !k.starts_with(&key));
+                }
+            }
+        }
+        prop_assert_eq!(store.state()?, map.into_iter().collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,88 @@
+//! Every released format of a profile opens in this version.
+//!
+//! `fixtures/v1` was made by the first version: `make_the_fixture` below, run with `--ignored` at
+//! that commit. Never remake an old one.
+
+use std::path::{Path, PathBuf};
+
+use xchat_client::{Cost, NewProfile, Pace, Passphrase, Profile};
+use xchat_engine::{
+    Change, ContactId, Content, ConversationId, Direction, MessageRow, MessageState,
+};
+
+fn fixture(version: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(version)
+}
+
+fn passphrase() -> Passphrase {
+    Passphrase::new("fixture")
+}
+
+fn changes() -> Vec<Change> {
+    let row = |id, direction, content, state| {
+        Change::Message(MessageRow {
+            id,
+            conversation: ConversationId::from_bytes([4; 16]),
+            contact: ContactId::from_bytes([5; 8]),
+            direction,
+            content,
+            sent_at: 1_795_000_000_000 + id,
+            state,
+        })
+    };
+    let text = |text: &str| Content::Text(text.to_owned());
+    vec![
+        Change::Put { key: b"key".to_vec(), value: b"value".to_vec() },
+        row(1, Direction::Out, text("hello"), MessageState::Waiting),
+        row(2, Direction::In, text("مرحبا"), MessageState::Received),
+        row(3, Direction::In, Content::Unknown { kind: 9, body: vec![1] }, MessageState::Received),
+        Change::MessageState { id: 1, state: MessageState::Delivered },
+    ]
+}
+
+#[test]
+fn schema_1_opens_with_everything_in_it() {
+    // A copy, because opening may bring it to a later schema.
+    let dir = tempfile::tempdir().expect("a directory");
+    let copy = dir.path().join("profile");
+    xchat_client::files::private_dir(&copy).expect("a directory");
+    for name in ["profile.json", "store.db"] {
+        std::fs::copy(fixture("v1").join(name), copy.join(name)).expect("the fixture is there");
+    }
+    let profile = Profile::open(&copy, &passphrase()).expect("opens");
+    assert_eq!(profile.name(), "Old Alice");
+    let store = profile.store();
+    assert_eq!(store.state().expect("reads"), [(b"key".to_vec(), b"value".to_vec())]);
+    let rows = store.messages_after(0, 9).expect("reads");
+    let expected: Vec<_> = changes()
+        .into_iter()
+        .filter_map(|change| match change {
+            Change::Message(row) => Some(row),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(rows.len(), 3);
+    assert_eq!(rows[0].row, MessageRow { state: MessageState::Delivered, ..expected[0].clone() });
+    assert_eq!((rows[0].born, rows[0].seq), (1, 4));
+    assert_eq!(rows[1].row, expected[1]);
+    assert_eq!(rows[2].row, expected[2]);
+}
+
+#[test]
+#[ignore = "makes the fixture of the current version, once"]
+fn make_the_fixture() {
+    let dir = fixture("v1");
+    assert!(!dir.exists(), "an old fixture is never remade");
+    let new = NewProfile {
+        name: "Old Alice".to_owned(),
+        network: "{}".to_owned(),
+        network_path: None,
+        pace: Pace::Desk,
+        cost: Cost::dangerously_cheap(),
+    };
+    Profile::create(&dir, &new, &passphrase()).expect("makes a profile");
+    let mut profile = Profile::open(&dir, &passphrase()).expect("opens");
+    profile.store_mut().apply(&changes()).expect("applies");
+    drop(profile);
+    std::fs::remove_file(dir.join("lock")).expect("a lock file");
+}
