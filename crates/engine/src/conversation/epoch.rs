@@ -224,7 +224,7 @@ impl Conversation {
         self.check_commit_lane(turn);
     }
 
-    fn lost(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn lost(&mut self, turn: &mut Turn<'_>) {
         self.epoch.phase = Phase::Lost;
         self.alert(turn, Alert::Missed);
     }

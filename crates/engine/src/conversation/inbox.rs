@@ -129,6 +129,10 @@ impl Conversation {
     ) {
         let reading = &mut self.epoch.reads[number];
         if reading.draining != Some(index) {
+            // A followed box was there and is gone: we were away for longer than boxes live.
+            if outcome == ReadOutcome::Expired && reading.lane.index() == index {
+                self.lost(turn);
+            }
             return;
         }
         reading.draining = None;

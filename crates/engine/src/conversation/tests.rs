@@ -265,6 +265,17 @@ fn a_receipt_for_what_was_never_said_changes_nothing() {
 }
 
 #[test]
+fn one_who_was_away_for_longer_than_boxes_live_is_told() {
+    let mut pair = Pair::new();
+    let next = pair.sides[1].epoch.reads[0].lane.keys().id();
+    pair.act(1, |side, turn| side.read(turn, next, ReadOutcome::Expired));
+    assert_eq!(pair.alerts(1), [Alert::Missed]);
+    pair.send(1, "kept");
+    assert_eq!(pair.sides[1].outbox.records.len(), 1, "nothing goes out from an old state");
+    assert!(pair.texts(0).is_empty());
+}
+
+#[test]
 fn names_cannot_imitate() {
     assert_eq!(clean_name("  alice\u{202e}\n "), "alice");
     assert_eq!(clean_name("a\u{200b}lice"), "alice");
