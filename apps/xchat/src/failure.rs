@@ -3,20 +3,20 @@
 use std::process::ExitCode;
 
 /// Exit codes, as documented in `docs/cli.md`.
-pub mod exit {
+pub(crate) mod exit {
     /// Something inside failed that the caller could not prevent.
-    pub const INTERNAL: u8 = 1;
+    pub(crate) const INTERNAL: u8 = 1;
     /// The command line itself is wrong (clap's own code).
-    pub const USAGE: u8 = 2;
+    pub(crate) const USAGE: u8 = 2;
     /// What was given does not hold: a bad file, a bad link, an unknown contact.
-    pub const INVALID: u8 = 3;
+    pub(crate) const INVALID: u8 = 3;
     /// What is needed is not there or not running.
-    pub const UNAVAILABLE: u8 = 4;
+    pub(crate) const UNAVAILABLE: u8 = 4;
 }
 
 /// An error for a person or a script.
 #[derive(Debug, Clone)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// Stable, lower case with underscores: what scripts match on.
     pub code: &'static str,
     /// What happened.
@@ -29,19 +29,19 @@ pub struct Failure {
 
 impl Failure {
     /// A failure without a hint.
-    pub fn new(exit: u8, code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(exit: u8, code: &'static str, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), hint: String::new(), exit }
     }
 
     /// Says what to do about it.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = hint.into();
         self
     }
 
     /// Prints it on standard error, as JSON if asked, and gives the exit code.
-    pub fn report(&self, json: bool) -> ExitCode {
+    pub(crate) fn report(&self, json: bool) -> ExitCode {
         if json {
             let error = serde_json::json!({
                 "error": { "code": self.code, "message": self.message, "hint": self.hint }

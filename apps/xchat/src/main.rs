@@ -1,7 +1,11 @@
 //! The one binary: a person's commands, the daemon, a network's nodes, and a whole local network.
 
 mod cli;
+mod daemon;
 mod failure;
+mod net;
+mod node;
+mod signal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,27 +24,33 @@ struct Xchat {
 
 /// What every command understands.
 #[derive(Debug, Clone, Args)]
-pub struct Global {
+pub(crate) struct Global {
     /// The person's data directory.
     #[arg(long, global = true, value_name = "DIR")]
-    pub profile: Option<PathBuf>,
+    pub(crate) profile: Option<PathBuf>,
     /// One JSON object a line on standard output; errors likewise on standard error.
     #[arg(long, global = true)]
-    pub json: bool,
+    pub(crate) json: bool,
     /// Read the profile's passphrase from the first line of this file.
     #[arg(long, global = true, value_name = "FILE")]
-    pub passphrase_file: Option<PathBuf>,
+    pub(crate) passphrase_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     #[command(flatten)]
     Person(cli::PersonCommand),
+    /// Run one node of a network, or look after it.
+    Node(node::NodeArgs),
+    /// Run a whole local network.
+    Net(net::NetArgs),
 }
 
 fn main() -> ExitCode {
     let Xchat { global, command } = Xchat::parse();
     match command {
         Command::Person(command) => cli::run(&global, command),
+        Command::Node(args) => node::run(&global, args),
+        Command::Net(args) => net::run(&global, args),
     }
 }

@@ -4,7 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
-use iroh::endpoint::{BindError, Incoming, NetReportConfig, PortmapperConfig, presets};
+use iroh::endpoint::{
+    BindError, ConnectOptions, Incoming, NetReportConfig, PortmapperConfig, QuicTransportConfig,
+    presets,
+};
 use iroh::{EndpointAddr, PublicKey, RelayMode, SecretKey, TransportAddr};
 use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::time::timeout;
@@ -117,6 +120,9 @@ fn source_address(peer: &SocketAddr) -> Option<IpAddr> {
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     inner: iroh::Endpoint,
+    /// For links that it dials. The shorter patience of the two ends holds, so a node's gateway does
+    /// not hurry its clients.
+    dial: QuicTransportConfig,
     incoming: Arc<Mutex<mpsc::Receiver<Link>>>,
 }
 
@@ -136,7 +142,7 @@ impl Endpoint {
             .clear_ip_transports()
             .net_report_config(NetReportConfig::minimal())
             .portmapper_config(PortmapperConfig::Disabled)
-            .transport_config(quic::transport())
+            .transport_config(quic::transport(&quic::CLIENT))
             .alpns(accept);
         for address in &bind {
             builder = builder
@@ -148,7 +154,10 @@ impl Endpoint {
         if accepts {
             tokio::spawn(take_links(inner.clone(), links));
         }
-        Ok(Self { inner, incoming: Arc::new(Mutex::new(incoming)) })
+        // Who takes links is a node, and dials nodes.
+        let patience = if accepts { quic::NODE } else { quic::CLIENT };
+        let dial = quic::transport(&patience);
+        Ok(Self { inner, dial, incoming: Arc::new(Mutex::new(incoming)) })
     }
 
     /// Its public key.
@@ -179,11 +188,11 @@ impl Endpoint {
         }
         let target = EndpointAddr::from_parts(id, addresses.iter().copied().map(TransportAddr::Ip));
         let dialling = async {
-            let connection = self
-                .inner
-                .connect(target, alpn)
-                .await
-                .map_err(|error| LinkError::dialling(error, alpn))?;
+            let options = ConnectOptions::new().with_transport_config(self.dial.clone());
+            let connecting = self.inner.connect_with_opts(target, alpn, options).await;
+            let connecting = connecting.map_err(|error| LinkError::dialling(error.into(), alpn))?;
+            let connection =
+                connecting.await.map_err(|error| LinkError::dialling(error.into(), alpn))?;
             let (send, recv) = handshake::dial(&connection, LINK_VERSION).await?;
             Ok(Link { connection, send, recv })
         };

@@ -6,12 +6,21 @@ use std::time::Duration;
 use iroh::endpoint::{IdleTimeout, QuicTransportConfig, VarInt};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
-/// A link whose peer is silent for this long is given up. Short, because a node that was killed
-/// says nothing, and whoever waits for it should dial again soon.
-const IDLE: Duration = Duration::from_secs(8);
+/// How long a silent peer is believed in, and how often an idle link says that it is there: three
+/// chances before the time is up.
+pub(crate) struct Patience {
+    idle: Duration,
+    heartbeat: Duration,
+}
 
-/// An idle link is kept alive this often: three chances before [`IDLE`] has passed.
-const HEARTBEAT: Duration = Duration::from_secs(2);
+/// For links of clients, whose networks drop out for moments.
+pub(crate) const CLIENT: Patience =
+    Patience { idle: Duration::from_secs(8), heartbeat: Duration::from_secs(2) };
+
+/// For links between nodes: a node that was killed says nothing, and until that is noticed packets
+/// go nowhere.
+pub(crate) const NODE: Patience =
+    Patience { idle: Duration::from_secs(3), heartbeat: Duration::from_millis(900) };
 
 /// What one link may have in flight in either direction: the memory that a peer that does not read
 /// costs. About a hundred packets; a link between nodes needs bandwidth × delay, 256 KiB carry
@@ -28,13 +37,13 @@ pub(crate) fn crypto_provider() -> Arc<CryptoProvider> {
 }
 
 /// One stream a connection, small windows, no datagrams.
-pub(crate) fn transport() -> QuicTransportConfig {
-    let idle = IdleTimeout::try_from(IDLE).expect("eight seconds fit into a QUIC varint");
+pub(crate) fn transport(patience: &Patience) -> QuicTransportConfig {
+    let idle = IdleTimeout::try_from(patience.idle).expect("seconds fit into a QUIC varint");
     QuicTransportConfig::builder()
         .max_idle_timeout(Some(idle))
-        .default_path_max_idle_timeout(IDLE)
-        .keep_alive_interval(HEARTBEAT)
-        .default_path_keep_alive_interval(HEARTBEAT)
+        .default_path_max_idle_timeout(patience.idle)
+        .keep_alive_interval(patience.heartbeat)
+        .default_path_keep_alive_interval(patience.heartbeat)
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .stream_receive_window(VarInt::from_u32(WINDOW))

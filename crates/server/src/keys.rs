@@ -83,11 +83,14 @@ pub fn read(path: &Path) -> Result<Secret<32>, KeyError> {
     Ok(Secret::new(*bytes))
 }
 
-/// Writes a key file.
+/// Writes a key file; one that holds this key already is left alone.
 ///
 /// # Errors
 /// [`KeyError::File`].
 pub fn write(path: &Path, secret: &Secret<32>) -> Result<(), KeyError> {
+    if read(path).is_ok_and(|present| present == *secret) {
+        return Ok(());
+    }
     let file = |source| KeyError::File { path: path.to_owned(), source };
     if let Some(dir) = path.parent() {
         files::private_dir(dir).map_err(file)?;

@@ -1,0 +1,109 @@
+//! `xchat net`: a whole local network, every node its own process.
+//!
+//! ```text
+//!   net up ── plan (secrets.json) ── authority ──▶ network.json (signed, kept fresh)
+//!     │                                └─────────▶ nodes/NAME/{node.toml, node.key, hop/}
+//!     └── supervisor ── xchat node … ×9 ──▶ nodes.json
+//!              ▲
+//!   net restart┘ (control socket)
+//! ```
+//!
+//! For one machine: all authorities' keys lie in one file, and every socket is bound to loopback.
+
+mod authority;
+mod child;
+mod files;
+mod plan;
+mod request;
+mod supervisor;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::Global;
+use crate::failure::{Failure, exit};
+
+/// What `xchat net` understands.
+#[derive(Debug, Args)]
+pub(crate) struct NetArgs {
+    #[command(subcommand)]
+    command: NetCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum NetCommand {
+    /// Start a local network and stay in the foreground; a second run continues it.
+    Up(UpArgs),
+    /// Start one of its nodes again: one that died, or one that runs.
+    Restart(RestartArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct UpArgs {
+    /// Where the network lives.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Gateways, 1 to 32; 2 if the network is new.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub(crate) gateways: Option<u8>,
+    /// Mixes in each of the three layers, 1 to 32; 1 if the network is new.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub(crate) mixes_per_layer: Option<u8>,
+    /// Stores, 3 to 64; 4 if the network is new.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(3..=64))]
+    pub(crate) stores: Option<u8>,
+    /// Packets a second that every client sends, whatever its pace.
+    #[arg(long, value_name = "R", value_parser = rate)]
+    pub(crate) rate: Option<f64>,
+    /// Mean delay of a mix in milliseconds, 0 to 10000; 50 if the network is new.
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub(crate) mix_delay: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+struct RestartArgs {
+    /// Where the network lives.
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// The node's name or id in nodes.json.
+    #[arg(long, value_name = "NODE")]
+    node: String,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (0.001..=1_000.0).contains(&rate) => Ok(rate),
+        _ => Err("a number from 0.001 to 1000 is expected".to_owned()),
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(global: &Global, args: NetArgs) -> ExitCode {
+    let result = runtime().and_then(|runtime| match args.command {
+        NetCommand::Up(args) => runtime.block_on(supervisor::up(&args)),
+        NetCommand::Restart(RestartArgs { dir, node }) => {
+            let pid = runtime.block_on(request::restart(&dir, &node))?;
+            println!("{}", serde_json::json!({ "event": "node_restarted", "pid": pid }));
+            Ok(())
+        }
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(global.json),
+    }
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::from((exit::INTERNAL, "internal", error)))
+}
+
+/// Something about a file or a process that should have worked.
+fn broken(what: impl std::fmt::Display, error: &dyn std::error::Error) -> Failure {
+    Failure::new(exit::INTERNAL, "internal", format!("{what}: {error}"))
+}

@@ -1,0 +1,315 @@
+//! The plan of a local network: its keys, its nodes and where they listen. What a second `net up`
+//! continues from.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+
+use rand_core::OsRng;
+use serde::{Deserialize, Serialize};
+use xchat_base::{Secret, Timestamp, id, random};
+use xchat_server::RoleName;
+use xchat_server::files as disk;
+use xchat_server::node::directory::{Incarnation, NodeId, OperatorId, Token};
+use xchat_server::prepared::node_id;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use super::{UpArgs, broken};
+use crate::failure::{Failure, exit};
+
+const FILE: &str = "secrets.json";
+const VERSION: u32 = 1;
+/// 256 nodes with their keys are far below it.
+const MAX_LEN: usize = 1024 * 1024;
+
+/// Three authorities of whom two must agree: the smallest set in which one may be lost, and one
+/// alone can do nothing.
+const AUTHORITIES: usize = 3;
+pub(super) const THRESHOLD: u8 = 2;
+
+const GATEWAYS: u8 = 2;
+const MIXES_PER_LAYER: u8 = 1;
+const LAYERS: u8 = 3;
+const STORES: u8 = 4;
+const MIX_DELAY_MS: u32 = 50;
+
+/// Below the ports that the system hands to whoever asks for any (from 32768 on): a client must not
+/// sit on a node's port when that starts again.
+const PORTS: std::ops::Range<u16> = 10_240..32_768;
+
+/// Everything about a local network that must not be lost.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Plan {
+    version: u32,
+    pub(super) name: String,
+    pub(super) authorities: Vec<StoredSecret>,
+    pub(super) mix_delay_ms: u32,
+    /// Packets per 1,000 seconds.
+    pub(super) pace: Option<u32>,
+    pub(super) nodes: Vec<PlannedNode>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PlannedNode {
+    /// Its directory below `nodes/`.
+    pub(super) name: String,
+    pub(super) role: RoleName,
+    /// Of a mix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) layer: Option<u8>,
+    pub(super) key: StoredSecret,
+    pub(super) operator: OperatorId,
+    pub(super) address: SocketAddr,
+    /// Of a store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) store: Option<PlannedStore>,
+    #[serde(default)]
+    pub(super) hop_keys: Vec<PlannedHopKey>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PlannedStore {
+    pub(super) token: Token,
+    /// Known once its table was made.
+    pub(super) incarnation: Option<Incarnation>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PlannedHopKey {
+    pub(super) secret: StoredSecret,
+    pub(super) from: Timestamp,
+    pub(super) until: Timestamp,
+}
+
+/// A secret in the plan's file, in hexadecimal.
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+pub(super) struct StoredSecret(String);
+
+impl StoredSecret {
+    pub(super) fn new(secret: &Secret<32>) -> Self {
+        Self(id::hex(secret.expose()))
+    }
+
+    /// `None` if somebody has edited it.
+    pub(super) fn read(&self) -> Option<Secret<32>> {
+        let mut bytes = Zeroizing::new([0u8; 32]);
+        id::unhex(&self.0, bytes.as_mut_slice())?;
+        Some(Secret::new(*bytes))
+    }
+}
+
+impl PlannedNode {
+    fn new(name: String, role: RoleName, layer: Option<u8>, address: SocketAddr) -> Self {
+        let rng = &mut OsRng;
+        let store = (role == RoleName::Store)
+            .then(|| PlannedStore { token: Token::random(rng), incarnation: None });
+        Self {
+            name,
+            role,
+            layer,
+            key: StoredSecret::new(&Secret::random(rng)),
+            operator: OperatorId::random(rng),
+            address,
+            store,
+            hop_keys: Vec::new(),
+        }
+    }
+
+    pub(super) fn secret(&self) -> Result<Secret<32>, Failure> {
+        self.key.read().ok_or_else(damaged)
+    }
+
+    pub(super) fn id(&self) -> Result<NodeId, Failure> {
+        Ok(node_id(&self.secret()?))
+    }
+
+    pub(super) fn dir(&self, network: &Path) -> PathBuf {
+        network.join("nodes").join(&self.name)
+    }
+}
+
+pub(super) fn damaged() -> Failure {
+    let failure = Failure::new(exit::INVALID, "plan", format!("{FILE} is damaged"));
+    failure.hint("a network whose keys are lost cannot be continued: use another directory")
+}
+
+impl Plan {
+    /// Reads the plan of a directory and applies what the arguments may change, or makes a new one.
+    pub(super) fn load_or_new(dir: &Path, args: &UpArgs) -> Result<Self, Failure> {
+        let path = dir.join(FILE);
+        let mut plan = match disk::read_at_most(&path, MAX_LEN) {
+            Ok(text) => Self::parse(&Zeroizing::new(text))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Self::new(args)?,
+            Err(error) => return Err(broken(path.display(), &error)),
+        };
+        plan.check_shape(args)?;
+        plan.mix_delay_ms = args.mix_delay.unwrap_or(plan.mix_delay_ms);
+        if let Some(rate) = args.rate {
+            // Checked to lie between 0.001 and 1000 a second.
+            plan.pace = Some((rate * 1_000.0).round() as u32);
+        }
+        plan.move_from_taken_ports()?;
+        Ok(plan)
+    }
+
+    fn parse(text: &str) -> Result<Self, Failure> {
+        let plan: Self = serde_json::from_str(text).map_err(|_| damaged())?;
+        if plan.version != VERSION {
+            let text = format!("{FILE} has version {}, this program reads {VERSION}", plan.version);
+            return Err(Failure::new(exit::INVALID, "plan", text));
+        }
+        Ok(plan)
+    }
+
+    pub(super) fn save(&self, dir: &Path) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(self).map(Zeroizing::new);
+        let text = text.map_err(|error| broken(FILE, &error))?;
+        disk::replace(&dir.join(FILE), text.as_bytes(), true)
+            .map_err(|error| broken(dir.join(FILE).display(), &error))
+    }
+
+    fn new(args: &UpArgs) -> Result<Self, Failure> {
+        let gateways = args.gateways.unwrap_or(GATEWAYS);
+        let mixes = args.mixes_per_layer.unwrap_or(MIXES_PER_LAYER);
+        let stores = args.stores.unwrap_or(STORES);
+        let mut ports = Ports::default();
+        let mut nodes = Vec::new();
+        let mut add = |name: String, role, layer| {
+            let address = ports.free()?;
+            nodes.push(PlannedNode::new(name, role, layer, address));
+            Ok::<(), Failure>(())
+        };
+        for n in 1..=gateways {
+            add(format!("gateway-{n}"), RoleName::Gateway, None)?;
+        }
+        for layer in 1..=LAYERS {
+            for n in 1..=mixes {
+                add(format!("mix-{layer}-{n}"), RoleName::Mix, Some(layer))?;
+            }
+        }
+        for n in 1..=stores {
+            add(format!("store-{n}"), RoleName::Store, None)?;
+        }
+        let authority = || StoredSecret::new(&Secret::random(&mut OsRng));
+        Ok(Self {
+            version: VERSION,
+            name: format!("local-{}", id::hex(&random::bytes::<4>(&mut OsRng))),
+            authorities: (0..AUTHORITIES).map(|_| authority()).collect(),
+            mix_delay_ms: MIX_DELAY_MS,
+            pace: None,
+            nodes,
+        })
+    }
+
+    /// A running network keeps its shape: stores that came or went would need their boxes moved.
+    fn check_shape(&self, args: &UpArgs) -> Result<(), Failure> {
+        let count = |role| self.nodes.iter().filter(|node| node.role == role).count();
+        let wanted = [
+            ("gateways", args.gateways, count(RoleName::Gateway)),
+            ("mixes-per-layer", args.mixes_per_layer, count(RoleName::Mix) / usize::from(LAYERS)),
+            ("stores", args.stores, count(RoleName::Store)),
+        ];
+        for (option, wanted, is) in wanted {
+            if let Some(wanted) = wanted.filter(|wanted| usize::from(*wanted) != is) {
+                let text =
+                    format!("the network in this directory has --{option} {is}, not {wanted}");
+                let failure = Failure::new(exit::INVALID, "other_shape", text);
+                return Err(failure.hint("leave the option out, or use another directory"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Somebody else's program may have taken a port since the last time.
+    fn move_from_taken_ports(&mut self) -> Result<(), Failure> {
+        let mut ports = Ports::default();
+        ports.given.extend(self.nodes.iter().map(|node| node.address.port()));
+        for node in &mut self.nodes {
+            if UdpSocket::bind(node.address).is_err() {
+                node.address = ports.free()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Hands out ports on loopback that nobody uses.
+#[derive(Default)]
+struct Ports {
+    given: BTreeSet<u16>,
+}
+
+impl Ports {
+    fn free(&mut self) -> Result<SocketAddr, Failure> {
+        const TRIES: usize = 1_000;
+        for _ in 0..TRIES {
+            let port = PORTS.start + random::index(&mut OsRng, PORTS.len()) as u16;
+            let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
+            if !self.given.contains(&port) && UdpSocket::bind(address).is_ok() {
+                self.given.insert(port);
+                return Ok(address);
+            }
+        }
+        Err(Failure::new(exit::UNAVAILABLE, "no_port", "no free port was found on 127.0.0.1"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(dir: &Path) -> UpArgs {
+        UpArgs {
+            dir: dir.to_owned(),
+            gateways: None,
+            mixes_per_layer: None,
+            stores: None,
+            rate: None,
+            mix_delay: None,
+        }
+    }
+
+    #[test]
+    fn a_new_plan_has_the_default_shape_and_reads_back_with_its_changes() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let plan = Plan::load_or_new(dir.path(), &args(dir.path())).expect("a new plan");
+        assert_eq!(plan.nodes.len(), 2 + 3 + 4);
+        assert!(plan.nodes.iter().all(|node| node.address.ip().is_loopback()));
+        plan.save(dir.path()).expect("saves");
+
+        let changed = UpArgs { rate: Some(0.2), mix_delay: Some(7), ..args(dir.path()) };
+        let again = Plan::load_or_new(dir.path(), &changed).expect("reads");
+        assert_eq!((again.pace, again.mix_delay_ms), (Some(200), 7));
+        assert_eq!(again.nodes[0].address, plan.nodes[0].address);
+        assert_eq!(again.nodes[0].id().expect("a key"), plan.nodes[0].id().expect("a key"));
+    }
+
+    #[test]
+    fn another_shape_is_refused_and_damage_is_named() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let plan = Plan::load_or_new(dir.path(), &args(dir.path())).expect("a new plan");
+        plan.save(dir.path()).expect("saves");
+        let other = UpArgs { stores: Some(5), ..args(dir.path()) };
+        let failure = Plan::load_or_new(dir.path(), &other).err().expect("four stores, not five");
+        assert_eq!(failure.code, "other_shape");
+
+        disk::replace(&dir.path().join(FILE), b"{}", true).expect("writes");
+        let failure = Plan::load_or_new(dir.path(), &args(dir.path())).err().expect("damaged");
+        assert_eq!(failure.code, "plan");
+    }
+
+    #[test]
+    fn a_taken_port_is_given_up() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let plan = Plan::load_or_new(dir.path(), &args(dir.path())).expect("a new plan");
+        plan.save(dir.path()).expect("saves");
+        let _taken = UdpSocket::bind(plan.nodes[1].address).expect("was free");
+        let again = Plan::load_or_new(dir.path(), &args(dir.path())).expect("reads");
+        assert_ne!(again.nodes[1].address, plan.nodes[1].address);
+        assert_eq!(again.nodes[0].address, plan.nodes[0].address);
+    }
+}

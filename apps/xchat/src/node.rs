@@ -1,0 +1,215 @@
+//! `xchat node`: one node of a network, in the foreground.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
+use xchat_server::control::{self, NodeStatus};
+use xchat_server::link::LinkError;
+use xchat_server::{NodeConfig, NodeError, Prepared};
+
+use crate::Global;
+use crate::failure::{Failure, exit};
+use crate::signal::Interrupts;
+
+/// A node that was told to stop has so long to do it by itself.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// What `xchat node` understands.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct NodeArgs {
+    #[command(subcommand)]
+    command: Option<NodeCommand>,
+    /// The node's configuration file.
+    #[arg(long, value_name = "FILE", required = true)]
+    config: Option<PathBuf>,
+    /// Stop when standard input closes: then no node outlives whoever started it.
+    #[arg(long, hide = true)]
+    until_stdin_closes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum NodeCommand {
+    /// Look at configuration, keys and network file without starting anything.
+    Check(ConfigArg),
+    /// Ask the running node how it is.
+    Status(ConfigArg),
+}
+
+#[derive(Debug, Args)]
+struct ConfigArg {
+    /// The node's configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Runs the command.
+pub(crate) fn run(global: &Global, args: NodeArgs) -> ExitCode {
+    let result = match (args.command, args.config) {
+        (Some(NodeCommand::Check(ConfigArg { config })), _) => check(global, &config),
+        (Some(NodeCommand::Status(ConfigArg { config })), _) => status(global, &config),
+        (None, Some(config)) => serve(&config, args.until_stdin_closes),
+        (None, None) => Err(Failure::new(exit::USAGE, "usage", "--config FILE is missing")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(global.json),
+    }
+}
+
+fn serve(config: &Path, until_stdin_closes: bool) -> Result<(), Failure> {
+    log_to_stderr();
+    let config = NodeConfig::read(config).map_err(|error| failure(error.into()))?;
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::from((exit::INTERNAL, "internal", error)))?;
+    let result = runtime.block_on(async {
+        let mut interrupts = Interrupts::new()
+            .map_err(|error| Failure::from((exit::INTERNAL, "internal", error)))?;
+        let closed = stdin_closed(until_stdin_closes);
+        let shutdown = async move {
+            tokio::select! {
+                () = interrupts.next() => {}
+                () = closed => {}
+            }
+            // Whatever holds it up then is a bug, and must not keep a process alive.
+            std::thread::spawn(|| {
+                std::thread::sleep(STOP_WITHIN);
+                std::process::exit(i32::from(exit::INTERNAL));
+            });
+        };
+        xchat_server::run(config, shutdown).await.map_err(failure)
+    });
+    runtime.shutdown_background();
+    result
+}
+
+/// Resolves when standard input ends; never, if nobody asked for that.
+async fn stdin_closed(wanted: bool) {
+    let (closed, told) = oneshot::channel::<()>();
+    if wanted {
+        std::thread::spawn(move || {
+            let mut rest = [0u8; 64];
+            while matches!(io::stdin().read(&mut rest), Ok(1..)) {}
+            drop(closed);
+        });
+        let _ = told.await;
+    } else {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn check(global: &Global, config: &Path) -> Result<(), Failure> {
+    let config = NodeConfig::read(config).map_err(|error| failure(error.into()))?;
+    let role = config.role;
+    let node = Prepared::load(config).map_err(failure)?;
+    let document = node.document();
+    if global.json {
+        let found = json!({
+            "ok": true,
+            "role": role.as_str(),
+            "id": node.id().to_hex(),
+            "network": node.network(),
+            "epoch": document.epoch,
+            "valid_until": document.valid_until.as_millis(),
+        });
+        println!("{found}");
+    } else {
+        println!("{role} {} of {}: ready to start", node.id().to_hex(), node.network());
+    }
+    Ok(())
+}
+
+fn status(global: &Global, config: &Path) -> Result<(), Failure> {
+    let config = NodeConfig::read(config).map_err(|error| failure(error.into()))?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::from((exit::INTERNAL, "internal", error)))?;
+    let status =
+        runtime.block_on(control::query(&config.dir)).map_err(|error| not_running(&error))?;
+    if global.json {
+        println!("{}", serde_json::to_string(&status).expect("numbers and strings serialise"));
+    } else {
+        print_status(&status);
+    }
+    Ok(())
+}
+
+fn not_running(error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            let failure = Failure::new(exit::UNAVAILABLE, "not_running", "the node does not run");
+            failure.hint("start it: xchat node --config FILE")
+        }
+        io::ErrorKind::TimedOut => {
+            Failure::new(exit::UNAVAILABLE, "no_answer", "the node runs and does not answer")
+        }
+        _ => Failure::new(exit::INTERNAL, "internal", format!("cannot ask the node: {error}")),
+    }
+}
+
+fn print_status(status: &NodeStatus) {
+    let state = match (status.serving, status.catching_up) {
+        (true, _) => "serving",
+        (false, true) => "catching up: the network lists another table of this store",
+        (false, false) => "not serving: the network document has expired",
+    };
+    println!("{} {}: {state}", status.role, status.id);
+    println!("  process {}, version {}", status.pid, status.version);
+    println!("  network document {}", status.epoch);
+    println!("  links {} of {}", status.links_up, status.links_wanted);
+    println!("  frames dropped {}", status.frames_dropped);
+    for (name, count) in &status.counters {
+        println!("  {} {count}", name.replace('_', " "));
+    }
+}
+
+/// An operator's errors by what they can do about them.
+pub(crate) fn failure(error: NodeError) -> Failure {
+    let (exit, code, hint) = match &error {
+        NodeError::Config(_) => (exit::INVALID, "config", "see docs/operate/node.md"),
+        NodeError::Key(_) => (exit::INVALID, "key", ""),
+        NodeError::NetworkFile { .. } => (exit::INVALID, "network_file", ""),
+        NodeError::Document { .. } => {
+            (exit::INVALID, "document", "get the network's current file from its operators")
+        }
+        NodeError::Start(_) => {
+            (exit::INVALID, "not_listed", "ask the network's operators to list this node as it is")
+        }
+        NodeError::Link(LinkError::Bind { .. }) => {
+            (exit::UNAVAILABLE, "address", "is another program, or another node, using it?")
+        }
+        NodeError::Running { .. } => (exit::UNAVAILABLE, "already_running", ""),
+        NodeError::Table(_) => (exit::INTERNAL, "table", ""),
+        NodeError::File { .. } => (exit::INTERNAL, "file", ""),
+        _ => (exit::INTERNAL, "internal", ""),
+    };
+    Failure::from((exit, code, error)).hint(hint)
+}
+
+/// Lines about the life of the process, and of this program only: what libraries log names peers.
+/// `XCHAT_LOG` (error, warn, info, debug, trace) turns it up, and says so.
+fn log_to_stderr() {
+    use tracing_subscriber::filter::LevelFilter;
+    use tracing_subscriber::prelude::*;
+
+    let asked = std::env::var("XCHAT_LOG").ok().and_then(|level| level.parse().ok());
+    let level = asked.unwrap_or(LevelFilter::INFO);
+    let ours = tracing_subscriber::filter::Targets::new()
+        .with_target("xchat", level)
+        .with_target("xchat_server", level);
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
+    tracing_subscriber::registry().with(lines.with_filter(ours)).init();
+    if level > LevelFilter::INFO {
+        tracing::warn!(%level, "logging more than a node in service should");
+    }
+}
