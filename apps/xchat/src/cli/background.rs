@@ -1,0 +1,88 @@
+//! The daemon as a person sees it: staying online, going offline, how things stand.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+use tracing_subscriber::EnvFilter;
+use xchat_client::{Command, Status};
+
+use super::output::Output;
+use super::{Here, internal, passphrase, profile, show};
+use crate::Global;
+use crate::daemon::Daemon;
+use crate::daemon::serve::{Foreground, serve as run_daemon};
+use crate::failure::{Failure, exit};
+
+/// Threads of the daemon's runtime: it waits for the network and for loopback, and the driver has a
+/// thread of its own.
+const WORKERS: usize = 2;
+
+pub(super) fn serve(global: &Global, detached: bool) -> ExitCode {
+    let foreground = match (detached, global.json) {
+        (true, _) => Foreground::Detached,
+        (_, true) => Foreground::Script,
+        _ => Foreground::Person,
+    };
+    match try_serve(global, foreground) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if detached => {
+            // Whoever started this reads its standard output.
+            let error = json!({
+                "error": { "code": failure.code, "message": failure.message, "hint": failure.hint }
+            });
+            println!("{error}");
+            ExitCode::from(failure.exit)
+        }
+        Err(failure) => failure.report(global.json),
+    }
+}
+
+fn try_serve(global: &Global, foreground: Foreground) -> Result<(), Failure> {
+    let profile = profile::dir(global)?;
+    let passphrase = if foreground == Foreground::Detached {
+        // A session of its own: the terminal it was started from may close. It fails only for one
+        // that leads a session already, which is as good.
+        let _ = rustix::process::setsid();
+        passphrase::from_stdin()?
+    } else {
+        passphrase::existing(global)?
+    };
+    start_logging();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build()
+        .map_err(|error| internal("cannot start", &error))?;
+    runtime.block_on(run_daemon(&profile, passphrase, foreground))
+}
+
+/// On standard error, warnings and worse: see `docs/policy/logging.md`.
+fn start_logging() {
+    let filter = EnvFilter::try_from_env("XCHAT_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    // Fails only if there is one already.
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+pub(super) async fn stop(here: &Here<'_>, out: Output) -> Result<(), Failure> {
+    let stopped = match Daemon::find(&here.profile).await? {
+        Some(daemon) => {
+            daemon.stop().await?;
+            true
+        }
+        None => false,
+    };
+    out.line(&json!({ "stopped": stopped }), || {
+        if stopped { "Offline." } else { "It was not running." }.to_owned()
+    })
+}
+
+pub(super) async fn status(here: &Here<'_>, out: Output) -> Result<(), Failure> {
+    let daemon = here.daemon().await?;
+    let status: Status = daemon.command(&Command::Status, None).await?;
+    out.line(&status, || show::status(&status, daemon.pid()))?;
+    match status.halted {
+        Some(why) => Err(Failure::new(exit::UNAVAILABLE, "halted", why.message).hint(why.hint)),
+        None => Ok(()),
+    }
+}

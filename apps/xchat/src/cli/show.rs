@@ -1,0 +1,183 @@
+//! Results as a person reads them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use xchat_client::{Contact, ContactId, Direction, Event, Message, MessageState, Online, Status};
+
+/// Contacts' names.
+pub(super) type Names = BTreeMap<ContactId, String>;
+
+/// Text from another person, for a terminal: what could move the cursor, change colours or turn
+/// writing around shows as a replacement character.
+pub(super) fn printable(text: &str) -> String {
+    let hostile = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+    };
+    text.chars().map(|c| if hostile(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// Lines of a message, the later ones indented below the first.
+fn body(text: &str) -> String {
+    text.lines().map(printable).collect::<Vec<_>>().join("\n    ")
+}
+
+/// What to type for a contact.
+pub(super) fn shell_word(contact: &Contact) -> String {
+    let plain = contact.name.chars().all(|c| c.is_ascii_alphanumeric());
+    if plain && !contact.name.is_empty() { contact.name.clone() } else { contact.contact.to_hex() }
+}
+
+/// The widest of some names, in characters.
+pub(super) fn width<'a>(names: impl IntoIterator<Item = &'a str>) -> usize {
+    names.into_iter().map(|name| name.chars().count()).max().unwrap_or(0)
+}
+
+pub(super) fn contact(contact: &Contact, width: usize) -> String {
+    let verified = if contact.verified { "verified" } else { "not compared yet" };
+    let (name, id) = (printable(&contact.name), contact.contact.to_hex());
+    format!("{name:width$}  {id}  {verified}")
+}
+
+/// Three lines of four groups.
+pub(super) fn safety_number(digits: &str) -> String {
+    let groups: Vec<&str> = digits.split_whitespace().collect();
+    groups.chunks(4).map(|line| line.join(" ")).collect::<Vec<_>>().join("\n")
+}
+
+pub(super) fn state(state: MessageState) -> &'static str {
+    match state {
+        MessageState::Waiting => "Queued: it goes out as its turn comes.",
+        MessageState::Stored => "Stored: it cannot be lost any more.",
+        MessageState::Delivered => "Delivered.",
+        MessageState::Received => "Received.",
+    }
+}
+
+pub(super) fn message(message: &Message, names: &Names) -> String {
+    let time = time(message.sent_at);
+    let name = names.get(&message.contact).map_or("?", String::as_str);
+    let name = printable(name);
+    let text = if message.needs_newer_version {
+        "[needs a newer version of xchat]".to_owned()
+    } else {
+        body(&message.text)
+    };
+    match message.direction {
+        Direction::In => format!("{time}  {name}: {text}"),
+        Direction::Out => {
+            format!("{time}  to {name}: {text}  ({})", message.state.as_str())
+        }
+    }
+}
+
+pub(super) fn event(event: &Event, names: &Names) -> String {
+    match event {
+        Event::Message(row) => message(row, names),
+        Event::MessageState { id, state, .. } => format!("message {id}: {}", state.as_str()),
+        Event::Contact(contact) => format!("contact: {}", self::contact(contact, 0)),
+        Event::InvitationFailed { reason } => format!("an invitation of yours ended: {reason}"),
+        Event::AcceptFailed { error } => {
+            format!("an invitation could not be accepted: {}", error.message)
+        }
+        Event::EpochChanged { .. } => "keys were renewed".to_owned(),
+        Event::Alert { alert, .. } => format!("warning: {alert:?}"),
+        Event::Status(status) => online(&status.online),
+        _ => String::new(),
+    }
+}
+
+fn online(online: &Online) -> String {
+    match online {
+        Online::Online { since } => format!("online since {}", time(*since)),
+        Online::Connecting { failed: 0 } => "connecting".to_owned(),
+        Online::Connecting { failed } => format!("connecting, {failed} attempts failed"),
+        _ => "offline: no gateway can be tried".to_owned(),
+    }
+}
+
+pub(super) fn status(status: &Status, pid: u32) -> String {
+    let mut text = String::new();
+    let mut row = |name: &str, value: String| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{name:9} {value}");
+    };
+    row("name", printable(&status.name));
+    row("network", format!("{}, {}", status.network, online(&status.online)));
+    let pace = &status.pace;
+    let gigabytes = pace.bytes_per_month as f64 / 1e9;
+    let rate = pace.packets_per_second;
+    row("pace", format!("{}: {rate:.2} packets/s, {gigabytes:.1} GB a month each way", pace.name));
+    let crowd = &status.crowd;
+    let nodes = format!(
+        "{} gateways, {} mixes, {} stores, {} ms at each mix",
+        crowd.gateways, crowd.mixes, crowd.stores, crowd.mix_delay_ms
+    );
+    row(
+        "crowd",
+        if crowd.size == "small" {
+            format!("small: few to hide among ({nodes})")
+        } else {
+            format!("about thirty packets in each mix ({nodes})")
+        },
+    );
+    let queued = status.queued;
+    row(
+        "queued",
+        format!(
+            "{} messages, {} boxes to write, {} to read",
+            queued.messages, queued.writes, queued.reads
+        ),
+    );
+    row("watching", format!("{} of {} boxes", status.registered, status.followed));
+    if let Some(ms) = status.round_trip_ms {
+        row("answers", format!("after {ms} ms"));
+    }
+    if status.document.expired {
+        row("warning", "the network document has expired; nothing is sent".to_owned());
+    }
+    row("daemon", format!("process {pid}"));
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// Unix milliseconds as UTC. The civil date is Howard Hinnant's `civil_from_days`.
+fn time(unix_ms: u64) -> String {
+    let minutes = unix_ms / 60_000;
+    let (days, hour, minute) = (minutes / 1_440, minutes / 60 % 24, minutes % 60);
+    // Days since 0000-03-01; eras of 400 years.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let shifted = (5 * day + 2) / 153;
+    let date = day - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{date:02} {hour:02}:{minute:02} UTC")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_civil() {
+        assert_eq!(time(0), "1970-01-01 00:00 UTC");
+        assert_eq!(time(951_782_400_000), "2000-02-29 00:00 UTC");
+        assert_eq!(time(1_795_405_569_000), "2026-11-23 03:46 UTC");
+    }
+
+    #[test]
+    fn a_message_cannot_move_the_cursor() {
+        assert_eq!(printable("a\x1b[2Jb\u{202e}c\r"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}");
+        assert_eq!(body("one\ntwo\x07"), "one\n    two\u{fffd}");
+    }
+
+    #[test]
+    fn a_safety_number_stands_in_three_lines() {
+        let digits = ["12345"; 12].join(" ");
+        assert_eq!(safety_number(&digits).lines().count(), 3);
+    }
+}

@@ -1,0 +1,22 @@
+//! The daemon: one profile's client, for every face on this machine.
+//!
+//! ```text
+//! POST /v1/command    a Command in JSON, its answer in JSON       ?timeout_ms=N
+//! GET  /v1/events     events as lines of JSON, without end        ?since=MESSAGE or ?after=SEQ
+//! POST /v1/stop       goes offline, answers, ends
+//! ```
+//!
+//! It listens on 127.0.0.1 only, at a port that the system chooses. Who may talk to it is decided by a
+//! token in `PROFILE/daemon.json`, which only the profile's owner can read; see [`guard`].
+
+mod card;
+pub(crate) mod connect;
+mod guard;
+mod http;
+mod routes;
+pub(crate) mod serve;
+
+pub(crate) use connect::Daemon;
+
+/// The version of the interface above. A command of another version asks for a restart.
+pub(crate) const API_VERSION: u32 = 1;

@@ -1,0 +1,263 @@
+//! Finding the profile's daemon, or starting one.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use hyper::Method;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::Command as Process;
+use tokio::time::timeout;
+use xchat_client::{Command, ErrorBody, Numbered, Passphrase, Profile, files};
+
+use super::API_VERSION;
+use super::card::Card;
+use super::http::{self, HttpError, Lines};
+use crate::cli::failures::failure;
+use crate::failure::{Failure, exit};
+
+/// A daemon that is not ready by then will not be: it has keys to derive and a database to read.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Held while looking for a daemon and starting one, so that two commands start one daemon.
+pub(super) struct StartLock(#[allow(dead_code)] File);
+
+impl StartLock {
+    pub(super) async fn take(profile: &Path) -> Result<Self, Failure> {
+        let path = profile.join("start.lock");
+        // Whoever holds it gives up after `START_TIMEOUT` at the latest.
+        let taking = tokio::task::spawn_blocking(move || {
+            let file = files::private_file(&path)?;
+            file.lock()?;
+            Ok::<_, std::io::Error>(file)
+        });
+        match taking.await {
+            Ok(Ok(file)) => Ok(Self(file)),
+            Ok(Err(error)) => Err(io_failure("lock the profile", &error)),
+            Err(_) => Err(Failure::new(exit::INTERNAL, "internal", "locking has panicked")),
+        }
+    }
+}
+
+/// A running daemon.
+pub(crate) struct Daemon {
+    card: Card,
+}
+
+impl Daemon {
+    /// The profile's running daemon, if there is one.
+    ///
+    /// # Errors
+    /// There is no profile, or another program has it open, or a daemon of another version.
+    pub(crate) async fn find(profile: &Path) -> Result<Option<Self>, Failure> {
+        check_profile(profile)?;
+        let _lock = StartLock::take(profile).await?;
+        find_locked(profile)
+    }
+
+    /// The profile's running daemon, or a new one; `passphrase` is only asked for a new one.
+    ///
+    /// # Errors
+    /// As [`Self::find`], and what keeps a new one from starting.
+    pub(crate) async fn find_or_start(
+        profile: &Path,
+        passphrase: impl FnOnce() -> Result<Passphrase, Failure>,
+    ) -> Result<Self, Failure> {
+        check_profile(profile)?;
+        let _lock = StartLock::take(profile).await?;
+        match find_locked(profile)? {
+            Some(daemon) => Ok(daemon),
+            None => start(profile, &passphrase()?).await,
+        }
+    }
+
+    /// Carries out a command.
+    ///
+    /// # Errors
+    /// The command's own, or that the daemon went away.
+    pub(crate) async fn command<T: DeserializeOwned>(
+        &self,
+        command: &Command,
+        within: Option<Duration>,
+    ) -> Result<T, Failure> {
+        let path = match within {
+            Some(within) => format!("/v1/command?timeout_ms={}", within.as_millis()),
+            None => "/v1/command".to_owned(),
+        };
+        let body = serde_json::to_vec(command).expect("commands are texts and numbers");
+        let (status, value) = http::ask(&self.card, &path, body).await.map_err(gone)?;
+        if status.is_success() {
+            return serde_json::from_value(value).map_err(|_| unreadable());
+        }
+        Err(error_in(value))
+    }
+
+    /// Stops it; returns when the profile is free.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) async fn stop(self) -> Result<(), Failure> {
+        let (status, value) = http::ask(&self.card, "/v1/stop", Vec::new()).await.map_err(gone)?;
+        if status.is_success() { Ok(()) } else { Err(error_in(value)) }
+    }
+
+    /// Its events.
+    ///
+    /// # Errors
+    /// The daemon's refusal, or that it went away.
+    pub(crate) async fn events(&self, from: Option<Place>) -> Result<EventLines, Failure> {
+        let path = match from {
+            None => "/v1/events".to_owned(),
+            Some(Place::Message(id)) => format!("/v1/events?since={id}"),
+            Some(Place::Change(seq)) => format!("/v1/events?after={seq}"),
+        };
+        let response =
+            http::send(&self.card, Method::GET, &path, Vec::new()).await.map_err(gone)?;
+        if response.status().is_success() {
+            return Ok(EventLines(Lines::new(response.into_body())));
+        }
+        let mut lines = Lines::new(response.into_body());
+        let value = lines.next().await.ok().flatten();
+        Err(error_in(value.and_then(|line| serde_json::from_str(&line).ok()).unwrap_or_default()))
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.card.pid
+    }
+}
+
+/// Where a stream of events begins, if not now.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place {
+    /// After the message with this id.
+    Message(u64),
+    /// After this change.
+    Change(u64),
+}
+
+/// A stream of events.
+pub(crate) struct EventLines(Lines);
+
+impl EventLines {
+    /// The next event; `None` when the daemon has ended, by itself or not.
+    pub(crate) async fn next(&mut self) -> Option<Numbered> {
+        loop {
+            let line = self.0.next().await.ok()??;
+            // An event of a kind that this version does not know is none for it.
+            if let Ok(event) = serde_json::from_str(&line) {
+                return Some(event);
+            }
+        }
+    }
+}
+
+fn check_profile(profile: &Path) -> Result<(), Failure> {
+    if Profile::exists(profile) {
+        return Ok(());
+    }
+    let error = xchat_client::Error::from(xchat_client::ProfileError::NotFound(profile.to_owned()));
+    Err(failure(&error.body()))
+}
+
+/// A card counts only while somebody has the profile open: a card that a killed daemon has left may name
+/// a port that is somebody else's by now.
+fn find_locked(profile: &Path) -> Result<Option<Daemon>, Failure> {
+    let open = Profile::is_open(profile)
+        .map_err(|error| failure(&xchat_client::Error::from(error).body()))?;
+    if !open {
+        return Ok(None);
+    }
+    match Card::read(profile).map_err(|error| io_failure("read daemon.json", &error))? {
+        Some(card) if card.api == API_VERSION => Ok(Some(Daemon { card })),
+        Some(card) => {
+            let text = format!(
+                "the profile's daemon (process {}) is of another version of xchat",
+                card.pid
+            );
+            Err(Failure::new(exit::UNAVAILABLE, "daemon_version", text)
+                .hint("Stop it with the version that started it, or end the process."))
+        }
+        None => {
+            let error = xchat_client::Error::from(xchat_client::ProfileError::Locked);
+            Err(failure(&error.body()))
+        }
+    }
+}
+
+/// Starts a daemon as a process of its own, which outlives this one and its terminal.
+async fn start(profile: &Path, passphrase: &Passphrase) -> Result<Daemon, Failure> {
+    let program =
+        std::env::current_exe().map_err(|error| io_failure("find the program itself", &error))?;
+    let log = log_file(profile).map_err(|error| io_failure("write daemon.log", &error))?;
+    let mut child = Process::new(program)
+        .arg("--json")
+        .arg("--profile")
+        .arg(profile)
+        .args(["serve", "--detached"])
+        .env_remove("XCHAT_PASSPHRASE")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .map_err(|error| io_failure("start the daemon", &error))?;
+    let mut stdin = child.stdin.take().expect("piped above");
+    let stdout = child.stdout.take().expect("piped above");
+    let mut secret = zeroize::Zeroizing::new(passphrase.expose().as_bytes().to_vec());
+    secret.push(b'\n');
+    // If the child is gone, its output says why.
+    let _ = stdin.write_all(&secret).await;
+    drop(stdin);
+    let mut line = String::new();
+    let mut stdout = BufReader::new(stdout);
+    let read = timeout(START_TIMEOUT, stdout.read_line(&mut line)).await;
+    if !matches!(read, Ok(Ok(_))) {
+        let _ = child.kill().await;
+        return Err(not_started(profile));
+    }
+    let value: Value = serde_json::from_str(&line).map_err(|_| not_started(profile))?;
+    if value["event"] != "ready" {
+        return Err(error_in(value));
+    }
+    find_locked(profile)?.ok_or_else(|| not_started(profile))
+}
+
+fn log_path(profile: &Path) -> PathBuf {
+    profile.join("daemon.log")
+}
+
+/// A new log for a new daemon: it does not grow from start to start.
+fn log_file(profile: &Path) -> std::io::Result<File> {
+    let file = files::private_file(&log_path(profile))?;
+    file.set_len(0)?;
+    Ok(file)
+}
+
+fn not_started(profile: &Path) -> Failure {
+    let hint = format!("{} may say why.", log_path(profile).display());
+    Failure::new(exit::UNAVAILABLE, "daemon_failed", "the daemon did not start").hint(hint)
+}
+
+fn io_failure(what: &str, error: &std::io::Error) -> Failure {
+    Failure::new(exit::UNAVAILABLE, "io", format!("cannot {what}: {error}"))
+}
+
+fn gone(error: HttpError) -> Failure {
+    let text = error.to_string();
+    Failure::new(exit::UNAVAILABLE, "stopped", text).hint("Run the command again.")
+}
+
+fn unreadable() -> Failure {
+    Failure::new(exit::INTERNAL, "internal", "the daemon's answer cannot be read")
+        .hint("Run `xchat stop`, then the command again.")
+}
+
+fn error_in(mut value: Value) -> Failure {
+    match serde_json::from_value::<ErrorBody>(value["error"].take()) {
+        Ok(body) => failure(&body),
+        Err(_) => unreadable(),
+    }
+}

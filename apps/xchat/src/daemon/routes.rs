@@ -1,0 +1,176 @@
+//! The daemon's requests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use futures_util::stream;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::{Notify, Semaphore};
+use xchat_client::{Client, Command, Error, ErrorKind, Events, From as Since};
+
+use super::card::Card;
+use super::guard;
+
+/// A body is at most this long: the longest text, every byte of it escaped, and room for the rest.
+const MAX_BODY: usize = 6 * xchat_client::MAX_TEXT_LEN + 16 * 1024;
+
+/// Streams of events at once: more tabs than anybody keeps open.
+const MAX_STREAMS: usize = 64;
+
+/// What every request needs.
+#[derive(Clone)]
+pub(super) struct Shared(Arc<Inner>);
+
+/// See [`Shared`].
+pub(super) struct Inner {
+    pub(super) client: Client,
+    pub(super) token: String,
+    pub(super) port: u16,
+    pub(super) profile: std::path::PathBuf,
+    /// Rung when the daemon is to end.
+    pub(super) ended: Notify,
+    streams: Arc<Semaphore>,
+}
+
+impl std::ops::Deref for Shared {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Shared {
+    pub(super) fn new(client: Client, card: &Card, profile: std::path::PathBuf) -> Self {
+        Self(Arc::new(Inner {
+            client,
+            token: card.token.clone(),
+            port: card.port,
+            profile,
+            ended: Notify::new(),
+            streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+        }))
+    }
+
+    /// Goes offline and unlocks the profile. The card goes first: whoever finds the profile unlocked
+    /// may start another daemon, whose card is then not ours to remove.
+    pub(super) async fn stop(&self) {
+        Card::remove(&self.profile);
+        self.client.stop().await;
+        self.ended.notify_one();
+    }
+}
+
+pub(super) fn router(shared: Shared) -> Router {
+    Router::new()
+        .route("/v1/command", post(command))
+        .route("/v1/events", get(events))
+        .route("/v1/stop", post(stop))
+        .fallback(async || refuse(StatusCode::NOT_FOUND, "no_such_request", "no such request"))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(shared.clone(), guard::check))
+        .with_state(shared)
+}
+
+/// An error answer.
+pub(super) fn refuse(status: StatusCode, code: &str, message: &str) -> (StatusCode, Json<Value>) {
+    let error = json!({ "error": { "code": code, "message": message, "hint": "" } });
+    (status, Json(error))
+}
+
+fn failed(error: &Error) -> Response {
+    let status = match error.kind() {
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::NoNetwork | ErrorKind::Stopped | ErrorKind::DiskFull => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        ErrorKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        ErrorKind::Internal | ErrorKind::Corrupt | ErrorKind::Io => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    (status, Json(json!({ "error": error.body() }))).into_response()
+}
+
+#[derive(Deserialize)]
+struct CommandQuery {
+    timeout_ms: Option<u64>,
+}
+
+async fn command(
+    State(shared): State<Shared>,
+    Query(query): Query<CommandQuery>,
+    body: Bytes,
+) -> Response {
+    let command: Command = match serde_json::from_slice(&body) {
+        Ok(command) => command,
+        Err(error) => {
+            let message = format!("not a command: {error}");
+            return refuse(StatusCode::BAD_REQUEST, "invalid", &message).into_response();
+        }
+    };
+    let within = query.timeout_ms.map(Duration::from_millis);
+    match shared.client.command(command, within).await {
+        Ok(response) => Json(response).into_response(),
+        Err(error) => failed(&error),
+    }
+}
+
+#[derive(Deserialize)]
+struct EventsQuery {
+    since: Option<u64>,
+    after: Option<u64>,
+}
+
+async fn events(State(shared): State<Shared>, Query(query): Query<EventsQuery>) -> Response {
+    let from = match (query.since, query.after) {
+        (None, None) => Since::Now,
+        (Some(message), None) => Since::Message(message),
+        (None, Some(seq)) => Since::Change(seq),
+        (Some(_), Some(_)) => {
+            let message = "since and after exclude each other";
+            return refuse(StatusCode::BAD_REQUEST, "invalid", message).into_response();
+        }
+    };
+    let Ok(permit) = Arc::clone(&shared.streams).try_acquire_owned() else {
+        let message = "too many streams of events are open";
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, "too_many", message).into_response();
+    };
+    let events = match shared.client.events(from).await {
+        Ok(events) => events,
+        Err(error) => return failed(&error),
+    };
+    let lines = stream::unfold((events, permit), async |(mut events, permit)| {
+        let line = next_line(&mut events).await?;
+        Some((line, (events, permit)))
+    });
+    let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
+    (kind, Body::from_stream(lines)).into_response()
+}
+
+async fn next_line(events: &mut Events) -> Option<Result<Bytes, Error>> {
+    match events.next().await {
+        Ok(event) => {
+            let mut line = serde_json::to_vec(&event?)
+                .expect("events are numbers, texts and identifiers: all of them have a JSON form");
+            line.push(b'\n');
+            Some(Ok(line.into()))
+        }
+        // It cuts the stream off; the receiver asks again from where it was.
+        Err(error) => Some(Err(error)),
+    }
+}
+
+async fn stop(State(shared): State<Shared>) -> Response {
+    shared.stop().await;
+    ([(header::CONNECTION, "close")], Json(json!({ "stopped": true }))).into_response()
+}
