@@ -28,7 +28,7 @@ mod table;
 pub use ballot::Ballot;
 pub use membership::{Incarnation, Member, REPLICAS, ReplicaSet, ReplicaSetError};
 pub use message::{MessageError, ReplicaMessage};
-pub use record::{BOX_LIFETIME, BoxRecord, RecordError, Sweep, TOMBSTONE_LIFETIME};
+pub use record::{BOX_LIFETIME, BoxRecord, Lifetimes, RecordError, Sweep, TOMBSTONE_LIFETIME};
 pub use replica::{
     ClientOp, MAX_OPERATIONS, MAX_OPERATIONS_PER_BOX, MAX_UNSETTLED, OP_TIMEOUT, OpId,
     RETRANSMIT_AFTER, RegisterEffect, RegisterInput, Replica, SETTLE_AFTER,

@@ -8,7 +8,7 @@ use crate::boxes::{BoxId, VerifiedBox};
 
 use super::ballot::Ballot;
 use super::message::Held;
-use super::record::{BOX_LIFETIME, BoxRecord, TOMBSTONE_LIFETIME};
+use super::record::{BoxRecord, Lifetimes};
 use super::table::BoxTable;
 
 /// Why an acceptor does not do what a proposer wants.
@@ -60,6 +60,7 @@ pub(crate) fn prepare(
     id: &BoxId,
     ballot: Ballot,
     now: Timestamp,
+    lifetimes: &Lifetimes,
 ) -> Result<Held, Obstacle> {
     let box_state = look(table, id, now)?;
     if let Some(promised) = box_state.promised
@@ -68,7 +69,7 @@ pub(crate) fn prepare(
         return Err(Obstacle::Preempted(promised));
     }
     if box_state.promised != Some(ballot) {
-        let expires_at = box_state.expires_at.unwrap_or(now + BOX_LIFETIME);
+        let expires_at = box_state.expires_at.unwrap_or(now + lifetimes.boxed);
         let accepted = box_state.held.clone();
         table.put(*id, BoxRecord::Open { promised: ballot, accepted, expires_at });
     }
@@ -82,6 +83,7 @@ pub(crate) fn accept(
     ballot: Ballot,
     boxed: &VerifiedBox,
     now: Timestamp,
+    lifetimes: &Lifetimes,
     ignore_promise: bool,
 ) -> Result<(), Obstacle> {
     let id = boxed.id();
@@ -103,7 +105,7 @@ pub(crate) fn accept(
     // The lifetime counts from the first acceptance: being completed later does not prolong it.
     let expires_at = match (&box_state.held, box_state.expires_at) {
         (Some(_), Some(expires_at)) => expires_at,
-        _ => now + BOX_LIFETIME,
+        _ => now + lifetimes.boxed,
     };
     let accepted = Some((ballot, boxed.clone()));
     table.put(id, BoxRecord::Open { promised: ballot, accepted, expires_at });
@@ -111,20 +113,25 @@ pub(crate) fn accept(
 }
 
 /// Records the decision. True if it was news.
-pub(crate) fn choose(table: &mut dyn BoxTable, boxed: &VerifiedBox, now: Timestamp) -> bool {
+pub(crate) fn choose(
+    table: &mut dyn BoxTable,
+    boxed: &VerifiedBox,
+    now: Timestamp,
+    lifetimes: &Lifetimes,
+) -> bool {
     let id = boxed.id();
     let Ok(box_state) = look(table, &id, now) else { return false };
     let expires_at = match (&box_state.held, box_state.expires_at) {
         (Some(_), Some(expires_at)) => expires_at,
-        _ => now + BOX_LIFETIME,
+        _ => now + lifetimes.boxed,
     };
     table.put(id, BoxRecord::Chosen { boxed: boxed.clone(), expires_at });
     true
 }
 
 /// Records that the box was decided and has expired, as another replica knows.
-pub(crate) fn expire(table: &mut dyn BoxTable, id: &BoxId, now: Timestamp) {
+pub(crate) fn expire(table: &mut dyn BoxTable, id: &BoxId, now: Timestamp, lifetimes: &Lifetimes) {
     if let Ok(Undecided { promised: Some(_), .. }) = look(table, id, now) {
-        table.put(*id, BoxRecord::Tombstone { forget_at: now + TOMBSTONE_LIFETIME });
+        table.put(*id, BoxRecord::Tombstone { forget_at: now + lifetimes.tombstone });
     }
 }

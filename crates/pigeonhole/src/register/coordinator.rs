@@ -129,7 +129,7 @@ impl Replica {
     /// Records a decision and ends all operations on the box.
     pub(crate) fn learn(&mut self, boxed: &VerifiedBox, turn: &mut Turn<'_>) {
         let id = boxed.id();
-        if acceptor::choose(turn.table, boxed, turn.now) {
+        if acceptor::choose(turn.table, boxed, turn.now, &self.lifetimes) {
             turn.effects.push(RegisterEffect::Chosen(boxed.clone()));
         }
         self.forget_unsettled(&id);
@@ -185,7 +185,7 @@ impl Replica {
     /// need not be completed any more.
     fn learn_expired(&mut self, key: OpKey, turn: &mut Turn<'_>) {
         if let Some(operation) = self.operations.get(&key) {
-            acceptor::expire(turn.table, &operation.id, turn.now);
+            acceptor::expire(turn.table, &operation.id, turn.now, &self.lifetimes);
         }
         self.end(key, Answer::Expired, turn);
     }
@@ -234,7 +234,7 @@ impl Replica {
         let Some(ballot) = Ballot::above(seen.max(state.promised), placement, rank) else {
             return self.end(key, Answer::Refused(Refusal::NoMajority), turn);
         };
-        match acceptor::prepare(turn.table, &id, ballot, turn.now) {
+        match acceptor::prepare(turn.table, &id, ballot, turn.now, &self.lifetimes) {
             Ok(held) => {
                 let mut promises: Replies<Held> = Replies::default();
                 promises[usize::from(rank)] = Some(held);
@@ -250,7 +250,7 @@ impl Replica {
         let rank = operation.rank;
         let ignore_promise = self.ignore_promise();
         if let Err(obstacle) =
-            acceptor::accept(turn.table, ballot, &boxed, turn.now, ignore_promise)
+            acceptor::accept(turn.table, ballot, &boxed, turn.now, &self.lifetimes, ignore_promise)
         {
             return self.follow_obstacle(key, obstacle, turn);
         }

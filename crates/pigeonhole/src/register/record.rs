@@ -15,6 +15,22 @@ pub const BOX_LIFETIME: Duration = Duration::from_secs(16 * 24 * 3600);
 /// How long a used box is then known to have been used: longer than any writer holds a message.
 pub const TOMBSTONE_LIFETIME: Duration = Duration::from_secs(180 * 24 * 3600);
 
+/// How long boxes and their tombstones are kept; the network document may say otherwise than
+/// [`BOX_LIFETIME`] and [`TOMBSTONE_LIFETIME`], the default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Lifetimes {
+    /// From the first acceptance until the box turns into a tombstone.
+    pub boxed: Duration,
+    /// From then until the box is forgotten.
+    pub tombstone: Duration,
+}
+
+impl Default for Lifetimes {
+    fn default() -> Self {
+        Self { boxed: BOX_LIFETIME, tombstone: TOMBSTONE_LIFETIME }
+    }
+}
+
 /// A replica's record of one box. No record: nothing was ever promised or accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum BoxRecord {
@@ -70,8 +86,13 @@ impl BoxRecord {
         }
     }
 
-    /// What a sweep does with it.
+    /// What a sweep does with it, with the default lifetimes.
     pub fn sweep(&self, now: Timestamp) -> Sweep {
+        self.sweep_with(now, &Lifetimes::default())
+    }
+
+    /// What a sweep does with it.
+    pub fn sweep_with(&self, now: Timestamp, lifetimes: &Lifetimes) -> Sweep {
         if now < self.due() {
             return Sweep::Keep;
         }
@@ -79,7 +100,7 @@ impl BoxRecord {
             Self::Open { accepted: Some(_), .. } => Sweep::Settle,
             Self::Open { accepted: None, .. } | Self::Tombstone { .. } => Sweep::Remove,
             Self::Chosen { expires_at, .. } => {
-                Sweep::Replace(Self::Tombstone { forget_at: *expires_at + TOMBSTONE_LIFETIME })
+                Sweep::Replace(Self::Tombstone { forget_at: *expires_at + lifetimes.tombstone })
             }
         }
     }

@@ -16,6 +16,7 @@ use super::coordinator::Turn;
 use super::membership::{Member, ReplicaSet};
 use super::message::{Attempt, Body, ReplicaMessage};
 use super::operation::Operation;
+use super::record::Lifetimes;
 use super::schedule::Schedule;
 use super::table::BoxTable;
 
@@ -136,6 +137,7 @@ pub(crate) struct Unsettled {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Replica {
     pub(crate) own: Member,
+    pub(crate) lifetimes: Lifetimes,
     pub(crate) operations: BTreeMap<OpKey, Operation>,
     pub(crate) unsettled: BTreeMap<BoxId, Unsettled>,
     pub(crate) schedule: Schedule<Wake>,
@@ -150,6 +152,7 @@ impl Replica {
     pub fn new(own: Member) -> Self {
         Self {
             own,
+            lifetimes: Lifetimes::default(),
             operations: BTreeMap::new(),
             unsettled: BTreeMap::new(),
             schedule: Schedule::new(),
@@ -164,6 +167,11 @@ impl Replica {
     #[cfg(any(test, feature = "mutations"))]
     pub fn with_mutation(own: Member, mutation: Option<Mutation>) -> Self {
         Self { mutation, ..Self::new(own) }
+    }
+
+    /// Takes over the lifetimes of the network document; for boxes accepted from now on.
+    pub fn set_lifetimes(&mut self, lifetimes: Lifetimes) {
+        self.lifetimes = lifetimes;
     }
 
     /// Operations under way: at most [`MAX_OPERATIONS`].
@@ -265,7 +273,7 @@ impl Replica {
                 if !ballot.may_be_prepared_by(replicas, rank) {
                     return;
                 }
-                match acceptor::prepare(turn.table, &id, ballot, turn.now) {
+                match acceptor::prepare(turn.table, &id, ballot, turn.now, &self.lifetimes) {
                     Ok(held) => Body::Promise(held),
                     Err(obstacle) => reply_obstacle(obstacle),
                 }
@@ -275,7 +283,14 @@ impl Replica {
                     return;
                 }
                 let ignore_promise = self.ignore_promise();
-                match acceptor::accept(turn.table, ballot, &boxed, turn.now, ignore_promise) {
+                match acceptor::accept(
+                    turn.table,
+                    ballot,
+                    &boxed,
+                    turn.now,
+                    &self.lifetimes,
+                    ignore_promise,
+                ) {
                     Ok(()) => {
                         self.watch(id, *replicas, turn);
                         Body::Accepted

@@ -9,9 +9,10 @@ use super::replica::Replica;
 use super::table::BoxTable;
 
 impl Replica {
-    /// Whether a message on its way to this replica is spent: delivering it, now or ever, changes
-    /// nothing and causes no message that is not spent. An acceptor's ballots only grow and attempts
-    /// are never used twice, so what is spent stays spent.
+    /// Whether a message on its way to this replica is spent: delivering it, now or ever, changes no
+    /// record and no operation and causes no message that is not spent. An acceptor's ballots only
+    /// grow and attempts are never used twice, so what is spent stays spent. (It may set the timer
+    /// for settling a box; the model settles at any time, timer or not.)
     pub fn has_spent(
         &self,
         message: &ReplicaMessage,

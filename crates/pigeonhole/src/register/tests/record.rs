@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::ballot::Ballot;
-use super::super::{BOX_LIFETIME, BoxRecord, Sweep, TOMBSTONE_LIFETIME};
+use super::super::{BOX_LIFETIME, BoxRecord, Lifetimes, Sweep, TOMBSTONE_LIFETIME};
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -33,6 +33,19 @@ fn a_used_box_expires_and_is_not_empty_again_for_180_days() {
         table.sweep(net.now + SECOND);
         assert!(table.is_empty());
     }
+}
+
+#[test]
+fn the_network_document_may_set_other_lifetimes() {
+    let lifetimes = Lifetimes { boxed: SECOND, tombstone: SECOND * 2 };
+    let mut net = Net::new(1);
+    net.replicas[0].set_lifetimes(lifetimes);
+    net.write(1, 0, 1);
+    net.settle_down(nothing_lost);
+    let (_, record) = net.tables[0].iter().next().expect("one record");
+    assert_eq!(record.due(), START + SECOND);
+    let tombstone = BoxRecord::Tombstone { forget_at: START + SECOND * 3 };
+    assert_eq!(record.sweep_with(START + SECOND, &lifetimes), Sweep::Replace(tombstone));
 }
 
 #[test]

@@ -112,13 +112,13 @@ impl Run {
         let (replicas, tables) = (&self.net.replicas, &self.net.tables);
         let spent =
             replicas[to].has_spent(message, &replicas[from], rank, &tables[to], self.net.now);
-        let before = (replicas[to].clone(), tables[to].clone(), self.net.answers.len());
+        let before = (replicas[to].operations.clone(), tables[to].clone(), self.net.answers.len());
         self.net.deliver(envelope);
         if spent {
             let after = &self.net;
             assert_eq!(before.1, after.tables[to], "a spent message changed a table");
             assert_eq!(before.2, after.answers.len(), "a spent message ended an operation");
-            assert_eq!(before.0, after.replicas[to], "a spent message changed a replica");
+            assert_eq!(before.0, after.replicas[to].operations, "a spent message changed one");
         }
     }
 
