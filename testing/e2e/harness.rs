@@ -16,13 +16,13 @@ const RATE: &str = "50";
 const MIX_DELAY: &str = "2";
 
 /// A local network: every node its own process.
-pub struct Network {
+pub(crate) struct Network {
     dir: TempDir,
     child: Option<Child>,
 }
 
 impl Network {
-    pub fn up() -> Self {
+    pub(crate) fn up() -> Self {
         let mut network = Self { dir: TempDir::new().expect("a temporary directory"), child: None };
         network.start();
         network
@@ -49,19 +49,19 @@ impl Network {
         self.child = Some(child);
     }
 
-    pub fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.dir.path().join("network.json")
     }
 
     /// SIGTERM, and the end of all its processes.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         let Some(mut child) = self.child.take() else { return };
         terminate(child.id());
         let status = child.wait().expect("it can be waited for");
         assert!(status.success(), "net up ended with {status}");
     }
 
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.stop();
         self.start();
     }
@@ -82,12 +82,12 @@ fn terminate(pid: u32) {
 }
 
 /// A person: a profile directory and the command line.
-pub struct Person {
+pub(crate) struct Person {
     dir: TempDir,
 }
 
 impl Person {
-    pub fn new(network: &Network, name: &str) -> Self {
+    pub(crate) fn new(network: &Network, name: &str) -> Self {
         let person = Self { dir: TempDir::new().expect("a temporary directory") };
         let file = network.file();
         person.ok(&["init", "--network", path(&file), "--name", name]);
@@ -107,7 +107,7 @@ impl Person {
     }
 
     /// Runs a command that must succeed; its lines.
-    pub fn ok(&self, args: &[&str]) -> Vec<Value> {
+    pub(crate) fn ok(&self, args: &[&str]) -> Vec<Value> {
         let output = self.command(PASSPHRASE, args).output().expect("xchat runs");
         assert!(output.status.success(), "{args:?}: {}", text(&output));
         let lines = String::from_utf8(output.stdout).expect("utf-8");
@@ -115,11 +115,11 @@ impl Person {
     }
 
     /// Runs a command that must fail with an error object and a code that is not a crash.
-    pub fn fail(&self, args: &[&str]) -> Value {
+    pub(crate) fn fail(&self, args: &[&str]) -> Value {
         self.fail_with_passphrase(PASSPHRASE, args)
     }
 
-    pub fn fail_with_passphrase(&self, passphrase: &str, args: &[&str]) -> Value {
+    pub(crate) fn fail_with_passphrase(&self, passphrase: &str, args: &[&str]) -> Value {
         let output = self.command(passphrase, args).output().expect("xchat runs");
         let code = output.status.code().expect("not ended by a signal");
         assert!(code > 1 && code < 100, "{args:?} ended with {code}: {}", text(&output));
@@ -133,26 +133,23 @@ impl Person {
     }
 
     /// The contact of this name, once the other side has accepted.
-    pub fn wait_for_contact(&self, name: &str) -> Value {
+    pub(crate) fn wait_for_contact(&self, name: &str) -> Value {
         self.ok(&["contacts", "--wait", name]).pop().expect("the contact")
     }
 
     /// Starts `listen`.
-    pub fn listen(&self, since: Option<&str>) -> Listening {
+    pub(crate) fn listen(&self, since: Option<&str>) -> Listening {
         let mut args = vec!["listen"];
         args.extend(since.iter().flat_map(|id| ["--since", id]));
-        let mut child = self
-            .command(PASSPHRASE, &args)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("xchat starts");
+        let mut child =
+            self.command(PASSPHRASE, &args).stdout(Stdio::piped()).spawn().expect("xchat starts");
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         Listening { child, lines, seen: Vec::new() }
     }
 }
 
 /// A running `listen`.
-pub struct Listening {
+pub(crate) struct Listening {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
     seen: Vec<Value>,
@@ -167,7 +164,7 @@ impl Listening {
     }
 
     /// The texts of the next `count` incoming messages.
-    pub fn texts_in(&mut self, count: usize) -> Vec<String> {
+    pub(crate) fn texts_in(&mut self, count: usize) -> Vec<String> {
         let mut texts = Vec::new();
         while texts.len() < count {
             let event = self.next();
@@ -179,7 +176,7 @@ impl Listening {
     }
 
     /// Waits until `count` outgoing messages have reached a state.
-    pub fn wait_for_out_state(&mut self, state: &str, count: usize) {
+    pub(crate) fn wait_for_out_state(&mut self, state: &str, count: usize) {
         let reached = |seen: &[Value]| {
             let mut ids: Vec<&Value> = seen
                 .iter()
@@ -196,7 +193,7 @@ impl Listening {
     }
 
     /// The id of the newest message seen.
-    pub fn last_id(&self) -> String {
+    pub(crate) fn last_id(&self) -> String {
         let last = self.seen.iter().rev().find(|event| event["event"] == "message");
         match &last.expect("something was seen")["id"] {
             Value::String(id) => id.clone(),

@@ -18,10 +18,11 @@ use tokio::sync::mpsc;
 use self::person::Person;
 use self::screen::Screen;
 use crate::failure::{Failure, exit};
+use crate::signal::{self, Interrupts};
 
 /// What `xchat demo` understands.
 #[derive(Debug, Args)]
-pub struct DemoArgs {
+pub(crate) struct DemoArgs {
     /// Where network and people live; kept for the next run.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -34,7 +35,7 @@ pub struct DemoArgs {
 }
 
 /// Runs the demo until the person leaves it.
-pub fn run(args: &DemoArgs) -> ExitCode {
+pub(crate) fn run(args: &DemoArgs) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(demo(args)),
@@ -52,7 +53,8 @@ fn internal(what: &str, error: &dyn std::error::Error) -> Failure {
 
 async fn demo(args: &DemoArgs) -> Result<(), Failure> {
     let dir = directory(args)?;
-    let mut interrupts = Interrupts::new()?;
+    let mut interrupts =
+        Interrupts::new().map_err(|error| internal("cannot wait for signals", &error))?;
     println!("starting a local network: 2 gateways, 3 mixes, 4 stores …");
     let mut network = Network::up(&dir, args.rate).await?;
     let talk = tokio::select! {
@@ -66,29 +68,6 @@ async fn demo(args: &DemoArgs) -> Result<(), Failure> {
     network.down().await?;
     println!("stopped. The next `demo` goes on where this one ended; `--fresh` starts over.");
     talk
-}
-
-/// Ctrl-C, and the signal with which other programs end this one.
-struct Interrupts {
-    int: tokio::signal::unix::Signal,
-    term: tokio::signal::unix::Signal,
-}
-
-impl Interrupts {
-    fn new() -> Result<Self, Failure> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let fail = |error: std::io::Error| internal("cannot wait for signals", &error);
-        let int = signal(SignalKind::interrupt()).map_err(fail)?;
-        let term = signal(SignalKind::terminate()).map_err(fail)?;
-        Ok(Self { int, term })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.int.recv() => {}
-            _ = self.term.recv() => {}
-        }
-    }
 }
 
 const NAMES: [&str; 2] = ["alice", "bob"];
@@ -156,7 +135,7 @@ impl Network {
 
     async fn down(&mut self) -> Result<(), Failure> {
         if let Some(pid) = self.child.id() {
-            crate::signal::terminate(pid);
+            signal::terminate(pid);
         }
         while let Ok(Some(_)) = self.lines.next_line().await {}
         let status = self.child.wait().await;

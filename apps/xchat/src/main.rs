@@ -2,6 +2,7 @@
 
 mod cli;
 mod daemon;
+mod demo;
 mod failure;
 mod net;
 mod node;
@@ -44,6 +45,8 @@ enum Command {
     Node(node::NodeArgs),
     /// Run a whole local network.
     Net(net::NetArgs),
+    /// A local network and two people on it, in this terminal.
+    Demo(demo::DemoArgs),
 }
 
 fn main() -> ExitCode {
@@ -52,5 +55,6 @@ fn main() -> ExitCode {
         Command::Person(command) => cli::run(&global, command),
         Command::Node(args) => node::run(&global, args),
         Command::Net(args) => net::run(&global, args),
+        Command::Demo(args) => demo::run(&args),
     }
 }

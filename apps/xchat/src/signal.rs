@@ -24,3 +24,12 @@ impl Interrupts {
         }
     }
 }
+
+/// Asks a child of ours to end in an orderly way.
+pub(crate) fn terminate(pid: u32) {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    if let Some(pid) = pid {
+        // It may have ended by itself; then there is nobody to tell.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+}

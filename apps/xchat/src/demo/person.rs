@@ -81,7 +81,7 @@ impl Person {
         let mut newest = 0;
         for contact in &contacts {
             let id = contact["contact"].as_str().unwrap_or_default();
-            for message in self.run(&["read", id]).await? {
+            for message in self.run(&["read", id, "--limit", "1"]).await? {
                 newest = newest.max(message["id"].as_u64().unwrap_or(0));
             }
         }
