@@ -149,7 +149,10 @@ fn a_network_comes_up_is_looked_after_and_goes_away() {
     assert_eq!((count("gateway"), count("mix"), count("store")), (2, 3, 4));
     for node in &nodes {
         assert!(is_alive(node["pid"].as_u64().expect("a pid")));
-        assert!(node["restart"].is_string() && Path::new(node["dir"].as_str().expect("a path")).is_dir());
+        assert!(
+            node["restart"].is_string()
+                && Path::new(node["dir"].as_str().expect("a path")).is_dir()
+        );
         let address = node["address"].as_str().expect("an address");
         assert!(address.starts_with("127.0.0.1:"), "{address}");
         let status = ok(&["node", "status", "--config", config(node)]);
