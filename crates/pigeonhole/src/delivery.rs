@@ -12,7 +12,7 @@ use xchat_base::{CodecError, Rng, Secret, Wire, random};
 
 use crate::answer::SignedAnswer;
 
-/// Plaintext bytes of every delivery: a signed `Found` (at most 1658) with its length, and room.
+/// Plaintext bytes of every delivery: a signed `Found` (at most 1654) with its length, and room.
 pub const DELIVERY_PLAINTEXT_LEN: usize = 1728;
 /// `nonce (24) ‖ ciphertext ‖ tag (16)`.
 pub const DELIVERY_LEN: usize = NONCE_LEN + DELIVERY_PLAINTEXT_LEN + TAG_LEN;
