@@ -43,7 +43,10 @@ const MAX_UNHEARD: usize = 1_024;
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// How long a halted client waits before it tries its disk again.
+#[cfg(not(test))]
 const HALT_PAUSE: Duration = Duration::from_secs(5);
+#[cfg(test)]
+const HALT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Callers that wait for a message to be stored or delivered, at most.
 const MAX_WAITING_CALLERS: usize = 1_024;
@@ -238,3 +241,6 @@ impl Driver {
         let _ = self.events.send(Numbered { seq: self.seq, event });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::api::{Event, Numbered};
 use crate::client::Client;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::store::StoredMessage;
 
 /// Where a stream of events begins.
@@ -72,8 +72,14 @@ impl Events {
                 return Ok(Some(event));
             }
             match self.source {
-                Source::History(after) => self.read_history(after).await?,
-                Source::Missed { born_after } => self.read_missed(born_after).await?,
+                Source::History(after) => {
+                    let read = self.read_history(after).await;
+                    self.unless_stopped(read)?;
+                }
+                Source::Missed { born_after } => {
+                    let read = self.read_missed(born_after).await;
+                    self.unless_stopped(read)?;
+                }
                 Source::Live => match self.live.recv().await {
                     Ok(event) => self.take_live(event),
                     // The buffer has run over; the store has everything.
@@ -84,6 +90,22 @@ impl Events {
                 },
             }
         }
+    }
+
+    /// A client that stopped has said so among its last events.
+    fn unless_stopped(&mut self, read: Result<(), Error>) -> Result<(), Error> {
+        match read {
+            Err(error) if error.kind() == ErrorKind::Stopped => {
+                self.source = Source::Live;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn live_for_tests(&self) -> broadcast::Receiver<Numbered> {
+        self.live.resubscribe()
     }
 
     async fn read_history(&mut self, after: u64) -> Result<(), Error> {
@@ -137,3 +159,6 @@ fn missed(stored: StoredMessage, born_after: u64, told: u64) -> Numbered {
     };
     Numbered { seq, event }
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,3 +88,9 @@ fn newer_file(
     document.follows(than).ok()?;
     Some((text, document))
 }
+
+#[cfg(test)]
+pub(crate) mod fixture;
+
+#[cfg(test)]
+mod tests;

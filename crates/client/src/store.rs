@@ -127,6 +127,17 @@ impl Store {
         Ok(tx.commit()?)
     }
 
+    /// From now on there is room for so many more pages only.
+    #[cfg(test)]
+    pub(crate) fn limit_pages(&self, more: u32) {
+        let pages: u32 =
+            self.conn.pragma_query_value(None, "page_count", |row| row.get(0)).expect("a count");
+        let limit = pages.saturating_add(more);
+        self.conn
+            .pragma_update_and_check(None, "max_page_count", limit, |_| Ok(()))
+            .expect("a limit");
+    }
+
     /// Closes the file and folds the write-ahead log into it.
     ///
     /// # Errors
@@ -146,17 +157,18 @@ fn unlock(conn: &Connection, key: &Secret<32>) -> Result<(), StoreError> {
     statement.push_str(&digits);
     statement.push_str("'\";");
     conn.execute_batch(&statement)?;
+    // Exclusive: the profile's lock admits one process, and the log's index stays in its memory. It
+    // has to be said before the first look into the file.
+    conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE;")?;
     conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     Ok(())
 }
 
 fn settle(conn: &Connection) -> Result<(), StoreError> {
     conn.execute_batch(
-        // Exclusive: the profile's lock admits one process, and the log's index then stays in its
-        // memory. Secure delete: a ratchet's old secret does not lie in a free page. Temporary
-        // tables never reach the disk, where they would be plain.
-        "PRAGMA locking_mode = EXCLUSIVE;
-         PRAGMA journal_mode = WAL;
+        // Secure delete: a ratchet's old secret does not lie in a free page. Temporary tables never
+        // reach the disk, where they would be plain.
+        "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA secure_delete = ON;
          PRAGMA temp_store = MEMORY;

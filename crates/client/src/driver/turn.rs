@@ -227,6 +227,13 @@ impl Driver {
         // The store goes with the engine: after a failed sync its memory may say more than its disk.
         self.state = State::Halted { why, kind, retry_at };
         self.refuse_pending();
+        self.tell_status();
+    }
+
+    fn tell_status(&mut self) {
+        let now = self.now();
+        let status = self.status(&self.transport.status(now), now);
+        self.tell(Event::Status(Box::new(status)));
     }
 
     /// Loads the engine from the disk again, as after a crash.
@@ -239,6 +246,7 @@ impl Driver {
                 self.carry_out_engine(effects);
                 self.refresh_contacts();
                 self.save_transport();
+                self.tell_status();
             }
             Err(error) => {
                 let (why, kind) = (error.body(), error.kind());

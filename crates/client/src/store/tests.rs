@@ -84,16 +84,11 @@ fn a_batch_happens_wholly_or_not_at_all() {
 fn a_full_disk_is_named_and_changes_nothing() {
     let (_dir, mut store) = store();
     store.apply(&[put(b"a", b"1")]).expect("applies");
-    let pages: u32 =
-        store.conn.pragma_query_value(None, "page_count", |row| row.get(0)).expect("a count");
-    store
-        .conn
-        .pragma_update_and_check(None, "max_page_count", pages + 2, |_| Ok(()))
-        .expect("a limit");
+    store.limit_pages(2);
     let failed = store.apply(&[put(b"a", b"2"), put(b"big", &[9; 1 << 20])]);
     assert!(matches!(failed, Err(StoreError::DiskFull)), "{failed:?}");
     assert_eq!(store.state().expect("reads"), [(b"a".to_vec(), b"1".to_vec())]);
-    store.conn.pragma_update_and_check(None, "max_page_count", 1 << 20, |_| Ok(())).expect("room");
+    store.limit_pages(1 << 20);
     store.apply(&[put(b"a", b"2"), put(b"big", &[9; 1 << 20])]).expect("there is room again");
 }
 

@@ -1,0 +1,128 @@
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::network::fixture::{Authority, now};
+use crate::{
+    Client, Command, Cost, From, NewProfile, Online, Pace, Passphrase, ProfileError, Response,
+    Status,
+};
+
+const DAY: Duration = Duration::from_secs(86_400);
+/// Long enough for anything that needs no network, and short enough to wait for.
+const SOON: Option<Duration> = Some(Duration::from_millis(300));
+
+fn passphrase() -> Passphrase {
+    Passphrase::new("pass")
+}
+
+/// A profile in a network of which no node answers.
+fn place() -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("alice");
+    let new = NewProfile {
+        name: "Alice".to_owned(),
+        network: Authority::new().first(now() + DAY).to_json(),
+        network_path: None,
+        pace: Pace::Fast,
+        cost: Cost::dangerously_cheap(),
+    };
+    Profile::create(&path, &new, &passphrase()).expect("makes a profile");
+    (dir, path)
+}
+
+fn open(path: &Path) -> Profile {
+    Profile::open(path, &passphrase()).expect("opens")
+}
+
+async fn status(client: &Client) -> Status {
+    match client.command(Command::Status, None).await.expect("a status") {
+        Response::Status(status) => *status,
+        other => panic!("not a status: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn without_a_network_it_runs_and_says_so() {
+    let (_dir, path) = place();
+    let client = Client::open(&path, &passphrase()).await.expect("starts");
+    let status = status(&client).await;
+    assert_eq!((status.name.as_str(), status.network.as_str()), ("Alice", "nowhere"));
+    assert!(!matches!(status.online, Online::Online { .. }));
+    assert_eq!(status.crowd.size, "small");
+    let refused = client.command(Command::Invite, SOON).await.expect_err("nobody is there");
+    assert_eq!(refused.kind(), ErrorKind::NoNetwork);
+    let contacts = client.command(Command::Contacts, None).await.expect("answers");
+    assert_eq!(contacts, Response::Contacts { contacts: Vec::new() });
+    client.stop().await;
+}
+
+#[tokio::test]
+async fn mistakes_get_their_own_kinds() {
+    let (_dir, path) = place();
+    let client = Client::open(&path, &passphrase()).await.expect("starts");
+    let kind = async |command| client.command(command, SOON).await.expect_err("refused").kind();
+    let contact = || "Bob".to_owned();
+    let send = Command::Send { contact: contact(), text: "x".into(), wait: crate::Wait::Stored };
+    assert_eq!(kind(send).await, ErrorKind::NotFound);
+    assert_eq!(kind(Command::SafetyNumber { contact: contact() }).await, ErrorKind::NotFound);
+    let link = "xchat:nonsense".to_owned();
+    assert_eq!(kind(Command::Accept { link }).await, ErrorKind::InvalidLink);
+    let wait = client.wait(7, crate::Wait::Stored, SOON).await;
+    assert_eq!(wait.expect_err("no such message").kind(), ErrorKind::NotFound);
+    client.stop().await;
+}
+
+#[tokio::test]
+async fn a_stopped_client_has_let_go_of_its_profile() {
+    let (_dir, path) = place();
+    let client = Client::open(&path, &passphrase()).await.expect("starts");
+    let second = Profile::open(&path, &passphrase()).map(drop);
+    assert!(matches!(second, Err(ProfileError::Locked)));
+    let mut events = client.events(From::Now).await.expect("a stream");
+    client.stop().await;
+    client.stopped().await;
+    let again = client.command(Command::Contacts, None).await.expect_err("it has stopped");
+    assert_eq!(again.kind(), ErrorKind::Stopped);
+    let mut last = None;
+    while let Some(event) = events.next().await.expect("events") {
+        last = Some(event.event);
+    }
+    assert_eq!(last, Some(Event::Stopping));
+    drop(open(&path));
+}
+
+#[tokio::test]
+async fn dropping_the_last_handle_stops_it() {
+    let (_dir, path) = place();
+    let client = Client::open(&path, &passphrase()).await.expect("starts");
+    let events = client.events(From::Now).await.expect("a stream");
+    let mut live = events.live_for_tests();
+    // A stream holds a handle too.
+    drop((client, events));
+    while live.recv().await.is_ok() {}
+}
+
+#[tokio::test]
+async fn a_full_disk_halts_it_until_there_is_room() {
+    let (_dir, path) = place();
+    let profile = open(&path);
+    profile.store.limit_pages(0);
+    let client = Client::start(profile).expect("starts");
+    let mut events = client.events(From::Now).await.expect("a stream");
+    let refused = client.command(Command::Invite, SOON).await.expect_err("no room for its keys");
+    assert_eq!(refused.kind(), ErrorKind::DiskFull);
+    // The limit goes with the connection, as if somebody had made room.
+    let mut halts = Vec::new();
+    while halts.last() != Some(&None) {
+        let event = events.next().await.expect("events").expect("it goes on");
+        if let Event::Status(status) = event.event {
+            halts.push(status.halted.map(|why| why.code));
+        }
+    }
+    assert!(halts.contains(&Some("disk_full".to_owned())), "{halts:?}");
+    let invited = client.command(Command::Invite, SOON).await.expect_err("nobody is there");
+    assert_eq!(invited.kind(), ErrorKind::NoNetwork, "the disk is not what is missing");
+    client.stop().await;
+}
