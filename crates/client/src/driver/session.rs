@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use xchat_base::Secret;
 use xchat_link::{CloseReason, Endpoint, LinkConfig, LinkError, LinkSecret, PeerId};
 use xchat_transport::directory::NodeId;
@@ -13,6 +14,9 @@ use xchat_transport::sphinx::frame::CLIENT_ALPN;
 
 /// A gateway that has not answered by then counts as not reachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A gateway that has not confirmed the end of a link by then will find out by itself.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Frames that wait for the link. At the fastest pace that is many seconds of them: a link that is
 /// so far behind is dead.
@@ -53,12 +57,12 @@ impl Session {
         let (frames, unsent) = mpsc::channel(MAX_UNSENT);
         let task = tokio::spawn(async move {
             let tell = Tell { session: number, events };
-            let ended = serve(gateway, &addresses, secret, unsent, &tell).await;
-            if let Err(error) = ended {
-                // The error names no peer and no address (see `LinkError`).
+            if let Err(error) = serve(gateway, &addresses, secret, unsent, &tell).await {
+                // The error names no peer and no address (see `LinkError`). If the endpoint could
+                // not be made, the driver has not heard of it yet; twice does no harm.
                 tracing::info!(%error, "no link to the gateway");
+                tell.say(What::Offline).await;
             }
-            tell.say(What::Offline).await;
         });
         Self { number, frames, task }
     }
@@ -99,7 +103,10 @@ async fn serve(
     let config = LinkConfig::towards(LinkSecret::from_seed(secret), addresses);
     let endpoint = Endpoint::bind(config).await?;
     let served = talk(&endpoint, gateway, addresses, unsent, tell).await;
-    endpoint.close().await;
+    // First, because another link can be made while this one is being closed.
+    tell.say(What::Offline).await;
+    // Past that, the gateway is told by its own timeout.
+    let _ = timeout(CLOSE_TIMEOUT, endpoint.close()).await;
     served
 }
 
