@@ -1,5 +1,6 @@
 //! Real processes for end-to-end tests: a local network, and people who use the command line.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
@@ -175,17 +176,13 @@ impl Listening {
         texts
     }
 
-    /// Waits until `count` outgoing messages have reached a state.
-    pub(crate) fn wait_for_out_state(&mut self, state: &str, count: usize) {
+    /// Waits until `count` messages have moved on to a state.
+    pub(crate) fn wait_for_state(&mut self, state: &str, count: usize) {
         let reached = |seen: &[Value]| {
-            let mut ids: Vec<&Value> = seen
+            let moved = seen
                 .iter()
-                .filter(|event| event["direction"] == "out" && event["state"] == state)
-                .map(|event| &event["id"])
-                .collect();
-            ids.sort_by_key(|id| id.to_string());
-            ids.dedup();
-            ids.len()
+                .filter(|event| event["event"] == "message_state" && event["state"] == state);
+            moved.map(|event| event["id"].as_u64()).collect::<BTreeSet<_>>().len()
         };
         while reached(&self.seen) < count {
             self.next();

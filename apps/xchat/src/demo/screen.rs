@@ -20,14 +20,14 @@ pub(super) struct Screen {
     colour: bool,
     /// When texts were typed, oldest first, and how many have not arrived yet.
     typed: Vec<Instant>,
-    /// The last state shown of each outgoing message, by writer and id.
-    states: BTreeMap<(usize, u64), String>,
+    /// Texts of outgoing messages, by writer and id, until they are delivered.
+    sent: BTreeMap<(usize, u64), String>,
 }
 
 impl Screen {
     pub(super) fn new(names: [&'static str; 2]) -> Self {
         let colour = std::io::stdout().is_terminal();
-        Self { names, writer: 0, colour, typed: Vec::new(), states: BTreeMap::new() }
+        Self { names, writer: 0, colour, typed: Vec::new(), sent: BTreeMap::new() }
     }
 
     pub(super) fn welcome(&self, dir: &Path) {
@@ -40,7 +40,7 @@ impl Screen {
     }
 
     pub(super) fn prompt(&self) {
-        print!("{} ▸ ", self.paint(self.writer, self.names[self.writer]));
+        print!("{} ▸ ", self.painted(self.writer));
         let _ = std::io::stdout().flush();
     }
 
@@ -64,28 +64,35 @@ impl Screen {
         if event["event"] == "failed" {
             return self.line(&format!("! {}", event["message"].as_str().unwrap_or_default()));
         }
-        if event["event"] != "message" {
-            return;
-        }
-        let text = event["text"].as_str().unwrap_or_default();
-        let name = self.paint(who, self.names[who]);
-        if event["direction"] == "in" {
-            let took = if self.typed.is_empty() {
-                String::new()
-            } else {
-                format!("   ({:.1} s)", self.typed.remove(0).elapsed().as_secs_f64())
-            };
-            let from = self.paint(1 - who, self.names[1 - who]);
-            return self.line(&format!("    {name} sees ◂ {from}: {text}{took}"));
-        }
         let id = event["id"].as_u64().unwrap_or(0);
-        let state = event["state"].as_str().unwrap_or_default().to_owned();
-        if state == "waiting" || self.states.get(&(who, id)) == Some(&state) {
-            return;
+        let text = event["text"].as_str().unwrap_or_default();
+        let state = event["state"].as_str().unwrap_or_default();
+        match event["event"].as_str() {
+            Some("message") if event["direction"] == "in" => self.arrived(who, text),
+            Some("message") => drop(self.sent.insert((who, id), text.to_owned())),
+            Some("message_state") => self.moved(who, id, state),
+            _ => {}
         }
-        let mark = if state == "delivered" { "✓✓" } else { "✓" };
-        self.line(&format!("    {name}: {mark} {state}: {text}"));
-        self.states.insert((who, id), state);
+    }
+
+    fn arrived(&mut self, who: usize, text: &str) {
+        let took = if self.typed.is_empty() {
+            String::new()
+        } else {
+            format!("   ({:.1} s)", self.typed.remove(0).elapsed().as_secs_f64())
+        };
+        let (name, from) = (self.painted(who), self.painted(1 - who));
+        self.line(&format!("    {name} sees ◂ {from}: {text}{took}"));
+    }
+
+    fn moved(&mut self, who: usize, id: u64, state: &str) {
+        // Of the two states that matter to a person, one is enough on a busy screen.
+        if state == "delivered"
+            && let Some(text) = self.sent.remove(&(who, id))
+        {
+            let name = self.painted(who);
+            self.line(&format!("    {name}: ✓✓ delivered: {text}"));
+        }
     }
 
     /// Waits for what was typed and has not arrived yet.
@@ -107,7 +114,8 @@ impl Screen {
         self.prompt();
     }
 
-    fn paint(&self, who: usize, text: &str) -> String {
+    fn painted(&self, who: usize) -> String {
+        let text = self.names[who];
         if !self.colour {
             return text.to_owned();
         }
