@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rand_core::OsRng;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 use xchat_base::random;
@@ -46,6 +47,7 @@ pub(crate) struct Links {
     own: NodeId,
     endpoint: Endpoint,
     runtime: Handle,
+    alive: mpsc::Sender<()>,
     peers: BTreeMap<(Kind, NodeId), Peer>,
     /// Frames for nobody, and those that peers dropped who are gone.
     dropped: u64,
@@ -59,8 +61,14 @@ struct Peer {
 }
 
 impl Links {
-    pub(crate) fn new(own: NodeId, endpoint: Endpoint, runtime: Handle) -> Self {
-        Self { own, endpoint, runtime, peers: BTreeMap::new(), dropped: 0 }
+    /// Every task holds a clone of `alive` for as long as it holds the endpoint.
+    pub(crate) fn new(
+        own: NodeId,
+        endpoint: Endpoint,
+        runtime: Handle,
+        alive: mpsc::Sender<()>,
+    ) -> Self {
+        Self { own, endpoint, runtime, alive, peers: BTreeMap::new(), dropped: 0 }
     }
 
     /// Dials whom the document adds, lets go whom it drops.
@@ -96,6 +104,7 @@ impl Links {
             alpn: alpn(kind),
             queue: Arc::clone(&queue),
             up: Arc::clone(&up),
+            _alive: self.alive.clone(),
         };
         let task = self.runtime.spawn(keeper.keep()).abort_handle();
         Peer { addresses, queue, up, task }
@@ -169,6 +178,8 @@ struct Keeper {
     alpn: &'static [u8],
     queue: Arc<FrameQueue>,
     up: Arc<AtomicBool>,
+    /// The last field, so that the endpoint is dropped before it.
+    _alive: mpsc::Sender<()>,
 }
 
 impl Keeper {

@@ -49,7 +49,8 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
     let endpoint = Endpoint::bind(link).await?;
     let (events, received) = mpsc::channel(MAX_WAITING);
     let (current, watched) = watch::channel(document.clone());
-    let links = Links::new(id, endpoint.clone(), Handle::current());
+    let (alive, mut all_gone) = mpsc::channel(1);
+    let links = Links::new(id, endpoint.clone(), Handle::current(), alive);
     let driver = Driver::new(role, journal, links, config.dir.clone(), hop_keys);
     let (stop, stopped) = oneshot::channel();
     let (ended, mut core) = oneshot::channel();
@@ -83,10 +84,14 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
         }
         result = &mut core => result.unwrap_or(Err(NodeError::CoreStopped)),
     };
+    let _ = timeout(GOODBYE, endpoint.close()).await;
     for task in tasks {
         task.abort();
+        let _ = task.await;
     }
-    let _ = timeout(GOODBYE, endpoint.close()).await;
+    // The sockets are free once nobody holds the endpoint: whoever waited may bind them again.
+    let _ = timeout(GOODBYE, all_gone.recv()).await;
+    drop(endpoint);
     result
 }
 

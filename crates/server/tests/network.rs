@@ -1,7 +1,7 @@
 //! Seven nodes in one process, over real links and real disks, and a client that speaks frames by
 //! hand: the path of one request and its answer, and what survives a restart.
 
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use rand_core::OsRng;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use xchat_base::{Secret, Wire};
+use xchat_base::{Secret, Wire, random};
 use xchat_server::control;
 use xchat_server::link::{Endpoint, LinkConfig, LinkReceiver, LinkSecret, LinkSender, PeerId};
 use xchat_server::node::directory::{
@@ -56,6 +56,18 @@ impl Running {
     }
 }
 
+/// Outside the range from which the system gives ports to whoever asks for any: another test must
+/// not sit on it when the node starts again.
+fn free_address() -> SocketAddr {
+    loop {
+        let port = 10_240 + random::index(&mut OsRng, 20_000) as u16;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if UdpSocket::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
 fn plan(dir: &Path, name: &str, role: RoleName, layer: u8) -> Planned {
     let own = dir.join(name);
     files::private_dir(&own).expect("a directory");
@@ -76,8 +88,7 @@ fn plan(dir: &Path, name: &str, role: RoleName, layer: u8) -> Planned {
         RoleName::Mix => Role::Mix { layer },
         _ => Role::Store { incarnation: store_incarnation(&own, &mut OsRng).expect("a table") },
     };
-    let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    let address = free.local_addr().expect("bound");
+    let address = free_address();
     let network: PathBuf = dir.join("network.json");
     Planned {
         config: NodeConfig::new(role, address, network, own),
@@ -154,14 +165,24 @@ impl Network {
     }
 
     /// Until every node reaches every node that it should.
-    async fn connected(&self) {
+    async fn connected(&mut self) {
         for node in &self.nodes {
+            let dir = &node.config.dir;
             let all_up = async {
-                while !control::query(&node.config.dir).await.is_ok_and(|s| s.is_connected()) {
+                while !control::query(dir).await.is_ok_and(|status| status.is_connected()) {
                     sleep(Duration::from_millis(20)).await;
                 }
             };
-            timeout(SOON, all_up).await.expect("connects in time");
+            if timeout(SOON, all_up).await.is_err() {
+                let status = control::query(dir).await;
+                for running in self.running.iter_mut().flatten() {
+                    if running.task.is_finished() {
+                        let end = (&mut running.task).await;
+                        unreachable!("a node has ended: {end:?}");
+                    }
+                }
+                unreachable!("{}: {status:?}", dir.display());
+            }
         }
     }
 
