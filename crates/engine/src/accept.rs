@@ -17,7 +17,7 @@ use xchat_pigeonhole::{BoxId, Lane, RunPointer, SealedBox};
 
 use crate::api::{CommandError, ConversationId, Event, Profile, Response};
 use crate::conversation::{Conversation, Founding, LoadError, clean_name};
-use crate::invite::{BUNDLE_BOXES, open_bundle};
+use crate::invite::{BUNDLE_BOXES, CLOSED, open_bundle};
 use crate::keys;
 use crate::record::{self, Batch};
 use crate::turn::Turn;
@@ -140,8 +140,9 @@ impl Acceptance {
         let Stage::Checking { free, bundle } = &mut self.stage else { return Step::Waiting };
         match outcome {
             ReadOutcome::Empty if id == accept_box => *free = true,
-            ReadOutcome::Found(_) if id == accept_box => {
-                return self.fail(turn, CommandError::InvitationUsed);
+            ReadOutcome::Found(boxed) if id == accept_box => {
+                let error = self.taken_by(&boxed);
+                return self.fail(turn, error);
             }
             ReadOutcome::Found(boxed) => {
                 bundle.insert(id, boxed);
@@ -200,7 +201,13 @@ impl Acceptance {
     ) -> (Option<Self>, Step) {
         match self.stage {
             Stage::Publishing { group, name, mut run, claim } => {
-                // The run's secret is fresh: whatever the outcome says, the value there is ours.
+                if outcome == WriteOutcome::Expired {
+                    // Off for so long in the middle of it that boxes of the run are gone.
+                    self.stage = Stage::Publishing { group, name, run, claim };
+                    let step = self.fail(turn, CommandError::InvitationExpired);
+                    return (None, step);
+                }
+                // The run's secret is fresh, so the value there is ours.
                 run.remove(&id);
                 self.stage = if run.is_empty() {
                     turn.write(claim.clone());
@@ -221,9 +228,9 @@ impl Acceptance {
                 }
                 WriteOutcome::Exists(_) | WriteOutcome::Expired => {
                     self.stage = Stage::Claiming { group, name, claim };
-                    let error = match outcome {
-                        WriteOutcome::Expired => CommandError::InvitationExpired,
-                        _ => CommandError::InvitationUsed,
+                    let error = match &outcome {
+                        WriteOutcome::Exists(other) => self.taken_by(other),
+                        _ => CommandError::InvitationExpired,
                     };
                     let step = self.fail(turn, error);
                     (None, step)
@@ -243,6 +250,16 @@ impl Acceptance {
             None => turn.event(Event::AcceptFailed { error }),
         }
         Step::Ended(None)
+    }
+
+    /// Why the accept box is not ours: another person's acceptance, or the inviter has closed it.
+    fn taken_by(&self, boxed: &SealedBox) -> CommandError {
+        let opened = Lane::new(self.link.accept_lane_secret()).keys().open(boxed);
+        if opened.is_ok_and(|bytes| bytes == CLOSED) {
+            CommandError::InvitationExpired
+        } else {
+            CommandError::InvitationUsed
+        }
     }
 
     fn accept_box(&self) -> BoxId {

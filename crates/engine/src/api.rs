@@ -50,7 +50,7 @@ pub enum Input {
 }
 
 /// What a person, through any face, can ask for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Command {
     /// Make a one-time invitation; answered with [`Response::Link`] once its boxes are stored.
@@ -96,7 +96,7 @@ pub const MAX_OPEN_INVITATIONS: usize = 64;
 pub const MAX_CONVERSATIONS: usize = 4_096;
 
 /// How a command ended well.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Response {
     /// The invitation's link, ready to be handed over.
@@ -200,7 +200,7 @@ pub enum Urgency {
 }
 
 /// One change of what must survive.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Change {
     /// Set a key.
     Put {
@@ -250,7 +250,7 @@ pub struct MessageRow {
 }
 
 /// What a message says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Content {
     /// Plain text.
     Text(String),
@@ -300,7 +300,7 @@ impl MessageState {
 }
 
 /// One person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contact {
     /// The person, on this device.
     pub contact: ContactId,

@@ -44,8 +44,6 @@ enum Purpose {
     Commit,
     /// A box of our own commit's run.
     OwnRun,
-    /// A box of the run that the commit lane's entry points to.
-    Run,
 }
 
 /// What a new conversation starts from.
@@ -159,16 +157,18 @@ impl Conversation {
 
     /// Whether a box belongs to this conversation now.
     pub(crate) fn owns(&self, id: &BoxId) -> bool {
-        self.ids.contains_key(id)
+        self.ids.contains_key(id) || self.epoch.run_ids.contains(id)
     }
 
     /// One of our writes was decided.
     pub(crate) fn written(&mut self, turn: &mut Turn<'_>, id: BoxId, outcome: WriteOutcome) {
+        if self.epoch.run_ids.contains(&id) {
+            self.void_written(turn, id, outcome.clone());
+        }
         match self.ids.get(&id).copied() {
             Some(Purpose::Own(index)) => self.own_box_written(turn, index, outcome),
-            Some(Purpose::OwnRun) => self.own_run_written(turn, id),
+            Some(Purpose::OwnRun) => self.own_run_written(turn, id, &outcome),
             Some(Purpose::Commit) => self.own_entry_written(turn, outcome),
-            Some(Purpose::Run) => self.void_written(turn, id, outcome),
             Some(Purpose::Peer(..)) | None => {}
         }
         self.pump(turn);
@@ -176,10 +176,12 @@ impl Conversation {
 
     /// One of our reads was answered.
     pub(crate) fn read(&mut self, turn: &mut Turn<'_>, id: BoxId, outcome: ReadOutcome) {
+        if self.epoch.run_ids.contains(&id) {
+            self.run_read(turn, id, outcome.clone());
+        }
         match self.ids.get(&id).copied() {
             Some(Purpose::Peer(lane, index)) => self.drain_read(turn, lane, index, outcome),
             Some(Purpose::Commit) => self.commit_read(turn, outcome),
-            Some(Purpose::Run) => self.run_read(turn, id, outcome),
             Some(Purpose::Own(_) | Purpose::OwnRun) | None => {}
         }
         self.pump(turn);

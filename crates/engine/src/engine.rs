@@ -218,8 +218,9 @@ impl Engine {
     fn written(&mut self, turn: &mut Turn<'_>, id: BoxId, outcome: WriteOutcome) {
         if let Some(conversation) = self.conversations.values_mut().find(|c| c.owns(&id)) {
             conversation.written(turn, id, outcome);
-        } else if let Some(invitation) = self.invitations.iter_mut().find(|i| i.owns(&id)) {
-            invitation.written(turn, id);
+        } else if let Some(at) = self.invitations.iter().position(|i| i.owns(&id)) {
+            let step = self.invitations[at].written(turn, id, &outcome);
+            self.invitation_step(at, step);
         } else if let Some(at) = self.acceptances.iter().position(|a| a.owns(&id)) {
             let acceptance = self.acceptances.swap_remove(at);
             let (acceptance, step) = acceptance.written(turn, id, outcome);
@@ -269,13 +270,11 @@ impl Engine {
 
     fn timer(&mut self, turn: &mut Turn<'_>) {
         let now = turn.now;
-        self.invitations.retain(|invitation| {
-            let alive = invitation.expires_at() > now;
-            if !alive {
+        for invitation in &mut self.invitations {
+            if invitation.expires_at() <= now {
                 invitation.expire(turn);
             }
-            alive
-        });
+        }
         for conversation in self.conversations.values_mut() {
             conversation.timer(turn);
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use xchat_base::{Secret, Timestamp, Wire, random};
 use xchat_e2ee::{AcceptEntry, Bundle, Group, InvitationLink, Meeting, PendingMember};
-use xchat_pigeonhole::outcome::ReadOutcome;
+use xchat_pigeonhole::outcome::{ReadOutcome, WriteOutcome};
 use xchat_pigeonhole::{BoxId, Lane, MAX_CONTENT_LEN, RunPointer, RunReader, SealedBox};
 
 use crate::api::{
@@ -26,6 +26,13 @@ pub(crate) const INVITATION_LIFETIME: Duration = Duration::from_secs(14 * 24 * 3
 /// Boxes of a bundle: a constant, so that a reader asks for all at once. A bundle has about 2.8 KB.
 pub(crate) const BUNDLE_BOXES: u16 = 3;
 
+/// What the inviter writes into the accept box when the invitation's time is over.
+pub(crate) const CLOSED: &[u8] = b"closed";
+
+/// Boxes of one meeting: five for a pair's Welcome and hello. More is refused, or whoever has a link
+/// could fill the read queue that all conversations share.
+const MAX_MEETING_BOXES: usize = 16;
+
 /// One invitation of ours.
 pub(crate) struct Invitation {
     id: [u8; 16],
@@ -38,9 +45,17 @@ pub(crate) struct Invitation {
 }
 
 enum Stage {
-    Publishing { left: BTreeMap<BoxId, SealedBox> },
+    Publishing {
+        left: BTreeMap<BoxId, SealedBox>,
+    },
     Open,
-    Reading { reader: RunReader },
+    /// Its time is over: the accept box is being closed, unless somebody was there before.
+    Closing {
+        closed: SealedBox,
+    },
+    Reading {
+        reader: RunReader,
+    },
 }
 
 /// What became of an invitation in one turn.
@@ -60,6 +75,8 @@ struct Stored {
     publishing: Vec<SealedBox>,
     /// The accepted run, once known.
     run: Option<Vec<u8>>,
+    /// The box that closes the invitation, once its time is over.
+    closed: Option<SealedBox>,
 }
 
 impl Wire for Stored {
@@ -108,6 +125,8 @@ impl Invitation {
         let stage = if let Some(run) = stored.run {
             let pointer = RunPointer::from_bytes(&run).map_err(|_| LoadError::Incomplete("run"))?;
             Stage::Reading { reader: RunReader::new(pointer) }
+        } else if let Some(closed) = stored.closed {
+            Stage::Closing { closed }
         } else if stored.publishing.is_empty() {
             Stage::Open
         } else {
@@ -126,6 +145,7 @@ impl Invitation {
                 }
             }
             Stage::Open => turn.follow(self.accept_box(), Urgency::Resting),
+            Stage::Closing { closed } => turn.write(closed.clone()),
             Stage::Reading { reader } => {
                 for id in reader.missing() {
                     turn.read(id);
@@ -138,22 +158,48 @@ impl Invitation {
         &self.link.bundle_hash
     }
 
+    /// When [`Self::expire`] is due; never for one that was accepted or is being closed.
     pub(crate) fn expires_at(&self) -> Timestamp {
-        self.created_at + INVITATION_LIFETIME
+        match self.stage {
+            Stage::Publishing { .. } | Stage::Open => self.created_at + INVITATION_LIFETIME,
+            Stage::Closing { .. } | Stage::Reading { .. } => Timestamp::MAX,
+        }
     }
 
     pub(crate) fn owns(&self, id: &BoxId) -> bool {
         match &self.stage {
             Stage::Publishing { left } => left.contains_key(id),
-            Stage::Open => *id == self.accept_box(),
+            Stage::Open | Stage::Closing { .. } => *id == self.accept_box(),
             Stage::Reading { reader } => reader.missing().contains(id),
         }
     }
 
-    /// A bundle box is stored.
-    pub(crate) fn written(&mut self, turn: &mut Turn<'_>, id: BoxId) {
-        let Stage::Publishing { left } = &mut self.stage else { return };
-        left.remove(&id);
+    /// A box of ours was decided.
+    pub(crate) fn written(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: BoxId,
+        outcome: &WriteOutcome,
+    ) -> Step {
+        match (&mut self.stage, outcome) {
+            (Stage::Publishing { left }, _) => {
+                left.remove(&id);
+                self.publish_progress(turn);
+                Step::Waiting
+            }
+            (Stage::Closing { .. }, WriteOutcome::Exists(accepted)) => {
+                self.stage = Stage::Open;
+                self.arrived(turn, accepted)
+            }
+            (Stage::Closing { .. }, WriteOutcome::Stored | WriteOutcome::Expired) => {
+                self.failed(turn, InvitationFailure::Expired)
+            }
+            (Stage::Open | Stage::Reading { .. }, _) => Step::Waiting,
+        }
+    }
+
+    fn publish_progress(&mut self, turn: &mut Turn<'_>) {
+        let Stage::Publishing { left } = &self.stage else { return };
         if left.is_empty() {
             self.stage = Stage::Open;
             self.save(turn);
@@ -166,13 +212,17 @@ impl Invitation {
 
     /// Somebody wrote the accept box.
     pub(crate) fn arrived(&mut self, turn: &mut Turn<'_>, boxed: &SealedBox) -> Step {
-        if !matches!(self.stage, Stage::Open) {
-            return Step::Waiting;
+        match &self.stage {
+            Stage::Open => {}
+            // Closed by ourselves, or accepted at the last moment.
+            Stage::Closing { closed } if closed != boxed => {}
+            _ => return Step::Waiting,
         }
         let opened = Lane::new(self.link.accept_lane_secret()).keys().open(boxed).ok();
         let pointer = opened
             .and_then(|bytes| AcceptEntry::from_wire(&bytes).ok())
             .and_then(|entry| RunPointer::from_bytes(&entry.run).ok());
+        let pointer = pointer.filter(|run| (1..=MAX_MEETING_BOXES).contains(&run.box_count()));
         let Some(pointer) = pointer else { return self.spoiled(turn) };
         let reader = RunReader::new(pointer.clone());
         for id in reader.missing() {
@@ -217,18 +267,25 @@ impl Invitation {
         Step::Ended(Some(Box::new(conversation)))
     }
 
-    /// Its time is over.
-    pub(crate) fn expire(&self, turn: &mut Turn<'_>) {
-        if matches!(self.stage, Stage::Open) {
-            turn.unfollow(self.accept_box());
-        }
-        self.delete(turn);
-        turn.event(Event::InvitationFailed { reason: InvitationFailure::Expired });
+    /// Its time is over. We may have been offline when it was accepted, so the accept box is asked:
+    /// it is closed with a box of our own, and whoever comes late learns so; if somebody was there
+    /// before, their acceptance stands.
+    pub(crate) fn expire(&mut self, turn: &mut Turn<'_>) {
+        let keys = Lane::new(self.link.accept_lane_secret()).keys();
+        let closed = keys.seal(turn.rng, CLOSED).expect("a word is smaller than a box");
+        turn.unfollow(closed.id());
+        turn.write(closed.clone());
+        self.stage = Stage::Closing { closed };
+        self.save(turn);
     }
 
     fn spoiled(&self, turn: &mut Turn<'_>) -> Step {
+        self.failed(turn, InvitationFailure::Spoiled)
+    }
+
+    fn failed(&self, turn: &mut Turn<'_>, reason: InvitationFailure) -> Step {
         self.delete(turn);
-        turn.event(Event::InvitationFailed { reason: InvitationFailure::Spoiled });
+        turn.event(Event::InvitationFailed { reason });
         Step::Ended(None)
     }
 
@@ -243,7 +300,7 @@ impl Invitation {
     fn save(&self, turn: &mut Turn<'_>) {
         let publishing = match &self.stage {
             Stage::Publishing { left } => left.values().cloned().collect(),
-            Stage::Open | Stage::Reading { .. } => Vec::new(),
+            Stage::Open | Stage::Closing { .. } | Stage::Reading { .. } => Vec::new(),
         };
         self.save_with(turn, publishing, None);
     }
@@ -255,6 +312,10 @@ impl Invitation {
             created_at: self.created_at,
             publishing,
             run,
+            closed: match &self.stage {
+                Stage::Closing { closed } => Some(closed.clone()),
+                _ => None,
+            },
         };
         turn.put_wire(keys::invitation(&self.id), &stored);
     }

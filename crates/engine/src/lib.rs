@@ -19,6 +19,7 @@ mod engine;
 mod invite;
 mod keys;
 mod record;
+mod redact;
 mod turn;
 
 pub use api::*;

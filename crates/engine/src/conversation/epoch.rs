@@ -6,7 +6,7 @@
 //! was acknowledged, comes back `Empty`: the box was there before the epoch ended, so every drain
 //! finds it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,10 @@ pub(super) const UPDATE_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// work of an insider (outsiders cannot find the lane), and each costs every member a read.
 const MAX_INVALID_ENTRIES: u64 = 64;
 
+/// Boxes of one commit: five in a pair. More is invalid for all alike, or one contact could fill the
+/// read queue that all conversations share.
+pub(super) const MAX_COMMIT_BOXES: usize = 16;
+
 /// One entry of the commit lane: where the commit lies.
 #[derive(Debug, Serialize, Deserialize)]
 struct CommitEntry {
@@ -56,6 +60,9 @@ pub(super) struct Epoch {
     pub(super) reads: Vec<ReadLane>,
     /// At the first entry that is not known to be invalid.
     pub(super) commits: Lane,
+    /// Boxes of the run that is being read. Apart from all others, because whoever wrote the entry
+    /// chose them: they may be boxes that are something else to us.
+    pub(super) run_ids: BTreeSet<BoxId>,
     /// A read of the commit lane is under way; if it comes back `Empty`, our boxes and records up to
     /// these are safe.
     check: Option<(u64, u64)>,
@@ -113,6 +120,7 @@ impl Epoch {
             flights: BTreeMap::new(),
             reads: others.map(|leaf| ReadLane::new(lane(leaf))).collect(),
             commits: Lane::new(group.export("commit lane", b"")),
+            run_ids: BTreeSet::new(),
             check: None,
             asked: false,
             ask_again: false,
@@ -197,11 +205,13 @@ impl Conversation {
         let pointer = opened
             .and_then(|bytes| CommitEntry::from_wire(&bytes).ok())
             .and_then(|entry| RunPointer::from_bytes(&entry.pointer).ok());
+        let pointer =
+            pointer.filter(|pointer| (1..=MAX_COMMIT_BOXES).contains(&pointer.box_count()));
         let Some(pointer) = pointer else { return self.entry_invalid(turn) };
         let reader = RunReader::new(pointer);
         for id in reader.missing() {
-            self.ids.insert(id, Purpose::Run);
             turn.read(id);
+            self.epoch.run_ids.insert(id);
         }
         self.epoch.phase = Phase::Reading { reader };
     }
@@ -209,7 +219,8 @@ impl Conversation {
     /// All members skip it alike: what makes an entry invalid is the same for all of them.
     fn entry_invalid(&mut self, turn: &mut Turn<'_>) {
         self.alert(turn, Alert::Unreadable);
-        self.ids.retain(|_, purpose| !matches!(purpose, Purpose::Commit | Purpose::Run));
+        self.ids.retain(|_, purpose| !matches!(purpose, Purpose::Commit));
+        self.epoch.run_ids.clear();
         self.epoch.phase = Phase::Open;
         self.dirty = true;
         if self.epoch.commits.index() >= MAX_INVALID_ENTRIES {
@@ -235,7 +246,7 @@ impl Conversation {
         let Phase::Reading { reader } = &mut self.epoch.phase else { return };
         match outcome {
             ReadOutcome::Found(boxed) => {
-                self.ids.remove(&id);
+                self.epoch.run_ids.remove(&id);
                 match reader.add(&boxed) {
                     Ok(()) => self.run_progress(turn),
                     Err(_) => self.entry_invalid(turn),
@@ -291,15 +302,6 @@ impl Conversation {
         self.drain(turn);
     }
 
-    /// Our marker's slot was taken by the other member: it goes without. The marker is a hint.
-    pub(super) fn marker_lost(&mut self, from: u64) {
-        if let Phase::Closing { marker, .. } = &mut self.epoch.phase
-            && matches!(marker, Marker::At(index) if *index >= from)
-        {
-            *marker = Marker::NotOurs;
-        }
-    }
-
     /// While the epoch closes: asks for each lane's next box until it is linearizably empty.
     pub(super) fn drain(&mut self, turn: &mut Turn<'_>) {
         if !matches!(self.epoch.phase, Phase::Closing { .. }) {
@@ -322,7 +324,8 @@ impl Conversation {
         let Phase::Closing { commit, marker } = &self.epoch.phase else { return };
         let announced = match marker {
             Marker::NotOurs => true,
-            Marker::At(index) => self.epoch.flights.get(index).is_none_or(|f| f.acknowledged),
+            // With all that lies before it, or a reader would wait at the hole and miss the hint.
+            Marker::At(index) => self.epoch.flights.range(..=index).all(|(_, f)| f.acknowledged),
         };
         if !announced || self.epoch.reads.iter().any(|reading| !reading.drained) {
             return;
@@ -398,13 +401,30 @@ impl Conversation {
 
     /// A box of our commit's run was decided. The run's secret is fresh, so nobody else can have
     /// written there: `Exists` could only be our own value from before a crash.
-    pub(super) fn own_run_written(&mut self, turn: &mut Turn<'_>, id: BoxId) {
+    pub(super) fn own_run_written(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: BoxId,
+        outcome: &WriteOutcome,
+    ) {
         self.ids.remove(&id);
+        if *outcome == WriteOutcome::Expired {
+            return self.abandon_commit(turn);
+        }
         let Some(own) = &mut self.epoch.own_commit else { return };
         own.left.remove(&id);
         if own.left.is_empty() && own.entry.is_none() {
             self.write_entry(turn);
         }
+    }
+
+    /// We were off for so long that boxes of our run are gone: nobody could read this commit.
+    fn abandon_commit(&mut self, turn: &mut Turn<'_>) {
+        self.ids.retain(|_, purpose| !matches!(purpose, Purpose::OwnRun));
+        self.epoch.own_commit = None;
+        self.group.clear_pending();
+        turn.delete_prefix(keys::commits(self.id));
+        self.dirty = true;
     }
 
     /// Puts our entry into the commit lane's next box.

@@ -141,9 +141,12 @@ impl Conversation {
             // The box came by another way while the answer was travelling.
             ReadOutcome::Empty if reading.lane.index() != index => {}
             ReadOutcome::Empty => reading.drained = true,
+            // Gone before we came: passed, and told. What lies behind it may be there still.
             ReadOutcome::Expired => {
-                reading.drained = true;
+                reading.lane.advance();
+                self.dirty = true;
                 self.alert(turn, Alert::Missed);
+                return self.read_on(turn, number);
             }
         }
         self.drain(turn);

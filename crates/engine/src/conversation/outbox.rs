@@ -76,6 +76,25 @@ impl Conversation {
         first..=self.outbox.last_seq
     }
 
+    /// Gives unconfirmed records fresh numbers at the end, so that they get another box.
+    pub(super) fn renumber(&mut self, turn: &mut Turn<'_>, displaced: RangeInclusive<u64>) {
+        let seqs: Vec<u64> = self.outbox.records.range(displaced).map(|(seq, _)| *seq).collect();
+        for old in seqs {
+            let Some(mut record) = self.outbox.records.remove(&old) else { continue };
+            self.outbox.last_seq += 1;
+            record.seq = self.outbox.last_seq;
+            turn.delete(keys::outgoing(self.id, old));
+            turn.put_wire(keys::outgoing(self.id, record.seq), &record);
+            if let Some(row) = self.outbox.unreceipted.remove(&old) {
+                turn.delete(keys::unreceipted(self.id, old));
+                turn.put(keys::unreceipted(self.id, record.seq), row.to_be_bytes().to_vec());
+                self.outbox.unreceipted.insert(record.seq, row);
+            }
+            self.outbox.records.insert(record.seq, record);
+        }
+        self.dirty = true;
+    }
+
     /// Records up to `seq` cannot be lost any more.
     pub(super) fn confirm(&mut self, turn: &mut Turn<'_>, seq: u64) {
         while let Some(entry) = self.outbox.records.first_entry() {

@@ -25,6 +25,14 @@ pub(super) struct Flight {
     pub(super) acknowledged: bool,
 }
 
+impl Flight {
+    fn to_stored(&self) -> Vec<u8> {
+        let mut value = self.last_seq.to_be_bytes().to_vec();
+        value.extend_from_slice(self.boxed.as_bytes());
+        value
+    }
+}
+
 impl Conversation {
     /// Moves everything on that can move: the renewal of keys, waiting records, the check.
     pub(super) fn pump(&mut self, turn: &mut Turn<'_>) {
@@ -32,7 +40,9 @@ impl Conversation {
         self.begin_commit_if_due(turn);
         while self.may_seal() && self.outbox.unsealed().next().is_some() {
             let records = record::fill(self.outbox.unsealed());
-            self.seal(turn, records);
+            if !self.seal(turn, records) {
+                break;
+            }
         }
         self.check_if_unconfirmed(turn);
     }
@@ -44,15 +54,13 @@ impl Conversation {
             && self.epoch.flights.len() < MAX_FLIGHTS
     }
 
-    /// Encrypts records into the next box of our lane, keeps it, and sends it on its way.
-    pub(super) fn seal(&mut self, turn: &mut Turn<'_>, records: Vec<Record>) {
+    /// Encrypts records into the next box of our lane, keeps it, and sends it on its way. False if
+    /// nothing can be encrypted: we were removed from the group. Records stay where they are.
+    pub(super) fn seal(&mut self, turn: &mut Turn<'_>, records: Vec<Record>) -> bool {
         let last_seq = records.iter().map(|record| record.seq).max().unwrap_or(0);
         let last_seq = last_seq.max(self.outbox.sealed_up_to);
         let batch = Batch { records }.to_wire();
-        let Ok(message) = self.group.encrypt(turn.rng, &batch) else {
-            // Only a group that we were removed from cannot encrypt; records stay where they are.
-            return;
-        };
+        let Ok(message) = self.group.encrypt(turn.rng, &batch) else { return false };
         let lane = &mut self.epoch.own;
         let index = lane.index();
         let boxed = lane
@@ -63,12 +71,11 @@ impl Conversation {
         self.outbox.sealed_up_to = last_seq;
         self.dirty = true;
         self.launch(turn, index, Flight { boxed, last_seq, acknowledged: false });
+        true
     }
 
     fn launch(&mut self, turn: &mut Turn<'_>, index: u64, flight: Flight) {
-        let mut value = flight.last_seq.to_be_bytes().to_vec();
-        value.extend_from_slice(&flight.boxed.to_bytes());
-        turn.put(keys::flight(self.id, index), value);
+        turn.put(keys::flight(self.id, index), flight.to_stored());
         self.ids.insert(flight.boxed.id(), Purpose::Own(index));
         turn.write(flight.boxed.clone());
         self.epoch.flights.insert(index, flight);
@@ -98,19 +105,19 @@ impl Conversation {
     }
 
     /// Somebody wrote into our lane. Only the other member can, and only against the protocol: a
-    /// pair's lane has one writer. What lay in this box and after it is sealed again further on.
+    /// pair's lane has one writer. The box counts as passed, because a reader passes it; what we had
+    /// sealed for it goes into a later one, under fresh numbers: boxes behind it may be read already.
     fn slot_taken(&mut self, turn: &mut Turn<'_>, index: u64) {
         self.alert(turn, Alert::Unreadable);
         let before = self.epoch.flights.range(..index).next_back();
         let confirmed = self.outbox.records.keys().next().map_or(self.outbox.last_seq, |s| s - 1);
-        let sealed_up_to = before.map_or(confirmed, |(_, flight)| flight.last_seq);
-        for (index, flight) in self.epoch.flights.split_off(&index) {
-            self.ids.remove(&flight.boxed.id());
-            turn.delete(keys::flight(self.id, index));
-        }
-        self.outbox.sealed_up_to = sealed_up_to;
-        self.marker_lost(index);
-        self.dirty = true;
+        let before = before.map_or(confirmed, |(_, flight)| flight.last_seq);
+        let Some(flight) = self.epoch.flights.get_mut(&index) else { return };
+        let displaced = before + 1..=flight.last_seq;
+        flight.acknowledged = true;
+        flight.last_seq = before;
+        turn.put(keys::flight(self.id, index), flight.to_stored());
+        self.renumber(turn, displaced);
     }
 
     /// Up to which record, and box, our lane is acknowledged without a gap: a reader who drains the

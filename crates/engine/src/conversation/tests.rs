@@ -19,6 +19,7 @@ struct Pair {
     followed: [Vec<BoxId>; 2],
     events: [Vec<Event>; 2],
     rows: u64,
+    held: Option<Vec<Effect>>,
 }
 
 impl Pair {
@@ -46,6 +47,7 @@ impl Pair {
             followed: Default::default(),
             events: Default::default(),
             rows: 1,
+            held: None,
         };
         for (who, effects) in effects.into_iter().enumerate() {
             pair.carry_out(who, effects);
@@ -63,8 +65,18 @@ impl Pair {
         result
     }
 
+    /// Keeps the effects of what is done back.
+    fn hold(&mut self, act: impl FnOnce(&mut Self)) -> Vec<Effect> {
+        self.held = Some(Vec::new());
+        act(self);
+        self.held.take().unwrap_or_default()
+    }
+
     /// Every operation is answered at once.
     fn carry_out(&mut self, who: usize, effects: Vec<Effect>) {
+        if let Some(held) = &mut self.held {
+            return held.extend(effects);
+        }
         for effect in effects {
             match effect {
                 Effect::Write(boxed) => {
@@ -180,6 +192,39 @@ fn an_entry_whose_run_is_missing_is_void_for_everybody_for_ever() {
     pair.send(1, "two");
     assert_eq!(pair.sides[1].epoch.commits.index(), 1);
     pair.talk_until_epoch(2);
+}
+
+#[test]
+fn an_entry_of_no_boxes_or_of_far_too_many_is_invalid() {
+    let mut pair = Pair::new();
+    for len in [0, (epoch::MAX_COMMIT_BOXES + 1) * xchat_pigeonhole::MAX_CONTENT_LEN] {
+        let (pointer, _) = RunPointer::seal(&mut pair.rng, &vec![7; len]).expect("fits a run");
+        let keys = pair.sides[0].epoch.commits.keys();
+        let boxed = keys.seal(&mut pair.rng, &epoch::tests::entry(&pointer)).expect("short");
+        pair.boxes.insert(boxed.id(), boxed);
+        pair.send(0, "one");
+        pair.send(1, "two");
+    }
+    assert_eq!(pair.sides.each_ref().map(|side| side.epoch.commits.index()), [2, 2]);
+    pair.talk_until_epoch(2);
+}
+
+/// The other member takes the slot of the first of two boxes that are out: nothing is lost.
+#[test]
+fn what_a_taken_slot_displaced_goes_further_on() {
+    let mut pair = Pair::new();
+    let foreign = pair.sides[0].epoch.own.keys();
+    let foreign = foreign.seal(&mut pair.rng, b"mine now").expect("short");
+    let out = pair.hold(|pair| {
+        pair.send(0, "first");
+        pair.send(0, "second");
+    });
+    pair.put(foreign);
+    pair.carry_out(0, out);
+    let mut texts = pair.texts(1);
+    texts.sort();
+    assert_eq!(texts, ["first", "second"]);
+    assert!(pair.sides[0].outbox.records.is_empty(), "all is confirmed");
 }
 
 #[test]

@@ -178,6 +178,30 @@ fn an_invitation_expires_after_fourteen_days() {
 }
 
 #[test]
+fn an_acceptance_stands_although_the_inviter_was_away_until_it_expired() {
+    let mut world = World::new(71, &["alice", "bob"]);
+    let link = world.invite(ALICE);
+    world.stop(ALICE);
+    world.run_for(Duration::from_secs(6 * 24 * 3600));
+    let contact = world.accept(BOB, &link).expect("within its time");
+    world.send(BOB, contact.conversation, "are you there?");
+    world.run_for(Duration::from_secs(9 * 24 * 3600));
+    world.start(ALICE);
+    world.run_until("delivered", |world| world.people[BOB].all_sent_are(MessageState::Delivered));
+    assert_eq!(world.people[ALICE].texts(Direction::In), ["are you there?"]);
+}
+
+#[test]
+fn one_who_comes_too_late_is_told_so_and_has_no_dead_contact() {
+    let mut world = World::new(72, &["alice", "bob"]);
+    let link = world.invite(ALICE);
+    world.run_for(Duration::from_secs(14 * 24 * 3600 + 60));
+    assert_eq!(world.accept(BOB, &link).err(), Some(CommandError::InvitationExpired));
+    assert!(world.people[BOB].contacts().is_empty());
+    assert!(world.people[ALICE].stored_keys() == 0, "the init keys are gone");
+}
+
+#[test]
 fn safety_numbers_agree_and_differ_between_pairs() {
     let mut world = World::new(8, &["alice", "bob", "carol"]);
     let with_bob = world.meet(ALICE, BOB);
