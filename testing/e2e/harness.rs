@@ -149,6 +149,13 @@ impl Person {
     }
 }
 
+impl Drop for Person {
+    /// A daemon outlives the command that started it; it must not outlive its test.
+    fn drop(&mut self) {
+        let _ = self.command(PASSPHRASE, &["stop"]).output();
+    }
+}
+
 /// A running `listen`.
 pub(crate) struct Listening {
     child: Child,

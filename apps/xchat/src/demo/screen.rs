@@ -1,6 +1,6 @@
 //! What the demo shows: one line for each thing that happens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -17,9 +17,10 @@ const LAST_WAIT: Duration = Duration::from_secs(60);
 pub(super) struct Screen {
     names: [&'static str; 2],
     writer: usize,
+    /// It is a terminal: with colours and a prompt.
     colour: bool,
-    /// When texts were typed, oldest first, and how many have not arrived yet.
-    typed: Vec<Instant>,
+    /// When the texts of each writer that have not arrived yet were typed, oldest first.
+    typed: [VecDeque<Instant>; 2],
     /// Texts of outgoing messages, by writer and id, until they are delivered.
     sent: BTreeMap<(usize, u64), String>,
 }
@@ -27,7 +28,7 @@ pub(super) struct Screen {
 impl Screen {
     pub(super) fn new(names: [&'static str; 2]) -> Self {
         let colour = std::io::stdout().is_terminal();
-        Self { names, writer: 0, colour, typed: Vec::new(), sent: BTreeMap::new() }
+        Self { names, writer: 0, colour, typed: Default::default(), sent: BTreeMap::new() }
     }
 
     pub(super) fn welcome(&self, dir: &Path) {
@@ -40,6 +41,9 @@ impl Screen {
     }
 
     pub(super) fn prompt(&self) {
+        if !self.colour {
+            return;
+        }
         print!("{} ▸ ", self.painted(self.writer));
         let _ = std::io::stdout().flush();
     }
@@ -55,7 +59,7 @@ impl Screen {
 
     /// A text was typed and is on its way.
     pub(super) fn typed(&mut self) {
-        self.typed.push(Instant::now());
+        self.typed[self.writer].push_back(Instant::now());
         self.prompt();
     }
 
@@ -76,11 +80,9 @@ impl Screen {
     }
 
     fn arrived(&mut self, who: usize, text: &str) {
-        let took = if self.typed.is_empty() {
-            String::new()
-        } else {
-            format!("   ({:.1} s)", self.typed.remove(0).elapsed().as_secs_f64())
-        };
+        let typed = self.typed[1 - who].pop_front();
+        let took = typed.map(|at| format!("   ({:.1} s)", at.elapsed().as_secs_f64()));
+        let took = took.unwrap_or_default();
         let (name, from) = (self.painted(who), self.painted(1 - who));
         self.line(&format!("    {name} sees ◂ {from}: {text}{took}"));
     }
@@ -98,7 +100,7 @@ impl Screen {
     /// Waits for what was typed and has not arrived yet.
     pub(super) async fn drain(&mut self, events: &mut mpsc::Receiver<Event>) {
         let wait = async {
-            while !self.typed.is_empty() {
+            while self.typed.iter().any(|typed| !typed.is_empty()) {
                 let Some((who, event)) = events.recv().await else { break };
                 self.show(who, &event);
             }
@@ -109,9 +111,13 @@ impl Screen {
     }
 
     fn line(&self, text: &str) {
-        // Over the prompt, and a new prompt below.
-        println!("\r{text}\x1b[K");
-        self.prompt();
+        if self.colour {
+            // Over the prompt, and a new prompt below.
+            println!("\r{text}\x1b[K");
+            self.prompt();
+        } else {
+            println!("{text}");
+        }
     }
 
     fn painted(&self, who: usize) -> String {
