@@ -38,7 +38,12 @@ pub(crate) struct DemoArgs {
 pub(crate) fn run(args: &DemoArgs) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(demo(args)),
+        Ok(runtime) => {
+            let result = runtime.block_on(demo(args));
+            // A read of the terminal may still be under way, and nothing can end it.
+            runtime.shutdown_background();
+            result
+        }
         Err(error) => Err(internal("cannot start", &error)),
     };
     match result {

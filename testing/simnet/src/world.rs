@@ -276,7 +276,7 @@ impl World {
                 let Some(Session { person, gateway }) = self.sessions.get(&session) else { return };
                 let (person, gateway) = (*person, *gateway);
                 self.gateway(gateway, gateway::Input::ClientOpened { session });
-                self.to_person(person, xchat_transport::Input::Online { gateway });
+                self.person(person, xchat_transport::Input::Online { gateway });
             }
             Arrival::Up { session, bytes } => {
                 if let Some(Session { gateway, .. }) = self.sessions.get(&session) {
@@ -285,13 +285,13 @@ impl World {
             }
             Arrival::Down { session, bytes } => {
                 if let Some(Session { person, .. }) = self.sessions.get(&session) {
-                    self.to_person(*person, xchat_transport::Input::Frame(bytes));
+                    self.person(*person, xchat_transport::Input::Frame(bytes));
                 }
             }
         }
     }
 
-    fn to_person(&mut self, who: usize, input: xchat_transport::Input) {
+    fn person(&mut self, who: usize, input: xchat_transport::Input) {
         let wants = self.people[who].network(input, self.now, &mut self.rng);
         self.serve(who, wants);
     }
@@ -331,7 +331,7 @@ impl World {
                 }
                 gateway::Effect::CloseClient { session, .. } => {
                     if let Some(session) = self.sessions.remove(&session) {
-                        self.to_person(session.person, xchat_transport::Input::Offline);
+                        self.person(session.person, xchat_transport::Input::Offline);
                     }
                 }
                 gateway::Effect::WakeAt(at) => self.wake_at(id, at),
