@@ -4,6 +4,7 @@
 //! POST /v1/command    a Command in JSON, its answer in JSON       ?timeout_ms=N
 //! GET  /v1/events     events as lines of JSON, without end        ?since=MESSAGE or ?after=SEQ
 //! POST /v1/stop       goes offline, answers, ends
+//! GET  /v1/alive      answers
 //! ```
 //!
 //! It listens on 127.0.0.1 only, at a port that the system chooses. Who may talk to it is decided by a

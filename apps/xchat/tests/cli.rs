@@ -234,10 +234,7 @@ fn a_killed_daemon_is_replaced() {
     let first = alice.card();
     let pid = first["pid"].to_string();
     assert!(Command::new("kill").args(["-9", &pid]).status().expect("kills").success());
-    // The lock goes with the process; until the system has cleaned up, the card still counts.
-    while Path::new("/proc").join(&pid).join("exe").exists() {
-        std::thread::yield_now();
-    }
+    // At once, while the system may still be cleaning up after it.
     alice.json(&["status"]);
     assert_ne!(alice.card()["pid"], first["pid"]);
     assert_ne!(alice.card()["token"], first["token"]);

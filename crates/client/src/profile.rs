@@ -180,6 +180,16 @@ impl Profile {
         }
     }
 
+    /// Waits, and holds up the thread, until no process has the profile open.
+    ///
+    /// # Errors
+    /// [`ProfileError::Io`].
+    pub fn wait_until_free(dir: &Path) -> Result<(), ProfileError> {
+        let path = lock_path(dir);
+        let file = files::private_file(&path).map_err(at(&path))?;
+        file.lock().map_err(at(&path))
+    }
+
     /// Checks a passphrase without opening the profile, which may be in use.
     ///
     /// # Errors
@@ -229,6 +239,10 @@ fn header_path(dir: &Path) -> PathBuf {
     dir.join("profile.json")
 }
 
+fn lock_path(dir: &Path) -> PathBuf {
+    dir.join("lock")
+}
+
 fn store_path(dir: &Path) -> PathBuf {
     dir.join("store.db")
 }
@@ -268,7 +282,7 @@ fn read_header(dir: &Path) -> Result<header::Header, ProfileError> {
 }
 
 fn lock(dir: &Path) -> Result<File, ProfileError> {
-    let path = dir.join("lock");
+    let path = lock_path(dir);
     let file = files::private_file(&path).map_err(at(&path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),

@@ -61,3 +61,20 @@ fn exit_code(kind: ErrorKind) -> u8 {
         _ => exit::INTERNAL,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_stands_in_the_documentation_beside_its_exit_status() {
+        let page = include_str!("../../../../docs/cli.md");
+        for kind in ErrorKind::ALL {
+            let row = format!("| {} |", exit_code(kind));
+            let code = format!("`{}`", kind.code());
+            let documented =
+                page.lines().any(|line| line.starts_with(&row) && line.contains(&code));
+            assert!(documented, "{code} is not documented with exit status {}", exit_code(kind));
+        }
+    }
+}

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command as Process;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use xchat_client::{Command, ErrorBody, Numbered, Passphrase, Profile, files};
 
@@ -21,6 +22,9 @@ use crate::failure::{Failure, exit};
 
 /// A daemon that is not ready by then will not be: it has keys to derive and a database to read.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A daemon that ends needs no longer than this.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Held while looking for a daemon and starting one, so that two commands start one daemon.
 pub(super) struct StartLock(#[allow(dead_code)] File);
@@ -55,7 +59,7 @@ impl Daemon {
     pub(crate) async fn find(profile: &Path) -> Result<Option<Self>, Failure> {
         check_profile(profile)?;
         let _lock = StartLock::take(profile).await?;
-        find_locked(profile)
+        find_locked(profile).await
     }
 
     /// The profile's running daemon, or a new one; `passphrase` is only asked for a new one.
@@ -68,7 +72,7 @@ impl Daemon {
     ) -> Result<Self, Failure> {
         check_profile(profile)?;
         let _lock = StartLock::take(profile).await?;
-        match find_locked(profile)? {
+        match find_locked(profile).await? {
             Some(daemon) => Ok(daemon),
             None => start(profile, &passphrase()?).await,
         }
@@ -165,15 +169,12 @@ fn check_profile(profile: &Path) -> Result<(), Failure> {
 
 /// A card counts only while somebody has the profile open: a card that a killed daemon has left may name
 /// a port that is somebody else's by now.
-fn find_locked(profile: &Path) -> Result<Option<Daemon>, Failure> {
-    let open = Profile::is_open(profile)
-        .map_err(|error| failure(&xchat_client::Error::from(error).body()))?;
-    if !open {
+async fn find_locked(profile: &Path) -> Result<Option<Daemon>, Failure> {
+    if !is_open(profile)? {
         return Ok(None);
     }
     match Card::read(profile).map_err(|error| io_failure("read daemon.json", &error))? {
-        Some(card) if card.api == API_VERSION => Ok(Some(Daemon { card })),
-        Some(card) => {
+        Some(card) if card.api != API_VERSION => {
             let text = format!(
                 "the profile's daemon (process {}) is of another version of xchat",
                 card.pid
@@ -181,11 +182,32 @@ fn find_locked(profile: &Path) -> Result<Option<Daemon>, Failure> {
             Err(Failure::new(exit::UNAVAILABLE, "daemon_version", text)
                 .hint("Stop it with the version that started it, or end the process."))
         }
-        None => {
+        Some(card) if http::answers(&card).await => Ok(Some(Daemon { card })),
+        // A daemon that is ending: no card any more, or nobody behind it.
+        _ if is_free_soon(profile).await => Ok(None),
+        _ => {
             let error = xchat_client::Error::from(xchat_client::ProfileError::Locked);
             Err(failure(&error.body()))
         }
     }
+}
+
+fn is_open(profile: &Path) -> Result<bool, Failure> {
+    Profile::is_open(profile).map_err(|error| failure(&xchat_client::Error::from(error).body()))
+}
+
+/// Whether whoever has the profile open lets go of it within [`END_TIMEOUT`].
+async fn is_free_soon(profile: &Path) -> bool {
+    let profile = profile.to_owned();
+    let (free, freed) = oneshot::channel();
+    // A thread of its own, because nothing waits for it if it waits for too long.
+    std::thread::spawn(move || {
+        if Profile::wait_until_free(&profile).is_ok() {
+            // Nobody listens any more: then it took too long.
+            let _ = free.send(());
+        }
+    });
+    matches!(timeout(END_TIMEOUT, freed).await, Ok(Ok(())))
 }
 
 /// Starts a daemon as a process of its own, which outlives this one and its terminal.
@@ -222,7 +244,7 @@ async fn start(profile: &Path, passphrase: &Passphrase) -> Result<Daemon, Failur
     if value["event"] != "ready" {
         return Err(error_in(value));
     }
-    find_locked(profile)?.ok_or_else(|| not_started(profile))
+    find_locked(profile).await?.ok_or_else(|| not_started(profile))
 }
 
 fn log_path(profile: &Path) -> PathBuf {

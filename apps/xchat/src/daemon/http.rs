@@ -23,6 +23,13 @@ pub(super) enum HttpError {
     NotJson,
 }
 
+/// Whether the daemon answers. That its port takes connections says less: the system does that also for
+/// a process that was just killed.
+pub(super) async fn answers(card: &Card) -> bool {
+    let answer = send(card, Method::GET, "/v1/alive", Vec::new()).await;
+    answer.is_ok_and(|response| response.status().is_success())
+}
+
 /// Sends a request; the head of the answer is there when this returns.
 pub(super) async fn send(
     card: &Card,

@@ -1,6 +1,7 @@
 //! The daemon's requests.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -13,7 +14,7 @@ use axum::{Json, Router};
 use futures_util::stream;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Semaphore, watch};
 use xchat_client::{Client, Command, Error, ErrorKind, Events, From as Since};
 
 use super::card::Card;
@@ -35,8 +36,10 @@ pub(super) struct Inner {
     pub(super) token: String,
     pub(super) port: u16,
     pub(super) profile: std::path::PathBuf,
-    /// Rung when the daemon is to end.
-    pub(super) ended: Notify,
+    /// Becomes true when the client has stopped and the daemon is to end.
+    ended: watch::Sender<bool>,
+    /// Set before the client is told to stop.
+    stopping: AtomicBool,
     streams: Arc<Semaphore>,
 }
 
@@ -55,7 +58,8 @@ impl Shared {
             token: card.token.clone(),
             port: card.port,
             profile,
-            ended: Notify::new(),
+            ended: watch::Sender::new(false),
+            stopping: AtomicBool::new(false),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
         }))
     }
@@ -63,9 +67,21 @@ impl Shared {
     /// Goes offline and unlocks the profile. The card goes first: whoever finds the profile unlocked
     /// may start another daemon, whose card is then not ours to remove.
     pub(super) async fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
         Card::remove(&self.profile);
         self.client.stop().await;
-        self.ended.notify_one();
+        self.ended.send_replace(true);
+    }
+
+    /// Whether [`Self::stop`] was called.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Returns once [`Self::stop`] is done.
+    pub(super) async fn ended(&self) {
+        // The sender lives as long as `self`, so there is no other end to the waiting.
+        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
     }
 }
 
@@ -74,6 +90,7 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/v1/command", post(command))
         .route("/v1/events", get(events))
         .route("/v1/stop", post(stop))
+        .route("/v1/alive", get(async || StatusCode::NO_CONTENT))
         .fallback(async || refuse(StatusCode::NOT_FOUND, "no_such_request", "no such request"))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(shared.clone(), guard::check))

@@ -3,11 +3,14 @@
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::time::Duration;
 
 use rand_core::OsRng;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use xchat_client::{Client, Passphrase, Profile};
 
 use super::API_VERSION;
@@ -16,6 +19,9 @@ use super::connect::StartLock;
 use super::routes::{self, Shared};
 use crate::cli::failures::failure;
 use crate::failure::{Failure, exit};
+
+/// How long the end waits for answers to be read.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// How the daemon was started, which decides how it says that it is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,20 +45,31 @@ pub(crate) async fn serve(
 ) -> Result<(), Failure> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(io_failure("wait for signals"))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(io_failure("wait for signals"))?;
-    let shared = start(profile, &passphrase, foreground).await?;
+    let (shared, server) = start(profile, &passphrase, foreground).await?;
     drop(passphrase);
     tokio::select! {
-        () = shared.ended.notified() => return Ok(()),
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        () = shared.client.stopped() => {
+        // First, because a client that was told to stop has also stopped.
+        biased;
+        () = shared.ended() => {}
+        _ = interrupt.recv() => shared.stop().await,
+        _ = terminate.recv() => shared.stop().await,
+        () = died(&shared) => {
             Card::remove(profile);
             return Err(Failure::new(exit::INTERNAL, "internal", "the client ended by itself")
                 .hint("This is a bug in xchat. Please report it."));
         }
     }
-    shared.stop().await;
+    // Whoever asked for the end gets their answer; whoever does not read it is not waited for.
+    let _ = timeout(LAST_ANSWERS, server).await;
     Ok(())
+}
+
+/// Returns if the client ends without having been asked to.
+async fn died(shared: &Shared) {
+    shared.client.stopped().await;
+    if shared.is_stopping() {
+        std::future::pending().await
+    }
 }
 
 /// Opens the profile, listens, and says so. The server runs on until the process ends.
@@ -60,7 +77,7 @@ async fn start(
     profile: &Path,
     passphrase: &Passphrase,
     foreground: Foreground,
-) -> Result<Shared, Failure> {
+) -> Result<(Shared, JoinHandle<()>), Failure> {
     // A command that starts a daemon holds this lock already, for its child.
     let _lock = match foreground {
         Foreground::Detached => None,
@@ -76,14 +93,17 @@ async fn start(
     let card = Card { api: API_VERSION, port, token, pid: std::process::id() };
     let shared = Shared::new(client, &card, profile.to_owned());
     let router = routes::router(shared.clone());
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router).await {
+    let ending = shared.clone();
+    let server = tokio::spawn(async move {
+        let serving = axum::serve(listener, router)
+            .with_graceful_shutdown(async move { ending.ended().await });
+        if let Err(error) = serving.await {
             tracing::error!(%error, "the daemon's server ended");
         }
     });
     card.write(profile).map_err(io_failure("write daemon.json"))?;
     announce(&card, profile, foreground);
-    Ok(shared)
+    Ok((shared, server))
 }
 
 fn announce(card: &Card, profile: &Path, foreground: Foreground) {

@@ -82,7 +82,7 @@ impl Cost {
 pub enum HeaderError {
     /// Not JSON, or not with the fields of a header.
     #[error("the profile's header is damaged")]
-    Malformed(#[source] serde_json::Error),
+    Malformed(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Written by another version of the program.
     #[error("the profile's header has version {got}, this program reads version {VERSION}")]
     Version {
@@ -146,12 +146,11 @@ impl Header {
     }
 
     pub(super) fn parse(text: &str) -> Result<Self, HeaderError> {
-        let Versioned { version: got } =
-            serde_json::from_str(text).map_err(HeaderError::Malformed)?;
+        let Versioned { version: got } = serde_json::from_str(text).map_err(malformed)?;
         if got != VERSION {
             return Err(HeaderError::Version { got });
         }
-        serde_json::from_str(text).map_err(HeaderError::Malformed)
+        serde_json::from_str(text).map_err(malformed)
     }
 
     pub(super) fn to_json(&self) -> String {
@@ -176,6 +175,10 @@ impl Header {
         }
         Err(HeaderError::WrongPassphrase)
     }
+}
+
+fn malformed(error: serde_json::Error) -> HeaderError {
+    HeaderError::Malformed(error.into())
 }
 
 /// Binds a wrapped key to what it is for.

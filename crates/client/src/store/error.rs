@@ -3,6 +3,9 @@
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
+/// What SQLite says, without its type.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why the store could not do what it was asked. Nothing was changed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -23,7 +26,7 @@ pub enum StoreError {
     DiskFull,
     /// The file system refused.
     #[error("the profile's database cannot be read or written")]
-    Io(#[source] rusqlite::Error),
+    Io(#[source] Cause),
     /// Somebody else has the file open, although we hold the profile's lock.
     #[error("the profile's database is in use by another program")]
     Busy,
@@ -32,7 +35,7 @@ pub enum StoreError {
     UnknownRow,
     /// Anything else SQLite can say: a bug of ours.
     #[error("the profile's database failed")]
-    Sqlite(#[source] rusqlite::Error),
+    Sqlite(#[source] Cause),
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -55,8 +58,8 @@ impl From<rusqlite::Error> for StoreError {
                 | ErrorCode::CannotOpen
                 | ErrorCode::ReadOnly
                 | ErrorCode::PermissionDenied,
-            ) => Self::Io(error),
-            _ => Self::Sqlite(error),
+            ) => Self::Io(error.into()),
+            _ => Self::Sqlite(error.into()),
         }
     }
 }
