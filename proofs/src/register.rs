@@ -6,29 +6,26 @@
 //!   before its effects left (the driver's duty). Losing effects needs no action: see network.
 //! - **Time** stands still, except that a proposer that was outbid may be woken. A retransmission is a
 //!   duplicate of what was sent; giving up is a crash.
+//! - **A broken clock**: a replica may have a tombstone from the start, for a box that nobody has used.
 //!
 //! Bounded are the clients' operations, the crashes, the duplicates, the wake-ups of outbid proposers
 //! (each is a new ballot) and the settlements that a replica starts by itself. Messages that can have
 //! no effect any more are dropped, see `Replica::has_spent`.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{self, CryptoRng, RngCore, SeedableRng};
 use stateright::{Model, Property};
 use xchat_base::{Secret, Timestamp};
 use xchat_pigeonhole::register::{
-    BoxRecord, ClientOp, Incarnation, Member, MemoryTable, Mutation, OpId, REPLICAS,
+    BoxRecord, BoxTable, ClientOp, Incarnation, Member, MemoryTable, Mutation, OpId, REPLICAS,
     RegisterEffect, RegisterInput, Replica, ReplicaMessage, ReplicaSet,
 };
 use xchat_pigeonhole::{Answer, BoxId, Lane, SealedBox, StoreId, VerifiedBox};
 
 /// The moment at which everything happens.
 const NOW: Timestamp = Timestamp::from_secs(1_000_000);
-/// Late enough for a proposer that was outbid ([`Draws`] makes its wait the shortest), too early
-/// for anything else.
-const BACKED_OFF: Duration = Duration::from_millis(6);
 
 /// No two clients are told different values.
 pub const ONE_VALUE: &str = "at most one value is ever reported";
@@ -36,6 +33,8 @@ pub const ONE_VALUE: &str = "at most one value is ever reported";
 pub const NEVER_EMPTY: &str = "never empty after a value was reported";
 /// A writer never hears that its own value is another's.
 pub const SAME_VALUE: &str = "the same value again is stored";
+/// One replica whose record has expired is not believed.
+pub const NEVER_EXPIRED: &str = "nobody hears that the box has expired";
 /// No two tables hold different decisions.
 pub const REPLICAS_AGREE: &str = "the replicas agree on what was chosen";
 
@@ -77,6 +76,8 @@ pub struct Scenario {
     pub wakeups: u8,
     /// Settlements that replicas start by themselves.
     pub settlements: u8,
+    /// A replica whose clock ran ahead: it has a tombstone.
+    pub tombstone: Option<usize>,
     /// What is broken on purpose.
     pub mutation: Option<Mutation>,
 }
@@ -92,6 +93,8 @@ pub enum Told {
     Found(usize),
     /// The box was empty.
     Empty,
+    /// The box has expired.
+    Expired,
     /// Anything else.
     Nothing,
 }
@@ -199,6 +202,7 @@ impl RegisterModel {
             Answer::Exists(boxed) => Told::Exists(self.value(boxed)),
             Answer::Found(boxed) => Told::Found(self.value(boxed)),
             Answer::Empty => Told::Empty,
+            Answer::Expired => Told::Expired,
             _ => Told::Nothing,
         };
         let (client, at) = (op.0 as usize / 16, op.0 as usize % 16);
@@ -304,9 +308,13 @@ impl Model for RegisterModel {
     type Action = Action;
 
     fn init_states(&self) -> Vec<World> {
+        let mut tables = vec![MemoryTable::new(); REPLICAS];
+        if let Some(broken) = self.scenario.tombstone {
+            tables[broken].put(self.id, BoxRecord::Tombstone { forget_at: Timestamp::MAX });
+        }
         vec![World {
             replicas: (0..REPLICAS).map(|rank| self.replica(rank)).collect(),
-            tables: vec![MemoryTable::new(); REPLICAS],
+            tables,
             draws: vec![0; REPLICAS],
             network: BTreeSet::new(),
             operations: vec![Vec::new(); self.scenario.clients.len()],
@@ -331,8 +339,7 @@ impl Model for RegisterModel {
             actions.extend(world.network.iter().cloned().map(Action::Duplicate));
         }
         for (rank, replica) in world.replicas.iter().enumerate() {
-            let outbid = replica.next_wake().is_some_and(|at| at <= NOW + BACKED_OFF);
-            if outbid && world.wakeups < self.scenario.wakeups {
+            if replica.is_outbid() && world.wakeups < self.scenario.wakeups {
                 actions.push(Action::Wake(rank));
             }
             if replica.operation_count() > 0 && world.crashes < self.scenario.crashes {
@@ -362,7 +369,8 @@ impl Model for RegisterModel {
             }
             Action::Wake(rank) => {
                 world.wakeups += 1;
-                self.step(&mut world, rank, RegisterInput::Timer, NOW + BACKED_OFF);
+                let due = world.replicas[rank].next_wake()?;
+                self.step(&mut world, rank, RegisterInput::Timer, due);
             }
             Action::Settle(rank) => {
                 world.settlements += 1;
@@ -383,7 +391,13 @@ impl Model for RegisterModel {
                 })
             }),
             Property::always(SAME_VALUE, |model: &Self, world| model.same_value_is_stored(world)),
+            Property::always(NEVER_EXPIRED, |_, world| {
+                Self::all_operations(world).all(|operation| operation.told != Some(Told::Expired))
+            }),
             Property::always(REPLICAS_AGREE, |_, world| Self::replicas_agree(world)),
+            Property::sometimes("an outbid proposer tries again", |model: &Self, world: &World| {
+                model.scenario.wakeups == 0 || world.wakeups > 0
+            }),
             Property::sometimes("all operations are answered", |model: &Self, world| {
                 let planned: usize = model.scenario.clients.iter().map(Vec::len).sum();
                 let answered = Self::all_operations(world)

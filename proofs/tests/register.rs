@@ -18,7 +18,15 @@ const fn read(at: usize) -> Step {
 /// These clients, a network that loses and reorders, and nothing else going wrong.
 fn calm(clients: &[&[Step]]) -> Scenario {
     let clients = clients.iter().map(|steps| steps.to_vec()).collect();
-    Scenario { clients, crashes: 0, duplicates: 0, wakeups: 0, settlements: 0, mutation: None }
+    Scenario {
+        clients,
+        crashes: 0,
+        duplicates: 0,
+        wakeups: 0,
+        settlements: 0,
+        tombstone: None,
+        mutation: None,
+    }
 }
 
 /// Visits every world; its figures are for the reader of `--no-capture`.
@@ -90,6 +98,18 @@ fn a_writer_who_tries_again_and_a_reader_who_looks_twice() {
 fn a_replica_settles_while_another_reads() {
     let clients: [&[Step]; 2] = [&[write(0, 0)], &[read(1)]];
     holds(Scenario { crashes: 1, settlements: 1, ..calm(&clients) });
+}
+
+#[test]
+fn two_writers_and_a_reader_who_meet_a_tombstone_of_a_broken_clock() {
+    let clients: [&[Step]; 3] = [&[write(0, 0)], &[write(1, 1)], &[read(1), read(2)]];
+    holds(Scenario { tombstone: Some(2), crashes: 1, wakeups: 1, ..calm(&clients) });
+}
+
+#[test]
+fn a_first_rank_with_a_tombstone_of_a_broken_clock() {
+    let clients: [&[Step]; 2] = [&[write(0, 0), write(1, 0)], &[write(2, 1), read(0)]];
+    holds(Scenario { tombstone: Some(0), crashes: 1, wakeups: 1, ..calm(&clients) });
 }
 
 /// Every choice of coordinators.

@@ -14,11 +14,12 @@ use super::table::BoxTable;
 /// Why an acceptor does not do what a proposer wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Obstacle {
-    /// It has promised this ballot.
+    /// It has promised this ballot: a higher one, or a lower one if what was asked is out of its
+    /// reach as yet ([`Ballot::within_reach`]).
     Preempted(Ballot),
     /// The decision is known.
     Chosen(VerifiedBox),
-    /// The decision was known and its lifetime is over.
+    /// This replica has known the decision, and its lifetime is over.
     Expired,
 }
 
@@ -68,12 +69,27 @@ pub(crate) fn prepare(
     {
         return Err(Obstacle::Preempted(promised));
     }
-    if box_state.promised != Some(ballot) {
-        let expires_at = box_state.expires_at.unwrap_or(now + lifetimes.boxed);
-        let accepted = box_state.held.clone();
-        table.put(*id, BoxRecord::Open { promised: ballot, accepted, expires_at });
+    let reach = ballot.within_reach(box_state.promised);
+    if box_state.promised != Some(reach) {
+        promise(table, id, reach, &box_state, now, lifetimes);
+    }
+    if reach < ballot {
+        return Err(Obstacle::Preempted(reach));
     }
     Ok(box_state.held)
+}
+
+fn promise(
+    table: &mut dyn BoxTable,
+    id: &BoxId,
+    ballot: Ballot,
+    box_state: &Undecided,
+    now: Timestamp,
+    lifetimes: &Lifetimes,
+) {
+    let expires_at = box_state.expires_at.unwrap_or(now + lifetimes.boxed);
+    let accepted = box_state.held.clone();
+    table.put(*id, BoxRecord::Open { promised: ballot, accepted, expires_at });
 }
 
 /// Phase 2: accepts unless a higher ballot was promised. `ignore_promise` is false in every
@@ -102,6 +118,11 @@ pub(crate) fn accept(
         (Some((at, _)), _) if *at == ballot => return Ok(()),
         _ => {}
     }
+    let reach = ballot.within_reach(box_state.promised);
+    if reach < ballot {
+        promise(table, &id, reach, &box_state, now, lifetimes);
+        return Err(Obstacle::Preempted(reach));
+    }
     // The lifetime counts from the first acceptance: being completed later does not prolong it.
     let expires_at = match (&box_state.held, box_state.expires_at) {
         (Some(_), Some(expires_at)) => expires_at,
@@ -129,7 +150,9 @@ pub(crate) fn choose(
     true
 }
 
-/// Records that the box was decided and has expired, as another replica knows.
+/// Records that the box was decided and has expired, as both other replicas know: what was promised
+/// or accepted here would otherwise be completed after they have forgotten it. One replica's word
+/// is not enough, and no word is when the decision is known here.
 pub(crate) fn expire(table: &mut dyn BoxTable, id: &BoxId, now: Timestamp, lifetimes: &Lifetimes) {
     if let Ok(Undecided { promised: Some(_), .. }) = look(table, id, now) {
         table.put(*id, BoxRecord::Tombstone { forget_at: now + lifetimes.tombstone });

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::membership::ReplicaSet;
+use super::membership::{REPLICAS, ReplicaSet};
 
 /// The number of a proposal, unique to one proposer.
 ///
@@ -18,14 +18,33 @@ pub struct Ballot {
     pub rank: u8,
 }
 
-/// No honest box comes near: a replica that names a higher round would otherwise be able to use
-/// up all ballots of a box.
-pub(crate) const MAX_ROUND: u32 = 1 << 20;
+/// No honest box comes near; beyond it lies no round that another could outbid.
+pub(crate) const MAX_ROUND: u32 = 1 << 31;
+
+/// So many rounds above its promise a replica goes at once, whatever it is asked. Honest proposers
+/// outbid one another by one; one that lies needs 2^21 messages to use up the ballots of one box.
+pub(crate) const MAX_STEP: u32 = 1024;
 
 impl Ballot {
     /// The first-ranked replica's ballot for a box that nobody has touched.
     pub const fn zero(placement: u32) -> Self {
         Self { placement, round: 0, rank: 0 }
+    }
+
+    /// This ballot or, if its round is further above the promise than [`MAX_STEP`], its proposer's
+    /// ballot that is just so far above it.
+    pub(crate) fn within_reach(self, promised: Option<Self>) -> Self {
+        let from = promised.filter(|promised| promised.placement == self.placement);
+        let reach = from.map_or(0, |promised| promised.round).saturating_add(MAX_STEP);
+        Self { round: self.round.min(reach), ..self }
+    }
+
+    /// Whether any replica can have promised or accepted it in this placement or an earlier one.
+    pub(crate) fn is_possible(&self, placement: u32) -> bool {
+        self.placement <= placement
+            && self.round <= MAX_ROUND
+            && usize::from(self.rank) < REPLICAS
+            && (self.round > 0 || self.rank == 0)
     }
 
     /// This proposer's lowest prepared ballot above `seen`; `None` if the rounds are used up.

@@ -60,17 +60,20 @@ impl Replica {
         };
         let operation = self.operation(id, goal, replicas, rank, candidate, turn.now);
         let state = match acceptor::look(turn.table, &id, turn.now) {
-            Ok(state) => state,
+            Ok(state) => Some(state),
             Err(Obstacle::Chosen(boxed)) => return answer_chosen(&operation, &boxed, turn),
-            Err(Obstacle::Expired | Obstacle::Preempted(_)) => {
-                return turn.answer(op, Answer::Expired);
-            }
+            // Its own word alone, by its own clock, is one vote: the others are asked.
+            Err(Obstacle::Expired | Obstacle::Preempted(_)) => None,
         };
         let on_box = self.keys_of(&id).count();
         if self.operations.len() >= MAX_OPERATIONS || on_box >= MAX_OPERATIONS_PER_BOX {
             return turn.answer(op, Answer::Refused(Refusal::Busy));
         }
         let is_write = matches!(operation.goal, Goal::Write(..));
+        let Some(state) = state else {
+            let key = self.insert(operation);
+            return self.ask(key, turn);
+        };
         if !is_write && state.held.is_none() && self.empty_from_one() {
             return turn.answer(op, Answer::Empty);
         }
@@ -103,7 +106,8 @@ impl Replica {
         });
         let Some(key) = key else { return };
         let own = match acceptor::look(turn.table, &message.id, turn.now) {
-            Ok(state) => state.held,
+            Ok(state) => Some(state.held),
+            Err(Obstacle::Expired) => None,
             Err(obstacle) => return self.follow_obstacle(key, obstacle, turn),
         };
         let Some(operation) = self.operations.get_mut(&key) else { return };
@@ -120,6 +124,10 @@ impl Replica {
         match operation.phase {
             Phase::BackingOff => self.propose(key, turn),
             Phase::Waiting => self.reschedule(key, Timestamp::MAX),
+            // Whoever could still have gone along has been silent for this long.
+            Phase::Preparing(..) | Phase::Accepting(..) if operation.is_refused() => {
+                self.propose(key, turn);
+            }
             Phase::Asking(_) | Phase::Preparing(..) | Phase::Accepting(..) => {
                 self.send_request(key, turn);
             }
@@ -175,25 +183,31 @@ impl Replica {
             }
             Verdict::Empty => self.end(key, Answer::Empty, turn),
             Verdict::Expired => self.learn_expired(key, turn),
+            Verdict::Stuck => self.end(key, Answer::Refused(Refusal::NoMajority), turn),
             Verdict::Propose => self.propose(key, turn),
             Verdict::Accept(ballot, boxed) => self.accept(key, ballot, boxed, turn),
             Verdict::BackOff => self.back_off(key, turn),
+            Verdict::Repeat(rank) => self.repeat(key, rank, turn),
         }
     }
 
-    /// Another replica knows that the box was decided and has expired; what this one has accepted
-    /// need not be completed any more.
+    /// Two replicas know that the box was decided and has expired; what this one has accepted need
+    /// not be completed any more. That ends all operations on the box.
     fn learn_expired(&mut self, key: OpKey, turn: &mut Turn<'_>) {
-        if let Some(operation) = self.operations.get(&key) {
-            acceptor::expire(turn.table, &operation.id, turn.now, &self.lifetimes);
+        acceptor::expire(turn.table, &key.0, turn.now, &self.lifetimes);
+        self.forget_unsettled(&key.0);
+        let keys: Vec<_> = self.keys_of(&key.0).collect();
+        for key in keys {
+            if let Some(op) = self.remove(key).and_then(|operation| operation.client()) {
+                turn.answer(op, Answer::Expired);
+            }
         }
-        self.end(key, Answer::Expired, turn);
     }
 
     fn follow_obstacle(&mut self, key: OpKey, obstacle: Obstacle, turn: &mut Turn<'_>) {
         match obstacle {
             Obstacle::Chosen(boxed) => self.learn(&boxed, turn),
-            Obstacle::Expired => self.end(key, Answer::Expired, turn),
+            Obstacle::Expired => self.end(key, Answer::Refused(Refusal::NoMajority), turn),
             Obstacle::Preempted(ballot) => {
                 if let Some(operation) = self.operations.get_mut(&key) {
                     operation.seen = operation.seen.max(Some(ballot));
@@ -231,7 +245,8 @@ impl Replica {
             Ok(state) => state,
             Err(obstacle) => return self.follow_obstacle(key, obstacle, turn),
         };
-        let Some(ballot) = Ballot::above(seen.max(state.promised), placement, rank) else {
+        let above = Ballot::above(seen.max(state.promised), placement, rank);
+        let Some(ballot) = above.map(|ballot| ballot.within_reach(state.promised)) else {
             return self.end(key, Answer::Refused(Refusal::NoMajority), turn);
         };
         match acceptor::prepare(turn.table, &id, ballot, turn.now, &self.lifetimes) {
@@ -260,7 +275,7 @@ impl Replica {
         if self.stored_after_one()
             && let Some(operation) = self.operations.get_mut(&key)
         {
-            let verdict = operation.judge(None, QUORUM - 1);
+            let verdict = operation.judge(Some(None), QUORUM - 1);
             self.follow(key, verdict, turn);
         }
     }
@@ -285,6 +300,7 @@ impl Replica {
     fn enter(&mut self, key: OpKey, phase: Phase, turn: &mut Turn<'_>) {
         if let Some(operation) = self.operations.get_mut(&key) {
             operation.phase = phase;
+            operation.refused = Default::default();
             operation.attempt = Attempt(turn.rng.next_u64());
         }
         self.send_request(key, turn);
@@ -292,17 +308,23 @@ impl Replica {
 
     /// Sends the phase's request to all that have not answered it.
     fn send_request(&mut self, key: OpKey, turn: &mut Turn<'_>) {
-        let Some(operation) = self.operations.get(&key) else { return };
-        if let Some(body) = operation.request() {
-            for (rank, member) in (0u8..).zip(operation.replicas.members()) {
-                if operation.waits_for(rank) {
-                    let (placement, id) = (operation.replicas.placement(), operation.id);
-                    let message = self.message(placement, id, operation.attempt, body.clone());
-                    turn.effects.push(RegisterEffect::Send { to: member.store, message });
-                }
-            }
+        for rank in (0u8..).take(REPLICAS) {
+            self.repeat(key, rank, turn);
         }
         self.reschedule(key, turn.now + RETRANSMIT_AFTER);
+    }
+
+    /// Sends the phase's request to one that has not answered it.
+    fn repeat(&self, key: OpKey, rank: u8, turn: &mut Turn<'_>) {
+        let Some(operation) = self.operations.get(&key) else { return };
+        let (replicas, id) = (&operation.replicas, operation.id);
+        if let Some(body) = operation.request()
+            && operation.waits_for(rank)
+            && let Some(member) = replicas.members().get(usize::from(rank))
+        {
+            let message = self.message(replicas.placement(), id, operation.attempt, body);
+            turn.effects.push(RegisterEffect::Send { to: member.store, message });
+        }
     }
 
     /// Tells the others that what they have accepted is decided. Not repeated when lost: a replica
@@ -360,6 +382,8 @@ impl Replica {
             attempt: Attempt(0),
             candidate,
             seen: None,
+            expired: [false; REPLICAS],
+            refused: [false; REPLICAS],
             outbid: 0,
             deadline,
             due: deadline,

@@ -47,14 +47,18 @@ pub(crate) enum Verdict {
     Decided(Ballot, VerifiedBox),
     /// Two hold nothing.
     Empty,
-    /// The box was used and has expired.
+    /// Two have known the decision, and its lifetime is over.
     Expired,
+    /// Nothing can be found out, and a replica with a tombstone cannot propose.
+    Stuck,
     /// Run Paxos for the candidate.
     Propose,
     /// Two have promised: phase 2 with this value.
     Accept(Ballot, VerifiedBox),
-    /// Outbid.
+    /// Outbid: no majority is left that could go along.
     BackOff,
+    /// The replica of this rank comes nearer by [`super::ballot::MAX_STEP`] with each request.
+    Repeat(u8),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -70,6 +74,11 @@ pub(crate) struct Operation {
     pub(crate) candidate: Option<VerifiedBox>,
     /// The highest ballot heard of.
     pub(crate) seen: Option<Ballot>,
+    /// Who says, by rank, that the box has expired: votes, and else silence. Expiry does not pass,
+    /// so a vote holds for all phases.
+    pub(crate) expired: [bool; REPLICAS],
+    /// Who has promised a higher ballot than that of this phase.
+    pub(crate) refused: [bool; REPLICAS],
     /// How often it was outbid.
     pub(crate) outbid: u8,
     pub(crate) deadline: Timestamp,
@@ -99,6 +108,7 @@ impl Operation {
     pub(crate) fn waits_for(&self, rank: u8) -> bool {
         let at = usize::from(rank);
         rank != self.rank
+            && !self.expired[at]
             && match &self.phase {
                 Phase::Asking(replies) | Phase::Preparing(_, replies) => replies[at].is_none(),
                 Phase::Accepting(_, _, replies) => replies[at].is_none(),
@@ -106,13 +116,19 @@ impl Operation {
             }
     }
 
-    /// Takes a reply to the current attempt. `own` is what this replica holds now.
-    pub(crate) fn take(&mut self, rank: u8, reply: Body, own: Held) -> Verdict {
+    /// Takes a reply to the current attempt. `own` is what this replica holds now; `None` when its
+    /// own record has expired.
+    pub(crate) fn take(&mut self, rank: u8, reply: Body, own: Option<Held>) -> Verdict {
         let at = usize::from(rank);
         let first = self.waits_for(rank);
         match (&mut self.phase, reply) {
             (_, Body::Chosen(boxed)) => return Verdict::Chosen(boxed),
-            (_, Body::Expired) => return Verdict::Expired,
+            (_, Body::Expired) => self.expired[at] = true,
+            (_, Body::State(Some((ballot, _))) | Body::Promise(Some((ballot, _))))
+                if !ballot.is_possible(self.replicas.placement()) =>
+            {
+                return Verdict::Wait;
+            }
             // The first reply of each counts: a copy that comes late must not undo a later state.
             (_, Body::State(_) | Body::Promise(_) | Body::Accepted) if !first => {
                 return Verdict::Wait;
@@ -120,9 +136,19 @@ impl Operation {
             (Phase::Asking(replies), Body::State(held)) => replies[at] = Some(held),
             (Phase::Preparing(_, replies), Body::Promise(held)) => replies[at] = Some(held),
             (Phase::Accepting(_, _, replies), Body::Accepted) => replies[at] = Some(()),
-            (Phase::Preparing(..) | Phase::Accepting(..), Body::Preempted(ballot)) => {
-                self.seen = self.seen.max(Some(ballot));
-                return Verdict::BackOff;
+            (
+                Phase::Preparing(asked, _) | Phase::Accepting(asked, ..),
+                Body::Preempted(promised),
+            ) => {
+                let placement = self.replicas.placement();
+                if !promised.is_possible(placement) || promised.placement != placement {
+                    return Verdict::Wait;
+                }
+                if promised < *asked {
+                    return if first { Verdict::Repeat(rank) } else { Verdict::Wait };
+                }
+                self.seen = self.seen.max(Some(promised));
+                self.refused[at] = first;
             }
             _ => return Verdict::Wait,
         }
@@ -130,16 +156,21 @@ impl Operation {
     }
 
     /// What the replies so far amount to.
-    pub(crate) fn judge(&mut self, own: Held, quorum: usize) -> Verdict {
+    pub(crate) fn judge(&mut self, own: Option<Held>, quorum: usize) -> Verdict {
+        self.expired[usize::from(self.rank)] = own.is_none();
+        if self.expired.iter().filter(|expired| **expired).count() >= QUORUM {
+            return Verdict::Expired;
+        }
         match &self.phase {
             Phase::Asking(replies) => {
                 let mut states = replies.clone();
-                states[usize::from(self.rank)] = Some(own);
+                states[usize::from(self.rank)] = own;
                 self.judge_states(states)
             }
             Phase::Preparing(ballot, promises) => {
-                if promises.iter().flatten().count() < quorum {
-                    return Verdict::Wait;
+                let granted = promises.iter().flatten().count();
+                if granted < quorum {
+                    return self.wait_or_back_off(granted);
                 }
                 // The rule that makes Paxos safe: the value accepted at the highest ballot, if
                 // there is any, may have been chosen and is the only one that may be proposed.
@@ -149,13 +180,27 @@ impl Operation {
                 }
             }
             Phase::Accepting(ballot, boxed, replies) => {
-                if replies.iter().flatten().count() < quorum {
-                    return Verdict::Wait;
+                let granted = replies.iter().flatten().count();
+                if granted < quorum {
+                    return self.wait_or_back_off(granted);
                 }
                 Verdict::Decided(*ballot, boxed.clone())
             }
             Phase::Waiting | Phase::BackingOff => Verdict::Wait,
         }
+    }
+
+    /// One replica that refuses, or lies, does not end what the other two can finish.
+    fn wait_or_back_off(&self, granted: usize) -> Verdict {
+        let undecided = (0u8..)
+            .zip(&self.refused)
+            .filter(|(rank, refused)| self.waits_for(*rank) && !**refused);
+        if granted + undecided.count() < QUORUM { Verdict::BackOff } else { Verdict::Wait }
+    }
+
+    /// Whether somebody has promised a higher ballot than that of this phase.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused.iter().any(|refused| *refused)
     }
 
     fn judge_states(&mut self, states: Replies<Held>) -> Verdict {
@@ -169,11 +214,16 @@ impl Operation {
         let answers = states.iter().flatten().count();
         // To settle is to complete whatever there is; for a reader two empty answers are enough.
         let settles = self.goal == Goal::Settle && !held.is_empty();
-        if answers - held.len() >= QUORUM && !settles {
-            return Verdict::Empty;
-        }
         if answers < QUORUM {
             return Verdict::Wait;
+        }
+        // The others do not confirm its own tombstone, and by it the replica neither proposes nor
+        // believes that the box is empty. Whoever asks the others does without it.
+        if self.expired[usize::from(self.rank)] {
+            return Verdict::Stuck;
+        }
+        if answers - held.len() >= QUORUM && !settles {
+            return Verdict::Empty;
         }
         let Some((ballot, boxed)) = highest(&states) else { return Verdict::Wait };
         self.seen = self.seen.max(Some(ballot));

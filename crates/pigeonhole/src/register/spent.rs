@@ -1,10 +1,11 @@
-//! For the model checker only: which messages can never have an effect again. Without dropping them
+//! For the model checker only: who was outbid, and which messages can never have an effect again. Without dropping them
 //! the number of worlds that differ by dead letters alone would hide those that matter.
 
 use xchat_base::Timestamp;
 
 use super::acceptor;
 use super::message::{Body, ReplicaMessage};
+use super::operation::Phase;
 use super::replica::Replica;
 use super::table::BoxTable;
 
@@ -42,6 +43,16 @@ impl Replica {
             }
             Body::Preempted(_) | Body::Chosen(_) | Body::Expired => !self.awaits(message),
         }
+    }
+
+    /// Whether an operation of this replica was refused by another that has promised a higher
+    /// ballot: at its next wake-up it proposes again, above that one.
+    pub fn is_outbid(&self) -> bool {
+        self.operations.values().any(|operation| match operation.phase {
+            Phase::BackingOff => true,
+            Phase::Preparing(..) | Phase::Accepting(..) => operation.is_refused(),
+            Phase::Asking(_) | Phase::Waiting => false,
+        })
     }
 
     fn awaits(&self, message: &ReplicaMessage) -> bool {

@@ -1,6 +1,7 @@
 //! The register among three replicas in memory.
 
 mod bounds;
+mod faults;
 mod record;
 mod rules;
 mod schedules;

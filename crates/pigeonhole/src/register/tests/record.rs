@@ -71,7 +71,12 @@ fn an_accepted_value_is_settled_before_it_may_expire() {
     net.settle_down(nothing_lost);
     assert_eq!(net.tables[0].sweep(net.now), []);
     net.read(2, 0);
-    assert_eq!(net.answers[&2], Answer::Expired);
+    net.settle_down(nothing_lost);
+    assert_eq!(net.answers[&2], Answer::Found(value(1).into_sealed()), "the others have it newly");
+    net.now = net.now + BOX_LIFETIME;
+    net.read(3, 0);
+    net.settle_down(nothing_lost);
+    assert_eq!(net.answers[&3], Answer::Expired);
 }
 
 #[test]
