@@ -25,10 +25,11 @@ pub struct Parameters {
     /// How long a collector keeps a session that nobody collects from.
     #[serde(with = "micros")]
     pub collector_lifetime: Duration,
-    /// How long a store keeps a box.
+    /// How long a store keeps a box; at least [`Parameters::MIN_BOX_LIFETIME`].
     #[serde(with = "micros")]
     pub box_lifetime: Duration,
-    /// How long a store remembers afterwards that there was one.
+    /// How long a store remembers afterwards that there was one; at least
+    /// [`Parameters::MIN_TOMBSTONE_LIFETIME`].
     #[serde(with = "micros")]
     pub tombstone_lifetime: Duration,
 }
@@ -41,6 +42,10 @@ impl Parameters {
     pub const MAX_MIX_DELAY: Duration = Duration::from_secs(10);
     /// 1,000 packets a second: far above every pace, and still a number a mix survives.
     pub const MAX_PACE: u32 = 1_000_000;
+    /// Below this boxes are gone before what waits for them has come through the mixes.
+    pub const MIN_BOX_LIFETIME: Duration = HOUR;
+    /// Below this a used box is empty again while writers still hold messages for it.
+    pub const MIN_TOMBSTONE_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
     pub(crate) fn check(&self) -> Result<(), Invalid> {
         let lifetimes = [
@@ -55,6 +60,8 @@ impl Parameters {
             || self.loop_percent > 50
             || self.pace_override.is_some_and(|pace| pace == 0 || pace > Self::MAX_PACE)
             || !lifetimes.iter().all(sane)
+            || self.box_lifetime < Self::MIN_BOX_LIFETIME
+            || self.tombstone_lifetime < Self::MIN_TOMBSTONE_LIFETIME
         {
             return Err(Invalid::Parameters);
         }

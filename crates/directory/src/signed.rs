@@ -10,7 +10,7 @@ use xchat_base::id::array;
 use xchat_base::{Timestamp, Wire};
 
 use crate::authority::AuthoritySecret;
-use crate::descriptor::{Descriptor, NodeId};
+use crate::descriptor::{Descriptor, NodeId, Role};
 use crate::document::{Document, DocumentHash, MAX_DOCUMENT_LEN};
 use crate::error::{DirectoryError, Invalid};
 use crate::root::{MAX_AUTHORITIES, Root};
@@ -210,7 +210,9 @@ impl VerifiedDocument {
     }
 
     /// Whether this document may take the place of `previous`: the same network, a later epoch, the
-    /// hash link where the epochs touch, and a placement that only goes forward.
+    /// hash link where the epochs touch, and a placement that only goes forward. Within one placement
+    /// epoch the stores keep their tokens and their incarnations: an empty table in the place of one
+    /// that has promised would let a box have two values.
     ///
     /// Where epochs were missed the link cannot be checked; the signatures then carry it alone.
     ///
@@ -231,11 +233,17 @@ impl VerifiedDocument {
         }
         let (new, old) = (&self.placement, &previous.placement);
         let sets = |p: &crate::Placement| p.tokens.iter().copied().collect::<BTreeSet<_>>();
-        if new.epoch < old.epoch || (new.epoch == old.epoch && sets(new) != sets(old)) {
+        let same = || sets(new) == sets(old) && lives(self) == lives(previous);
+        if new.epoch < old.epoch || (new.epoch == old.epoch && !same()) {
             return Err(DirectoryError::PlacementRegressed { epoch });
         }
         Ok(())
     }
+}
+
+/// The stores, each with the life of its table.
+fn lives(document: &Document) -> BTreeMap<NodeId, Role> {
+    document.stores().map(|store| (store.id, store.role)).collect()
 }
 
 impl Deref for VerifiedDocument {

@@ -6,7 +6,7 @@ use xchat_base::{CodecError, Secret};
 use super::*;
 use crate::document::MAX_NODES;
 use crate::fixture::{HOUR, NOW, Network, START, authorities, mix, operator, store};
-use crate::{HopKeyPeriod, Incarnation, NetworkName, PlacementEpoch, Role, Token};
+use crate::{HopKeyPeriod, Incarnation, NetworkName, PlacementEpoch, Token};
 
 /// What checking says about the fixture's document after a change, when authorities who do not check
 /// have signed it all the same.
@@ -259,7 +259,11 @@ fn other_rules_of_a_document() {
         invalid(|d| d.parameters.mix_delay = 11 * Duration::from_secs(1)),
         Invalid::Parameters
     );
-    assert_eq!(invalid(|d| d.parameters.box_lifetime = Duration::ZERO), Invalid::Parameters);
+    const MICRO: Duration = Duration::from_micros(1);
+    let bad = Invalid::Parameters;
+    assert_eq!(invalid(|d| d.parameters.box_lifetime = Duration::ZERO), bad);
+    assert_eq!(invalid(|d| d.parameters.box_lifetime = HOUR - MICRO), bad);
+    assert_eq!(invalid(|d| d.parameters.tombstone_lifetime = 30 * 24 * HOUR - MICRO), bad);
     let crowd = invalid(|d| {
         let one = mix(1, 0);
         d.descriptors = (0..=MAX_NODES)
@@ -369,11 +373,18 @@ fn a_placement_only_goes_forward() {
     let refused = Err(DirectoryError::PlacementRegressed { epoch: 8 });
     assert_eq!(next(|d| d.placement.epoch = PlacementEpoch(2)), refused);
     assert_eq!(next(|d| d.placement.tokens[0].1 = Token::from_bytes([1; 32])), refused);
+    let refused_life = next(|d| {
+        d.descriptors.last_mut().expect("a store").role =
+            Role::Store { incarnation: Incarnation::from_bytes([99; 16]) };
+    });
+    assert_eq!(refused_life, refused, "another disk is another placement");
     assert_eq!(next(|d| d.placement.tokens.reverse()), Ok(()));
     assert_eq!(
         next(|d| {
             d.placement.epoch = PlacementEpoch(4);
             d.placement.tokens[0].1 = Token::from_bytes([1; 32]);
+            d.descriptors.last_mut().expect("a store").role =
+                Role::Store { incarnation: Incarnation::from_bytes([99; 16]) };
         }),
         Ok(())
     );
