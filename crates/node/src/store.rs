@@ -14,10 +14,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use xchat_base::{Rng, Timestamp};
-use xchat_directory::{Incarnation, NodeId, Role, VerifiedDocument};
+use xchat_directory::{Incarnation, NodeId, PlacementEpoch, Role, VerifiedDocument};
 use xchat_pigeonhole::AnswerKey;
 use xchat_pigeonhole::register::{
-    self, BoxTable, Member, OpId, RegisterInput, Replica, ReplicaSet,
+    self, BoxTable, Lifetimes, Member, OpId, RegisterInput, Replica, ReplicaSet,
 };
 use xchat_pigeonhole::{BoxId, StoreId};
 use xchat_sphinx::{HopKey, HopSecret, NodeFrame, ReplyTag, Unwrapped};
@@ -34,6 +34,10 @@ pub use registrations::{MAX_REGISTRATION_LIFETIME, MAX_REGISTRATIONS, MAX_REGIST
 /// How often the table is swept. A box that outlives its time by so little harms nobody (reads check the time
 /// themselves), and a sweep costs a look at the expiry index.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(600);
+
+/// The placement that stores serve. Registers do not pass from one placement to the next yet: a
+/// replica set that began with empty tables would let a used box have a second value.
+pub const SERVED_PLACEMENT: PlacementEpoch = PlacementEpoch(1);
 
 /// How often idle collector sessions and ended registrations are looked for.
 const EXPIRE_EVERY: Duration = Duration::from_secs(10);
@@ -97,8 +101,9 @@ pub enum Effect {
         /// One frame.
         bytes: Vec<u8>,
     },
-    /// Sweep the table ([`register::BoxRecord::sweep`] on every record that is due) and hand the
-    /// boxes to be settled to [`Input::Settle`]. May take its time.
+    /// Sweep the table ([`register::BoxRecord::sweep_with`] and [`Store::lifetimes`] on every record
+    /// that is due) and hand the boxes to be settled to [`Input::Settle`]. May take its time, as
+    /// long as [`Store::may_sweep`].
     Sweep,
     /// Hand in a `Timer` then; replaces the `WakeAt` before it.
     WakeAt(Timestamp),
@@ -254,7 +259,11 @@ impl<T: BoxTable> Store<T> {
             next_sweep: now + SWEEP_EVERY,
             woken_for: None,
         };
-        let mut effects = vec![Effect::Sweep];
+        store.replica.set_lifetimes(store.lifetimes());
+        let mut effects = Vec::new();
+        if store.may_sweep(now) {
+            effects.push(Effect::Sweep);
+        }
         store.forget_ended(now, &mut effects);
         store.wake(&mut effects);
         Ok((store, effects))
@@ -294,11 +303,29 @@ impl<T: BoxTable> Store<T> {
         }
     }
 
-    /// Whether the directory lists another life of this store's table, so that it neither votes nor
-    /// answers for boxes.
+    /// Whether the directory lists another life of this store's table, or another placement than
+    /// [`SERVED_PLACEMENT`], so that it neither votes nor answers for boxes.
     pub fn is_catching_up(&self) -> bool {
         let own = self.document.node(&self.id);
-        !own.is_some_and(|own| own.role == Role::Store { incarnation: self.incarnation })
+        self.document.placement.epoch != SERVED_PLACEMENT
+            || !own.is_some_and(|own| own.role == Role::Store { incarnation: self.incarnation })
+    }
+
+    /// Whether records may be swept: not by a clock that the document says is wrong, or by a
+    /// document that is over. What a sweep has dropped does not come back when the clock does.
+    pub fn may_sweep(&self, now: Timestamp) -> bool {
+        self.document.valid_from <= now && now < self.document.valid_until
+    }
+
+    /// How long boxes and tombstones are kept, by the document in use.
+    pub fn lifetimes(&self) -> Lifetimes {
+        let parameters = &self.document.parameters;
+        Lifetimes { boxed: parameters.box_lifetime, tombstone: parameters.tombstone_lifetime }
+    }
+
+    /// Whether it may say anything about a box now, to clients or to other stores.
+    fn may_vote(&self, now: Timestamp) -> bool {
+        !self.is_catching_up() && self.may_sweep(now)
     }
 
     /// The table: to sync it, or to sweep it.
@@ -354,6 +381,7 @@ impl<T: BoxTable> Store<T> {
             return;
         }
         self.hop.follow(self.document.node(&self.id));
+        self.replica.set_lifetimes(self.lifetimes());
         self.forget_ended(now, effects);
     }
 
@@ -367,7 +395,9 @@ impl<T: BoxTable> Store<T> {
         }
         if self.next_sweep <= now {
             self.next_sweep = now + SWEEP_EVERY;
-            effects.push(Effect::Sweep);
+            if self.may_sweep(now) {
+                effects.push(Effect::Sweep);
+            }
         }
         if self.register_wake.is_some_and(|at| at <= now) {
             self.register_wake = None;

@@ -46,7 +46,7 @@ impl<T: BoxTable> Store<T> {
             }
             Op::Read { placement, id } => {
                 self.counters.reads += 1;
-                match self.serves(placement, &id) {
+                match self.serves(placement, &id, now) {
                     Ok(replicas) => {
                         let pending = Pending { reply, id, registering: None };
                         self.operate(pending, ClientOp::Read(id), replicas, now, rng, effects);
@@ -60,7 +60,7 @@ impl<T: BoxTable> Store<T> {
                     .min(self.document.parameters.registration_lifetime)
                     .min(MAX_REGISTRATION_LIFETIME);
                 let registration = Registration { delivery, seal_key, expires: now + lifetime };
-                match self.stand(placement, id, delivery_id, registration) {
+                match self.stand(placement, id, delivery_id, registration, now) {
                     Ok(replicas) => {
                         let pending = Pending { reply, id, registering: Some(delivery_id) };
                         self.operate(pending, ClientOp::Read(id), replicas, now, rng, effects);
@@ -88,7 +88,7 @@ impl<T: BoxTable> Store<T> {
         let id = boxed.id();
         // The cheap checks first: a signature check costs 30 µs.
         let checked = self
-            .serves(placement, &id)
+            .serves(placement, &id, now)
             .and_then(|replicas| Ok((replicas, boxed.verify().map_err(|_| Refusal::Malformed)?)));
         match checked {
             Ok((replicas, boxed)) => {
@@ -100,14 +100,19 @@ impl<T: BoxTable> Store<T> {
     }
 
     /// The replicas of a box, if this store is one of them and may answer.
-    fn serves(&self, placement: u32, id: &BoxId) -> Result<ReplicaSet, Refusal> {
+    pub(super) fn serves(
+        &self,
+        placement: u32,
+        id: &BoxId,
+        now: Timestamp,
+    ) -> Result<ReplicaSet, Refusal> {
         let current = self.document.placement.epoch.0;
         if placement != current {
             return Err(Refusal::WrongPlacement { current });
         }
         let replicas = self.replicas(id).ok_or(Refusal::NotReplica)?;
         replicas.rank_of(&store_id(&self.id)).ok_or(Refusal::NotReplica)?;
-        if self.is_catching_up() {
+        if !self.may_vote(now) {
             return Err(Refusal::CatchingUp);
         }
         Ok(replicas)
@@ -121,8 +126,9 @@ impl<T: BoxTable> Store<T> {
         id: BoxId,
         delivery_id: DeliveryId,
         registration: Registration,
+        now: Timestamp,
     ) -> Result<ReplicaSet, Refusal> {
-        let replicas = self.serves(placement, &id)?;
+        let replicas = self.serves(placement, &id, now)?;
         DeliveryBlock::from_bytes(&registration.delivery).map_err(|_| Refusal::Malformed)?;
         self.registrations.insert(id, delivery_id, registration).map_err(|_| Refusal::Busy)?;
         Ok(replicas)

@@ -24,8 +24,8 @@ impl<T: BoxTable> Store<T> {
             self.counters.unreadable += 1;
             return;
         };
-        // A table that has lost its promises must not vote.
-        if self.is_catching_up() {
+        // A table that has lost its promises must not vote, nor one whose clock is wrong.
+        if !self.may_vote(now) {
             return;
         }
         let replicas = self.replicas(message.box_id()).filter(|replicas| {
@@ -48,7 +48,7 @@ impl<T: BoxTable> Store<T> {
         rng: &mut Rng,
         effects: &mut Vec<Effect>,
     ) {
-        if self.is_catching_up() {
+        if !self.may_vote(now) {
             return;
         }
         for id in boxes {

@@ -5,18 +5,18 @@ use std::time::Duration;
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use xchat_base::{Secret, Timestamp, Wire};
-use xchat_directory::{Incarnation, NodeId, Role};
+use xchat_directory::{Incarnation, NodeId, PlacementEpoch, Role};
 use xchat_pigeonhole::delivery::DELIVERY_LEN;
-use xchat_pigeonhole::register::MemoryTable;
+use xchat_pigeonhole::register::{BoxTable, Lifetimes, MemoryTable};
 use xchat_pigeonhole::{
     Answer, AnswerKey, BoxId, BoxKeys, DeliveryKey, Lane, Op, Refusal, Request, SignedAnswer,
 };
 use xchat_sphinx::{CollectorSession, DELIVERY_BLOCK_LEN, NodeFrame, REPLY_BLOCK_LEN, SurbId};
 
-use super::{Bounds, Effect, Input, SWEEP_EVERY, Store, StoreSetup};
+use super::{Bounds, Effect, Input, SWEEP_EVERY, Store, StoreSetup, store_id};
 use crate::StartError;
 use crate::hop::HopSetup;
-use crate::tests::fixture::{Fixture, T0, rng};
+use crate::tests::fixture::{Fixture, T0, VALIDITY, rng};
 use crate::tests::peeled::{self, Asker};
 
 struct Bench {
@@ -142,7 +142,7 @@ fn a_packet_is_served_once() {
 }
 
 #[test]
-fn another_life_of_the_table_neither_answers_nor_votes_until_it_is_listed() {
+fn another_life_of_the_table_neither_answers_nor_votes() {
     let mut bench = Bench::new();
     let node = bench.fixture.store(0);
     let id = node.id;
@@ -180,13 +180,99 @@ fn another_life_of_the_table_neither_answers_nor_votes_until_it_is_listed() {
     let bytes = question.expect("asked");
     assert!(bench.handle(Input::ReplicaFrame { from, bytes }).is_empty(), "no vote");
 
+    // Listed in the placement in which its former life has promised: a document that contradicts
+    // the one before.
     bench.fixture.next_epoch();
     bench.fixture.descriptor_mut(&id).role = Role::Store { incarnation };
     let document = bench.fixture.sign();
     bench.handle(Input::Document(document));
-    assert!(!bench.store.is_catching_up());
-    let (effects, _) = bench.ask(read);
-    assert_eq!(to_replicas(&effects), 2, "it takes part again");
+    assert_eq!(bench.store.counters().refused_documents, 1);
+    assert!(bench.store.is_catching_up());
+}
+
+#[test]
+fn another_placement_than_the_first_is_not_served() {
+    let mut bench = Bench::new();
+    let keys = bench.keys(true);
+    let read = |placement| Op::Read { placement, id: keys.id() };
+    let (effects, _) = bench.ask(read(1));
+    assert_eq!(to_replicas(&effects), 2);
+    let question = effects.into_iter().find_map(|effect| match effect {
+        Effect::ToReplica { to, bytes } => Some((to, bytes)),
+        _ => None,
+    });
+    let (to, bytes) = question.expect("asked");
+    let node = bench.fixture.nodes.iter().find(|node| node.id == to).expect("known");
+    let setup = node.store_setup();
+    let started = Store::new(setup, bench.fixture.sign(), MemoryTable::new(), T0);
+    let mut other = started.expect("listed").0;
+    let from = bench.fixture.store(0).id;
+    let frame = || Input::ReplicaFrame { from, bytes: bytes.clone() };
+    assert_eq!(to_replicas(&other.handle(frame(), T0, &mut bench.rng)), 1);
+
+    bench.fixture.next_epoch();
+    bench.fixture.document.placement.epoch = PlacementEpoch(2);
+    let document = bench.fixture.sign();
+    bench.handle(Input::Document(document.clone()));
+    other.handle(Input::Document(document), T0, &mut bench.rng);
+    assert!(bench.store.is_catching_up());
+    assert_eq!(bench.answer(read(2)), Answer::Refused(Refusal::CatchingUp));
+    assert_eq!(bench.answer(read(1)), Answer::Refused(Refusal::WrongPlacement { current: 2 }));
+    assert_eq!(to_replicas(&other.handle(frame(), T0, &mut bench.rng)), 0, "no vote");
+}
+
+#[test]
+fn a_clock_outside_the_document_neither_sweeps_nor_votes() {
+    let mut bench = Bench::new();
+    let keys = bench.keys(true);
+    let read = Op::Read { placement: 1, id: keys.id() };
+    let own = store_id(&bench.fixture.store(0).id);
+    for wrong in [T0 - SWEEP_EVERY, T0 + VALIDITY] {
+        // Requests could not even be opened, by the hop keys' times: so asked behind the packet.
+        assert!(!bench.store.may_sweep(wrong));
+        let refused = bench.store.serves(1, &keys.id(), wrong);
+        assert_eq!(refused.err(), Some(Refusal::CatchingUp));
+        let settle = Input::Settle(vec![keys.id()]);
+        let effects = bench.store.handle(settle, wrong, &mut bench.rng);
+        assert_eq!(to_replicas(&effects), 0);
+    }
+    let served = bench.store.serves(1, &keys.id(), T0).expect("the clock is right again");
+    assert!(served.rank_of(&own).is_some());
+    bench.now = T0 + VALIDITY - Duration::from_secs(1);
+    assert!(bench.handle(Input::Timer).contains(&Effect::Sweep));
+    bench.now = T0 + VALIDITY + SWEEP_EVERY;
+    assert!(!bench.handle(Input::Timer).contains(&Effect::Sweep));
+    let effects = bench.ask(read).0;
+    assert_eq!(to_replicas(&effects), 0);
+
+    let setup = bench.fixture.store(0).store_setup();
+    let started = Store::new(setup, bench.fixture.sign(), MemoryTable::new(), bench.now);
+    assert!(!started.expect("listed").1.contains(&Effect::Sweep));
+}
+
+#[test]
+fn boxes_live_as_long_as_the_document_in_use_says() {
+    let mut bench = Bench::new();
+    let day = Duration::from_secs(24 * 3_600);
+    assert_eq!(bench.store.lifetimes(), Lifetimes::default());
+    bench.fixture.next_epoch();
+    bench.fixture.document.parameters.box_lifetime = day;
+    bench.fixture.document.parameters.tombstone_lifetime = 60 * day;
+    let document = bench.fixture.sign();
+    bench.handle(Input::Document(document));
+    assert_eq!(bench.store.lifetimes(), Lifetimes { boxed: day, tombstone: 60 * day });
+
+    let keys = (0..)
+        .map(|n| Lane::new(Secret::new([n; 32])).keys())
+        .find(|keys| {
+            let replicas = bench.fixture.document.replicas(keys.id().as_bytes());
+            replicas[0] == bench.fixture.store(0).id
+        })
+        .expect("it ranks first for a fourth of all");
+    let boxed = keys.seal(&mut bench.rng, b"hi").expect("fits");
+    bench.ask(Op::Write { placement: 1, boxed });
+    let record = bench.store.table_mut().get(&keys.id()).expect("accepted");
+    assert_eq!(record.due(), T0 + day);
 }
 
 #[test]
