@@ -1,9 +1,11 @@
 //! Real processes for end-to-end tests: a local network, and people who use the command line.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -15,6 +17,9 @@ const PASSPHRASE: &str = "correct horse battery staple";
 /// with everything else as in production.
 const RATE: &str = "50";
 const MIX_DELAY: &str = "2";
+
+/// How long the next line of a `listen` may take, on the slowest machine: then something is lost.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A local network: every node its own process.
 pub(crate) struct Network {
@@ -138,13 +143,23 @@ impl Person {
         self.ok(&["contacts", "--wait", name]).pop().expect("the contact")
     }
 
-    /// Starts `listen`.
-    pub(crate) fn listen(&self, since: Option<&str>) -> Listening {
-        let mut args = vec!["listen"];
-        args.extend(since.iter().flat_map(|id| ["--since", id]));
-        let mut child =
-            self.command(PASSPHRASE, &args).stdout(Stdio::piped()).spawn().expect("xchat starts");
-        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    /// Starts `listen`, with all messages after one first.
+    pub(crate) fn listen(&self, since: &str) -> Listening {
+        let mut child = self
+            .command(PASSPHRASE, &["listen", "--since", since])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("xchat starts");
+        let output = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let (send, lines) = mpsc::channel();
+        // A thread, so that a line which never comes is a failure and not a test without an end.
+        std::thread::spawn(move || {
+            for line in output.map_while(Result::ok) {
+                if send.send(line).is_err() {
+                    break;
+                }
+            }
+        });
         Listening { child, lines, seen: Vec::new() }
     }
 }
@@ -159,13 +174,13 @@ impl Drop for Person {
 /// A running `listen`.
 pub(crate) struct Listening {
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    lines: Receiver<String>,
     seen: Vec<Value>,
 }
 
 impl Listening {
     fn next(&mut self) -> Value {
-        let line = self.lines.next().expect("listen goes on").expect("utf-8");
+        let line = self.lines.recv_timeout(PATIENCE).expect("a line in time");
         let event: Value = serde_json::from_str(&line).expect("JSON");
         self.seen.push(event.clone());
         event

@@ -110,10 +110,12 @@ struct Network {
 impl Network {
     async fn up(dir: &Path, rate: u32) -> Result<Self, Failure> {
         let mut child = Command::new(own_binary()?)
-            .args(["--json", "net", "up", "--mix-delay", "50", "--rate", &rate.to_string()])
+            .args(["--json", "net", "up", "--until-stdin-closes"])
+            .args(["--mix-delay", "50", "--rate", &rate.to_string()])
             .arg("--dir")
             .arg(dir.join("network"))
-            .stdin(Stdio::null())
+            // Held until the demo ends, however it ends.
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             // Its own group: Ctrl-C is for the demo, which stops the people first.
             .process_group(0)

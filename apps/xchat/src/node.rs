@@ -93,7 +93,7 @@ fn serve(config: &Path, until_stdin_closes: bool) -> Result<(), Failure> {
 }
 
 /// Resolves when standard input ends; never, if nobody asked for that.
-async fn stdin_closed(wanted: bool) {
+pub(crate) async fn stdin_closed(wanted: bool) {
     let (closed, told) = oneshot::channel::<()>();
     if wanted {
         std::thread::spawn(move || {

@@ -66,8 +66,10 @@ impl Client {
     ) -> Result<Response, Error> {
         if let Command::Send { wait, .. } = command {
             return match self.carry_out(command).await? {
-                Response::Sent { id, .. } => {
-                    let state = self.wait(id, wait, within).await?;
+                Response::Sent { id, state } => {
+                    // It is in the outbox on disk. Whatever ends the waiting, saying that sending
+                    // failed would make its owner send it twice.
+                    let state = self.wait(id, wait, within).await.unwrap_or(state);
                     Ok(Response::Sent { id, state })
                 }
                 other => Ok(other),

@@ -116,11 +116,12 @@ impl Events {
         };
         self.told = last.row.id;
         self.source = Source::History(last.row.id);
-        let seq = self.seq;
-        self.ready.extend(rows.into_iter().map(|stored| Numbered {
-            seq: stored.seq.min(seq),
-            event: Event::Message(stored.row.into()),
-        }));
+        // No number to go on from: rows of the history come by their ids, not in the order in which
+        // they last changed.
+        self.ready.extend(
+            rows.into_iter()
+                .map(|stored| Numbered { seq: 0, event: Event::Message(stored.row.into()) }),
+        );
         Ok(())
     }
 

@@ -36,25 +36,35 @@ pub(crate) async fn follow(
     current: watch::Sender<VerifiedDocument>,
     events: mpsc::Sender<Event>,
 ) {
-    let mut seen = stamp(&path);
+    // The file as it was when it was last taken or refused for good. One that cannot be used now (half
+    // copied, or valid a minute from now) is looked at again.
+    let mut seen = None;
+    let mut warned = None;
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let stamp = stamp(&path);
         if stamp == seen {
             continue;
         }
-        seen = stamp;
         let newer = match read(&path) {
             Ok((of, _)) if of.id() != root.id() => {
                 tracing::warn!("the network file is now that of another network; not used");
+                seen = stamp;
                 continue;
             }
             Ok((_, newer)) => newer,
             Err(error) => {
-                tracing::warn!(%error, "the network file has changed and cannot be used");
+                if warned != stamp {
+                    tracing::warn!(%error, "the network file has changed and cannot be used");
+                    warned = stamp;
+                }
                 continue;
             }
         };
+        seen = stamp;
+        if newer.hash() == current.borrow().hash() {
+            continue;
+        }
         let follows = newer.follows(&current.borrow());
         if let Err(error) = follows {
             tracing::warn!(%error, "the new network document is not used");

@@ -13,7 +13,7 @@ use thiserror::Error;
 use xchat_base::{Rng, Timestamp};
 use xchat_node::directory::Incarnation;
 use xchat_node::pigeonhole::BoxId;
-use xchat_node::pigeonhole::register::{BoxRecord, BoxTable, Sweep};
+use xchat_node::pigeonhole::register::{BoxRecord, BoxTable, Lifetimes, Sweep};
 
 /// The version of the table's layout.
 const VERSION: u8 = 1;
@@ -160,6 +160,7 @@ impl DiskTable {
         &mut self,
         from: SweepCursor,
         now: Timestamp,
+        lifetimes: &Lifetimes,
         limit: usize,
     ) -> Result<(Vec<BoxId>, Option<SweepCursor>), TableError> {
         let end = due_key(now + std::time::Duration::from_micros(1), &BoxId::from_bytes([0; 32]));
@@ -172,7 +173,7 @@ impl DiskTable {
             let Some(id) = key.get(8..).and_then(BoxId::from_slice) else {
                 return Err(TableError::Damaged { path: self.path.clone() });
             };
-            match self.get(&id).map(|record| record.sweep(now)) {
+            match self.get(&id).map(|record| record.sweep_with(now, lifetimes)) {
                 Some(Sweep::Replace(record)) => self.put(id, record),
                 Some(Sweep::Remove) => {
                     self.pending.insert(id, None);

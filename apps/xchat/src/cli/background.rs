@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use serde_json::json;
-use tracing_subscriber::EnvFilter;
 use xchat_client::{Command, Status};
 
 use super::output::Output;
@@ -56,12 +55,21 @@ fn try_serve(global: &Global, foreground: Foreground) -> Result<(), Failure> {
     runtime.block_on(run_daemon(&profile, passphrase, foreground))
 }
 
-/// On standard error, warnings and worse: see `docs/policy/logging.md`.
+/// On standard error, warnings and worse, of this program only: what libraries log names gateways.
+/// See `docs/policy/logging.md`.
 fn start_logging() {
-    let filter = EnvFilter::try_from_env("XCHAT_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    use tracing_subscriber::filter::{LevelFilter, Targets};
+    use tracing_subscriber::prelude::*;
+
+    let asked = std::env::var("XCHAT_LOG").ok().and_then(|level| level.parse().ok());
+    let level = asked.unwrap_or(LevelFilter::WARN);
+    let ours = Targets::new()
+        .with_target("xchat", level)
+        .with_target("xchat_client", level)
+        .with_target("xchat_link", level);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     // Fails only if there is one already.
-    let _ =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::registry().with(lines.with_filter(ours)).try_init();
 }
 
 pub(super) async fn stop(here: &Here<'_>, out: Output) -> Result<(), Failure> {

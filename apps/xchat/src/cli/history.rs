@@ -126,25 +126,24 @@ pub(super) async fn listen(
     all: bool,
     out: Output,
 ) -> Result<(), Failure> {
-    let mut listener = Listener { names: show::Names::new(), seq: None, all, out };
+    let place = since.map(Place::Message);
+    let mut listener = Listener { names: show::Names::new(), place, all, out };
     let mut daemon = here.daemon().await?;
-    let mut events = daemon.events(since.map(Place::Message)).await?;
+    let mut events = daemon.events(listener.place).await?;
     loop {
         listener.names = names(&daemon).await?;
         if listener.listen(&mut events).await? {
             return Ok(());
         }
         daemon = Daemon::find_or_start(&here.profile, || passphrase::existing(here.global)).await?;
-        // Without a change so far, the history is the place to go on from.
-        let place = listener.seq.map(Place::Change).or(since.map(Place::Message));
-        events = daemon.events(place).await?;
+        events = daemon.events(listener.place).await?;
     }
 }
 
 struct Listener {
     names: show::Names,
-    /// The last change that was told.
-    seq: Option<u64>,
+    /// Where to go on from: the last message of the history, or the last change that was told.
+    place: Option<Place>,
     all: bool,
     out: Output,
 }
@@ -157,7 +156,12 @@ impl Listener {
                 return Ok(true);
             }
             self.tell(&event)?;
-            self.seq = self.seq.max(Some(seq));
+            match &event {
+                Event::Message(message) if seq == 0 => {
+                    self.place = Some(Place::Message(message.id));
+                }
+                _ => self.place = Some(Place::Change(seq)),
+            }
         }
         Ok(false)
     }

@@ -45,7 +45,10 @@ fn given(global: &Global) -> Result<Option<Passphrase>, Failure> {
         return from_file(path).map(Some);
     }
     match std::env::var(VARIABLE) {
-        Ok(text) => Ok(Some(Passphrase::new(text))),
+        Ok(text) => {
+            let text = zeroize::Zeroizing::new(text);
+            Ok(Some(Passphrase::new(first_line(&text))))
+        }
         Err(std::env::VarError::NotPresent) => Ok(None),
         Err(error) => Err(unreadable(&error)),
     }

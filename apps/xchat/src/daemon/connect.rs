@@ -269,7 +269,8 @@ fn io_failure(what: &str, error: &std::io::Error) -> Failure {
 
 fn gone(error: HttpError) -> Failure {
     let text = error.to_string();
-    Failure::new(exit::UNAVAILABLE, "stopped", text).hint("Run the command again.")
+    Failure::new(exit::UNAVAILABLE, "stopped", text)
+        .hint("It may have been carried out: look with `xchat read` before you run it again.")
 }
 
 fn unreadable() -> Failure {

@@ -188,6 +188,8 @@ async fn next_line(events: &mut Events) -> Option<Result<Bytes, Error>> {
 }
 
 async fn stop(State(shared): State<Shared>) -> Response {
-    shared.stop().await;
+    // Whoever asked may go away before the answer: what was begun is ended all the same.
+    let stopping = tokio::spawn(async move { shared.stop().await });
+    let _ = stopping.await;
     ([(header::CONNECTION, "close")], Json(json!({ "stopped": true }))).into_response()
 }

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::{internal, own_binary};
 use crate::failure::{Failure, exit};
+use xchat_client::Profile;
 
 /// Not a secret: the demo's people live in a directory of their own and own nothing.
 const PASSPHRASE: &str = "demo";
@@ -63,7 +64,7 @@ impl Person {
     }
 
     pub(super) async fn init_if_new(&self, network: &Path) -> Result<(), Failure> {
-        if self.profile.exists() {
+        if Profile::exists(&self.profile) {
             return Ok(());
         }
         let network = network.to_string_lossy();

@@ -151,6 +151,7 @@ mod tests {
             mixes_per_layer: Some(1),
             stores: Some(3),
             rate: None,
+            until_stdin_closes: false,
             mix_delay: None,
         };
         let mut plan = Plan::load_or_new(Path::new("/nowhere"), &args).expect("a plan");

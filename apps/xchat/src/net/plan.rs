@@ -269,6 +269,7 @@ mod tests {
             mixes_per_layer: None,
             stores: None,
             rate: None,
+            until_stdin_closes: false,
             mix_delay: None,
         }
     }

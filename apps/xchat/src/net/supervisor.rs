@@ -44,7 +44,10 @@ pub(super) async fn up(args: &UpArgs) -> Result<(), Failure> {
         std::fs::canonicalize(&args.dir).map_err(|error| broken(args.dir.display(), &error))?;
     let mut requests = Requests::open(&dir).await?;
     let mut supervisor = Supervisor::prepare(dir, args)?;
-    let result = supervisor.run(&mut requests, &mut interrupts).await;
+    let result = tokio::select! {
+        result = supervisor.run(&mut requests, &mut interrupts) => result,
+        () = crate::node::stdin_closed(args.until_stdin_closes) => Ok(()),
+    };
     supervisor.stop().await;
     drop(requests);
     if result.is_ok() {

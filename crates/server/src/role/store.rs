@@ -74,7 +74,12 @@ impl Role for StoreRole {
 
     fn idle(&mut self, now: Timestamp, rng: &mut Rng) -> Result<Vec<Act>, NodeError> {
         let Some(from) = self.sweep.take() else { return Ok(Vec::new()) };
-        let (settle, next) = self.store.table_mut().sweep(from, now, SWEEP_PIECE)?;
+        // A clock that has jumped would end boxes whose time has not come.
+        if !self.store.may_sweep(now) {
+            return Ok(Vec::new());
+        }
+        let lifetimes = self.store.lifetimes();
+        let (settle, next) = self.store.table_mut().sweep(from, now, &lifetimes, SWEEP_PIECE)?;
         self.sweep = next;
         if settle.is_empty() {
             return Ok(Vec::new());

@@ -88,7 +88,7 @@ fn a_sweep_takes_what_is_due_in_pieces() {
 
     let (mut cursor, mut pieces) = (Some(SweepCursor::START), 0);
     while let Some(from) = cursor {
-        let (settle, next) = table.sweep(from, T, 2).expect("sweeps");
+        let (settle, next) = table.sweep(from, T, &Lifetimes::default(), 2).expect("sweeps");
         assert!(settle.is_empty());
         table.commit().expect("commits");
         (cursor, pieces) = (next, pieces + 1);
@@ -144,7 +144,7 @@ proptest! {
                 Step::Sweep(at) => {
                     let now = Timestamp::from_secs(at);
                     table.commit().expect("commits");
-                    table.sweep(SweepCursor::START, now, 1000).expect("sweeps");
+                    table.sweep(SweepCursor::START, now, &Lifetimes::default(), 1000).expect("sweeps");
                     table.commit().expect("commits");
                     model.sweep(now);
                     durable = model.clone();
