@@ -61,6 +61,9 @@ pub(crate) struct UpArgs {
     /// Mean delay of a mix in milliseconds, 0 to 10000; 50 if the network is new.
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub(crate) mix_delay: Option<u32>,
+    /// Sessions that each gateway takes, 1 to 10000; 10000 if the network is new.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) max_sessions: Option<u32>,
     /// Stop when standard input closes: then no network outlives whoever started it.
     #[arg(long, hide = true)]
     pub(crate) until_stdin_closes: bool,

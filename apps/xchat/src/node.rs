@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
-use xchat_server::control::{self, NodeStatus};
+use xchat_server::control::{self, Load, NodeStatus};
 use xchat_server::link::LinkError;
 use xchat_server::{NodeConfig, NodeError, Prepared};
 
@@ -166,10 +166,32 @@ fn print_status(status: &NodeStatus) {
     println!("{} {}: {state}", status.role, status.id);
     println!("  process {}, version {}", status.pid, status.version);
     println!("  network document {}", status.epoch);
+    if let Some(load) = &status.load {
+        println!("  {}", load_text(load));
+    }
     println!("  links {} of {}", status.links_up, status.links_wanted);
     println!("  frames dropped {}", status.frames_dropped);
     for (name, count) in &status.counters {
         println!("  {} {count}", name.replace('_', " "));
+    }
+}
+
+fn load_text(load: &Load) -> String {
+    match load {
+        Load::Gateway { sessions, max_sessions, full, proof_attempts } => {
+            let state = if *full { "full, newcomers are turned away" } else { "open" };
+            let millions = *proof_attempts as f64 / 1e6;
+            format!(
+                "{state}: {sessions} of {max_sessions} sessions; the next one costs its client \
+                 {millions:.1} million hashes"
+            )
+        }
+        Load::Store { busy: true } => {
+            "busy: more waits than the disk or the processor works off; new writes are refused"
+                .to_owned()
+        }
+        Load::Store { busy: false } => "keeping up".to_owned(),
+        _ => "under a load that this program does not know".to_owned(),
     }
 }
 

@@ -5,7 +5,7 @@ pub(crate) mod status;
 use serde::{Deserialize, Serialize};
 use xchat_engine::{ContactId, Content, ConversationId, Direction, MessageRow, MessageState};
 
-pub use status::{Crowd, DocumentStatus, Online, PaceStatus, Queued, Status};
+pub use status::{Crowd, DocumentStatus, Online, PaceStatus, Queued, Status, Trouble};
 
 /// What a person, through any face, can ask for. A contact is named by its id, by its conversation's
 /// id, or by its name if only one contact has it.

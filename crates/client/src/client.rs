@@ -88,16 +88,12 @@ impl Client {
     }
 
     async fn why_late(&self) -> Error {
-        let online = match self.carry_out(Command::Status).await {
-            Ok(Response::Status(status)) => {
-                matches!(status.online, crate::api::Online::Online { .. })
-            }
-            _ => true,
+        let Ok(Response::Status(status)) = self.carry_out(Command::Status).await else {
+            return Error::new(ErrorKind::Timeout, "there was no answer in time");
         };
-        if online {
-            Error::new(ErrorKind::Timeout, "there was no answer in time")
-        } else {
-            Error::new(ErrorKind::NoNetwork, "the network cannot be reached")
+        match status.online.why_not() {
+            None => Error::new(ErrorKind::Timeout, "there was no answer in time"),
+            Some(why) => Error::new(ErrorKind::NoNetwork, why),
         }
     }
 

@@ -227,11 +227,18 @@ impl Driver {
             return;
         }
         match event.what {
-            What::Online { gateway } => self.transport_input(TransportInput::Online { gateway }),
+            What::Online { gateway, link } => {
+                self.transport_input(TransportInput::Online { gateway, link });
+            }
             What::Frame(frame) => self.transport_input(TransportInput::Frame(frame.into())),
+            What::Solved(proof) => self.transport_input(TransportInput::Solved(proof)),
             What::Offline => {
                 self.session = None;
                 self.transport_input(TransportInput::Offline);
+            }
+            What::TurnedAway => {
+                self.session = None;
+                self.transport_input(TransportInput::TurnedAway);
             }
         }
     }

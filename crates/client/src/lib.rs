@@ -40,7 +40,7 @@ mod store;
 
 pub use api::{
     Alert, Command, Contact, Crowd, DocumentStatus, Event, Message, Numbered, Online, PaceStatus,
-    Queued, Response, Status, Wait,
+    Queued, Response, Status, Trouble, Wait,
 };
 pub use client::Client;
 pub use error::{Error, ErrorBody, ErrorKind};

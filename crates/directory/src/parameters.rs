@@ -47,6 +47,16 @@ impl Parameters {
     /// Below this a used box is empty again while writers still hold messages for it.
     pub const MIN_TOMBSTONE_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+    /// The mean time between two packets of a client whose pace has this one: the override wins.
+    pub fn mean_gap(&self, of_pace: Duration) -> Duration {
+        match self.pace_override {
+            Some(per_1000_secs) => {
+                Duration::from_secs_f64(1_000.0 / f64::from(per_1000_secs.max(1)))
+            }
+            None => of_pace,
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<(), Invalid> {
         let lifetimes = [
             self.registration_lifetime,
@@ -97,5 +107,19 @@ mod micros {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
         u64::deserialize(d).map(Duration::from_micros)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_network_may_fix_the_rate() {
+        let five = Duration::from_secs(5);
+        let mut parameters = Parameters::default();
+        assert_eq!(parameters.mean_gap(five), five);
+        parameters.pace_override = Some(20_000);
+        assert_eq!(parameters.mean_gap(five), Duration::from_millis(50));
     }
 }

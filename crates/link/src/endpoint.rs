@@ -9,7 +9,7 @@ use iroh::endpoint::{
     presets,
 };
 use iroh::{EndpointAddr, PublicKey, RelayMode, SecretKey, TransportAddr};
-use tokio::sync::{Mutex, Semaphore, mpsc};
+use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
 use xchat_base::{Rng, Secret, identifier};
 
@@ -17,10 +17,7 @@ use crate::error::{CloseReason, LinkError};
 use crate::handshake::{self, LINK_VERSION};
 use crate::link::Link;
 use crate::quic;
-
-/// Handshakes under way at once. Each costs about a millisecond of CPU and 100 KiB; what comes
-/// beyond is refused at its first packet.
-const MAX_HANDSHAKES: usize = 128;
+use crate::sources::{Handshakes, Source};
 
 /// Links that stand ready and were not taken by [`Endpoint::accept`] yet.
 const MAX_WAITING: usize = 64;
@@ -221,7 +218,7 @@ fn bind_error(error: BindError, bind: &[SocketAddr]) -> LinkError {
 
 /// Runs until the endpoint is closed.
 async fn take_links(endpoint: iroh::Endpoint, links: mpsc::Sender<Link>) {
-    let slots = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    let handshakes = Handshakes::default();
     while let Some(incoming) = endpoint.accept().await {
         // A round trip proves the source address (RFC 9000, 8.1.2) before a key exchange is
         // computed for it. It also lets a refusal be heard: noq sends none to an unproven address.
@@ -230,7 +227,7 @@ async fn take_links(endpoint: iroh::Endpoint, links: mpsc::Sender<Link>) {
             let _ = incoming.retry();
             continue;
         }
-        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+        let Some(place) = handshakes.begin(Source::of(&incoming.remote_addr())) else {
             incoming.refuse();
             continue;
         };
@@ -242,7 +239,7 @@ async fn take_links(endpoint: iroh::Endpoint, links: mpsc::Sender<Link>) {
             {
                 error.into_inner().close(CloseReason::Busy);
             }
-            drop(slot);
+            drop(place);
         });
     }
 }

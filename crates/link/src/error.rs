@@ -144,6 +144,10 @@ pub enum LinkError {
     },
 }
 
+/// The QUIC transport error of a server that takes no connection (RFC 9000, 20.1): an endpoint with too
+/// many handshakes under way answers so.
+const CONNECTION_REFUSED: u64 = 2;
+
 /// TLS alerts (RFC 8446, 6) that have a name of their own here, as QUIC crypto error codes.
 const ALERT_HANDSHAKE_FAILURE: u64 = 0x100 | 40;
 const ALERT_NO_APPLICATION_PROTOCOL: u64 = 0x100 | 120;
@@ -177,6 +181,7 @@ fn lost(reason: &dyn std::fmt::Display) -> LinkError {
 
 fn from_alert(code: u64) -> Option<LinkError> {
     match code {
+        CONNECTION_REFUSED => Some(LinkError::Closed(CloseReason::Busy)),
         ALERT_HANDSHAKE_FAILURE => Some(LinkError::NotPostQuantum),
         ALERT_NO_APPLICATION_PROTOCOL => {
             Some(LinkError::ProtocolRefused { protocol: String::new() })

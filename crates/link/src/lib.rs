@@ -33,6 +33,7 @@ pub mod error;
 mod handshake;
 pub mod link;
 mod quic;
+mod sources;
 
 pub use endpoint::{Endpoint, LinkConfig, LinkSecret, PeerId};
 pub use error::{CloseReason, LinkError};

@@ -1,6 +1,9 @@
 //! The gateway: where clients connect. It knows addresses and a constant stream, and no more: it is
 //! not a Sphinx hop, cannot open anything, and finds the client of a reply by a tag that the client drew.
 
+mod clients;
+mod door;
+mod pace;
 mod session;
 mod tags;
 #[cfg(test)]
@@ -10,27 +13,63 @@ use std::collections::BTreeMap;
 
 use xchat_base::{Rng, Timestamp, Wire};
 use xchat_directory::{NodeId, Role, VerifiedDocument};
-use xchat_sphinx::{
-    ClientFrame, GatewayFrame, NodeFrame, NodeTag, Packet, RefusalCode, ReplyTag, SessionToken,
-};
+use xchat_sphinx::{GatewayFrame, LinkKey, NodeFrame, RefusalCode};
 
 use crate::start::{self, StartError};
-use session::Phase;
-use tags::{NotAnnounced, Tags};
+use door::Door;
+use pace::{Rates, Session};
+use tags::Tags;
 
+pub use door::{BASE_EFFORT, CHALLENGE_LIFETIME, MAX_OPENING, MAX_RAISE, RETRY_AFTER};
+pub use pace::{MAX_EXCESS, SLACK, STALL};
 pub use session::SessionId;
 
-/// Clients connected at once. One costs 2 KB; one whose replies are all lost, 50 KB of tags
-/// ([`xchat_sphinx::frame::MAX_SESSION_TAGS`]).
+/// Clients connected at once, if the operator sets no other number. One costs 2 KB; one whose replies
+/// are all lost, 50 KB of tags ([`xchat_sphinx::frame::MAX_SESSION_TAGS`]).
 pub const MAX_SESSIONS: usize = 10_000;
+
+/// What an operator may set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Sessions at once.
+    pub max_sessions: usize,
+    /// The effort of a challenge when there is no load; see [`BASE_EFFORT`].
+    pub effort: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_sessions: MAX_SESSIONS, effort: BASE_EFFORT }
+    }
+}
+
+/// How full a gateway is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// Sessions now.
+    pub sessions: usize,
+    /// Sessions at most.
+    pub max_sessions: usize,
+    /// What the next session costs its client: hashes on average.
+    pub proof_attempts: u64,
+}
+
+impl Load {
+    /// Whether newcomers are turned away.
+    pub fn is_full(&self) -> bool {
+        self.sessions >= self.max_sessions
+    }
+}
 
 /// What can happen to a gateway.
 #[non_exhaustive]
 pub enum Input {
     /// A client connected.
     ClientOpened {
-        /// The driver's number for the connection, never used again.
+        /// The driver's number for the connection, never used again, and higher than all before it.
         session: SessionId,
+        /// The key of the client's end, as the link's handshake has proven it.
+        link: LinkKey,
     },
     /// A client sent a frame.
     ClientFrame {
@@ -53,7 +92,7 @@ pub enum Input {
     },
     /// A newer document.
     Document(VerifiedDocument),
-    /// No timer is asked for yet; ignored.
+    /// The time of the last `WakeAt` has come.
     Timer,
 }
 
@@ -104,14 +143,26 @@ pub struct Counters {
     pub unknown_mix: u64,
     /// Frames that could not be read, or not in their place.
     pub malformed: u64,
-    /// Clients turned away because [`MAX_SESSIONS`] were there.
-    pub full: u64,
+    /// Sessions opened.
+    pub welcomed: u64,
+    /// Clients turned away because there was no room.
+    pub refused_busy: u64,
+    /// Sessions ended because they went on faster than their pace.
+    pub refused_too_fast: u64,
+    /// Packets and questions for documents that came too fast and were dropped.
+    pub over_pace: u64,
+    /// Proofs of work that did not hold, or came too late.
+    pub refused_proof: u64,
+    /// Links on which nobody asked for a session in time.
+    pub refused_silent: u64,
     /// Documents given to clients.
     pub documents: u64,
     /// Documents that did not follow from the one in use.
     pub refused_documents: u64,
-    /// Clients connected now.
+    /// Sessions now.
     pub sessions: u64,
+    /// Links without a session now.
+    pub opening: u64,
     /// Announced and unspent tags now.
     pub tags: u64,
 }
@@ -119,10 +170,13 @@ pub struct Counters {
 /// A gateway.
 pub struct Gateway {
     document: VerifiedDocument,
-    sessions: BTreeMap<SessionId, Phase>,
+    limits: Limits,
+    door: Door,
+    sessions: BTreeMap<SessionId, Session>,
+    rates: Rates,
     tags: Tags,
     counters: Counters,
-    max_sessions: usize,
+    woken_for: Option<Timestamp>,
 }
 
 impl Gateway {
@@ -130,14 +184,17 @@ impl Gateway {
     ///
     /// # Errors
     /// [`StartError`]: the document does not know this node as a gateway.
-    pub fn new(id: NodeId, document: VerifiedDocument) -> Result<Self, StartError> {
+    pub fn new(id: NodeId, document: VerifiedDocument, limits: Limits) -> Result<Self, StartError> {
         start::own(&document, &id, "gateway", |role| matches!(role, Role::Gateway))?;
         Ok(Self {
             document,
+            limits,
+            door: Door::new(LinkKey::from_bytes(*id.as_bytes()), limits.effort),
             sessions: BTreeMap::new(),
+            rates: Rates::default(),
             tags: Tags::default(),
             counters: Counters::default(),
-            max_sessions: MAX_SESSIONS,
+            woken_for: None,
         })
     }
 
@@ -145,24 +202,22 @@ impl Gateway {
     pub fn handle(&mut self, input: Input, now: Timestamp, rng: &mut Rng) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
-            Input::ClientOpened { session } => self.open(session, &mut effects),
-            Input::ClientFrame { session, bytes } => {
-                if let Some(phase) = self.sessions.get(&session).copied()
-                    && let Err(reason) =
-                        self.client_frame(session, phase, &bytes, now, rng, &mut effects)
-                {
-                    self.refuse(session, reason, &mut effects);
+            Input::ClientOpened { session, link } => {
+                // The oldest has had the most time to prove its work.
+                if let Some(oldest) = self.door.enter(session, link, now) {
+                    self.refuse(oldest, RefusalCode::Busy, now, &mut effects);
                 }
+            }
+            Input::ClientFrame { session, bytes } => {
+                self.client_frame(session, &bytes, now, rng, &mut effects);
             }
             Input::ClientClosed { session } => self.close(session),
             Input::NodeFrame { from, bytes } => self.node_frame(&from, &bytes, &mut effects),
-            Input::Document(newer) => {
-                if start::replace(&mut self.document, newer).is_err() {
-                    self.counters.refused_documents += 1;
-                }
-            }
-            Input::Timer => {}
+            Input::Document(newer) => self.follow(newer, now),
+            Input::Timer => self.woken_for = None,
         }
+        self.let_go_of_the_late(now, &mut effects);
+        self.wake(&mut effects);
         effects
     }
 
@@ -170,9 +225,17 @@ impl Gateway {
     pub fn counters(&self) -> Counters {
         Counters {
             sessions: self.sessions.len() as u64,
+            opening: self.door.len() as u64,
             tags: self.tags.len() as u64,
             ..self.counters
         }
+    }
+
+    /// How full it is.
+    pub fn load(&self, now: Timestamp) -> Load {
+        let (sessions, max_sessions) = (self.sessions.len(), self.limits.max_sessions);
+        let proof_attempts = self.door.attempts(self.fullness(), max_sessions, now);
+        Load { sessions, max_sessions, proof_attempts }
     }
 
     /// The document in use.
@@ -180,106 +243,66 @@ impl Gateway {
         &self.document
     }
 
-    fn open(&mut self, session: SessionId, effects: &mut Vec<Effect>) {
-        if self.sessions.len() >= self.max_sessions && !self.sessions.contains_key(&session) {
-            self.counters.full += 1;
-            self.refuse(session, RefusalCode::Busy, effects);
+    fn is_full(&self) -> bool {
+        self.sessions.len() >= self.limits.max_sessions
+    }
+
+    fn fullness(&self) -> f64 {
+        self.sessions.len() as f64 / self.limits.max_sessions.max(1) as f64
+    }
+
+    fn follow(&mut self, newer: VerifiedDocument, now: Timestamp) {
+        let (before, until) = (self.document.parameters.clone(), self.document.valid_until);
+        if start::replace(&mut self.document, newer).is_err() {
+            self.counters.refused_documents += 1;
             return;
         }
-        self.sessions.insert(session, Phase::Opened);
+        self.rates.replaced(before, until, now);
+    }
+
+    fn let_go_of_the_late(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        while let Some((session, opening)) = self.door.late(now) {
+            if opening.puzzle().is_none() {
+                self.counters.refused_silent += 1;
+            } else {
+                self.counters.refused_proof += 1;
+            }
+            self.refuse(session, RefusalCode::LateProof, now, effects);
+        }
+    }
+
+    fn wake(&mut self, effects: &mut Vec<Effect>) {
+        let next = self.door.next_end();
+        if next != self.woken_for {
+            self.woken_for = next;
+            effects.extend(next.map(Effect::WakeAt));
+        }
     }
 
     fn close(&mut self, session: SessionId) {
+        self.door.leave(session);
         self.sessions.remove(&session);
         self.tags.close(session);
     }
 
     /// Tells the client why, and closes.
-    fn refuse(&mut self, session: SessionId, reason: RefusalCode, effects: &mut Vec<Effect>) {
-        self.close(session);
-        let bytes = GatewayFrame::Refused(reason).to_wire();
-        effects.push(Effect::ToClient { session, bytes });
-        effects.push(Effect::CloseClient { session, reason });
-    }
-
-    fn client_frame(
+    fn refuse(
         &mut self,
         session: SessionId,
-        phase: Phase,
-        bytes: &[u8],
+        code: RefusalCode,
         now: Timestamp,
-        rng: &mut Rng,
         effects: &mut Vec<Effect>,
-    ) -> Result<(), RefusalCode> {
-        let Ok(frame) = ClientFrame::from_wire(bytes) else {
-            self.counters.malformed += 1;
-            return Err(RefusalCode::Malformed);
+    ) {
+        self.close(session);
+        let retry_after_secs = if code == RefusalCode::Busy {
+            self.counters.refused_busy += 1;
+            self.door.turn_away(now)
+        } else {
+            0
         };
-        match (phase, frame) {
-            (Phase::Opened, ClientFrame::Hello { tags }) => {
-                if self.document.is_expired(now) {
-                    return Err(RefusalCode::NoDocument);
-                }
-                for tag in tags {
-                    self.announce(session, tag)?;
-                }
-                self.sessions.insert(session, Phase::Welcomed);
-                let welcome = GatewayFrame::Welcome { session: SessionToken::random(rng) };
-                effects.push(Effect::ToClient { session, bytes: welcome.to_wire() });
-                Ok(())
-            }
-            (Phase::Welcomed, ClientFrame::Packet { announce, first_hop, packet }) => {
-                self.announce(session, announce)?;
-                self.forward(first_hop, packet, effects)
-            }
-            (Phase::Welcomed, ClientFrame::GetDocument { newer_than }) => {
-                effects.push(Effect::ToClient { session, bytes: self.newer_document(newer_than) });
-                Ok(())
-            }
-            _ => {
-                self.counters.malformed += 1;
-                Err(RefusalCode::Malformed)
-            }
-        }
-    }
-
-    fn announce(&mut self, session: SessionId, tag: ReplyTag) -> Result<(), RefusalCode> {
-        match self.tags.announce(session, tag) {
-            Ok(()) => Ok(()),
-            Err(NotAnnounced::Zero) => {
-                self.counters.malformed += 1;
-                Err(RefusalCode::Malformed)
-            }
-            // The first who announced it keeps it. Random tags do not meet; whoever announces
-            // another's has seen it at a mix, and gains nothing.
-            Err(NotAnnounced::Taken) => {
-                self.counters.refused_tags += 1;
-                Ok(())
-            }
-        }
-    }
-
-    fn forward(
-        &mut self,
-        first_hop: NodeTag,
-        packet: Packet,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), RefusalCode> {
-        let mix = self.document.node_by_tag(first_hop.as_bytes());
-        let Some(mix) = mix.filter(|node| node.is_mix_of(1)) else {
-            self.counters.unknown_mix += 1;
-            return Err(RefusalCode::UnknownMix);
-        };
-        let bytes = NodeFrame::to_node(packet).to_bytes();
-        effects.push(Effect::ToNode { to: mix.id, bytes });
-        self.counters.to_mixes += 1;
-        Ok(())
-    }
-
-    fn newer_document(&mut self, newer_than: u64) -> Vec<u8> {
-        let newer = (self.document.epoch > newer_than).then(|| self.document.signed().to_wire());
-        self.counters.documents += u64::from(newer.is_some());
-        GatewayFrame::Document(newer).to_wire()
+        let bytes = GatewayFrame::Refused { code, retry_after_secs }.to_wire();
+        effects.push(Effect::ToClient { session, bytes });
+        effects.push(Effect::CloseClient { session, reason: code });
     }
 
     fn node_frame(&mut self, from: &NodeId, bytes: &[u8], effects: &mut Vec<Effect>) {

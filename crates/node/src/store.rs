@@ -66,6 +66,9 @@ pub enum Input {
     /// Boxes that a sweep found accepted and undecided; see
     /// [`xchat_pigeonhole::register::Sweep::Settle`].
     Settle(Vec<BoxId>),
+    /// More waits for this store than it works off, or no longer. Until it hears otherwise it refuses
+    /// new writes as busy, which costs no disk, and goes on with everything else.
+    Pressed(bool),
     /// The time of the last `WakeAt` has come.
     Timer,
 }
@@ -127,6 +130,8 @@ pub struct Counters {
     pub answered: u64,
     /// Of these, refusals.
     pub refused: u64,
+    /// Of these, because there was more to do than could be done.
+    pub refused_busy: u64,
     /// Deliveries sent to collectors.
     pub deliveries_sent: u64,
     /// Deliveries that came for a session here.
@@ -206,6 +211,7 @@ pub struct Store<T> {
     registrations: Registrations,
     collectors: Collectors,
     counters: Counters,
+    pressed: bool,
     register_wake: Option<Timestamp>,
     next_expire: Timestamp,
     next_sweep: Timestamp,
@@ -254,6 +260,7 @@ impl<T: BoxTable> Store<T> {
             registrations: Registrations::new(bounds.registrations),
             collectors: Collectors::new(bounds.sessions, bounds.items),
             counters: Counters::default(),
+            pressed: false,
             register_wake: None,
             next_expire: now + EXPIRE_EVERY,
             next_sweep: now + SWEEP_EVERY,
@@ -285,6 +292,7 @@ impl<T: BoxTable> Store<T> {
                 self.hop.follow(self.document.node(&self.id));
             }
             Input::Settle(boxes) => self.settle(boxes, now, rng, &mut effects),
+            Input::Pressed(pressed) => self.pressed = pressed,
             Input::Timer => self.timer(now, rng, &mut effects),
         }
         self.wake(&mut effects);

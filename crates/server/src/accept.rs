@@ -10,7 +10,8 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use xchat_link::{CloseReason, Endpoint, Link, LinkReceiver, LinkSender};
 use xchat_node::directory::{NodeId, VerifiedDocument};
-use xchat_node::gateway::{MAX_SESSIONS, SessionId};
+use xchat_node::gateway::{MAX_OPENING, SessionId};
+use xchat_node::sphinx::LinkKey;
 use xchat_node::sphinx::frame::CLIENT_ALPN;
 
 use crate::core::Event;
@@ -21,31 +22,37 @@ use crate::role::Kind;
 /// Frames that wait for a client that does not read: 150 KiB.
 const CLIENT_QUEUE: usize = 64;
 
-/// A client says Hello by then or goes.
-const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client that takes nothing for so long is let go, whatever its link says.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What was sent last to a client that is let go has so long to arrive.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Links of clients that the core may have to refuse, above those that it serves.
-const BEYOND_MAX_SESSIONS: usize = 64;
+/// Links of clients that are being told to go, above those with a session and those without one yet.
+const LEAVING: usize = 64;
 
 /// Takes links until the endpoint is closed.
 pub(crate) async fn accept(
     endpoint: Endpoint,
     document: watch::Receiver<VerifiedDocument>,
     events: mpsc::Sender<Event>,
+    max_sessions: usize,
 ) {
     let mut acceptor = Acceptor {
         document,
         events,
         peers: BTreeMap::new(),
         next_session: 0,
-        clients: Arc::new(Semaphore::new(MAX_SESSIONS + BEYOND_MAX_SESSIONS)),
+        clients: Arc::new(Semaphore::new(max_links(max_sessions))),
     };
     while let Some(link) = endpoint.accept().await {
         acceptor.take(link);
     }
+}
+
+/// Links of clients at once.
+fn max_links(max_sessions: usize) -> usize {
+    max_sessions.saturating_add(MAX_OPENING + LEAVING).min(Semaphore::MAX_PERMITS)
 }
 
 struct Acceptor {
@@ -101,36 +108,47 @@ async fn serve_client(
     _slot: OwnedSemaphorePermit,
 ) {
     let queue = Arc::new(FrameQueue::new(CLIENT_QUEUE));
-    let opened = Event::ClientOpened { session, queue: Arc::clone(&queue) };
+    let key = LinkKey::from_bytes(*link.peer_id().as_bytes());
+    let opened = Event::ClientOpened { session, link: key, queue: Arc::clone(&queue) };
     if events.send(opened).await.is_err() {
         return;
     }
     let (sender, receiver) = link.split();
     tokio::select! {
         () = write_client(sender, &queue) => {}
-        () = read_client(receiver, session, &events) => {}
+        () = read_client(receiver, session, &queue, &events) => {}
     }
     queue.close();
     let _ = events.send(Event::ClientClosed { session }).await;
 }
 
-/// Ends when the queue is closed and its last frame has arrived, or the link is gone.
+/// Ends when the queue is closed and its last frame has arrived, or the link is gone or stuck.
 async fn write_client(mut sender: LinkSender, queue: &FrameQueue) {
     while let Some(frame) = queue.pop().await {
-        if sender.send(frame).await.is_err() {
+        let patience = if queue.is_closed() { FAREWELL_TIMEOUT } else { SEND_TIMEOUT };
+        if !matches!(timeout(patience, sender.send(frame)).await, Ok(Ok(()))) {
             return;
         }
     }
     let _ = timeout(FAREWELL_TIMEOUT, sender.finish()).await;
 }
 
-async fn read_client(mut receiver: LinkReceiver, session: SessionId, events: &mpsc::Sender<Event>) {
-    let mut frame = timeout(HELLO_TIMEOUT, receiver.recv()).await.unwrap_or(Ok(None));
-    while let Ok(Some(bytes)) = frame {
+/// Ends when the link does. When it is over is the core's to say, also for a link on which nothing comes
+/// or half a frame.
+async fn read_client(
+    mut receiver: LinkReceiver,
+    session: SessionId,
+    queue: &FrameQueue,
+    events: &mpsc::Sender<Event>,
+) {
+    while let Ok(Some(bytes)) = receiver.recv().await {
+        if queue.is_closed() {
+            // Told to go: what it still says interests nobody, and fills its window only.
+            return std::future::pending().await;
+        }
         if forward(bytes, session, events).await.is_none() {
             return;
         }
-        frame = receiver.recv().await;
     }
 }
 

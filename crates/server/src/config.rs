@@ -6,6 +6,7 @@ use std::{fmt, io};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use xchat_node::gateway::MAX_SESSIONS;
 
 use crate::files;
 
@@ -62,6 +63,8 @@ pub struct NodeConfig {
     pub dir: PathBuf,
     /// A store's cache, in MiB.
     pub cache_mib: u32,
+    /// A gateway's sessions at once, at least one.
+    pub max_sessions: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -75,6 +78,8 @@ struct Stored {
     dir: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cache_mib: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_sessions: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -101,6 +106,12 @@ pub enum ConfigError {
         path: PathBuf,
         /// Where and what.
         source: Box<toml::de::Error>,
+    },
+    /// A gateway without sessions.
+    #[error("{}: max_sessions = 0 would let nobody in", path.display())]
+    NoSessions {
+        /// Which file.
+        path: PathBuf,
     },
     /// No version, or another one.
     #[error("{}: version = {VERSION} is what this program reads, the file {}", path.display(),
@@ -135,12 +146,16 @@ impl NodeConfig {
             return Err(ConfigError::Version { path: path.to_owned(), got: version });
         }
         let stored: Stored = toml::from_str(text).map_err(parse)?;
+        if stored.max_sessions == Some(0) {
+            return Err(ConfigError::NoSessions { path: path.to_owned() });
+        }
         Ok(Self {
             role: stored.role,
             bind: stored.bind,
             network: base.join(stored.network),
             dir: stored.dir.map_or_else(|| base.to_owned(), |dir| base.join(dir)),
             cache_mib: stored.cache_mib.unwrap_or(DEFAULT_CACHE_MIB),
+            max_sessions: stored.max_sessions.unwrap_or(MAX_SESSIONS as u32),
         })
     }
 
@@ -153,13 +168,15 @@ impl NodeConfig {
             network: self.network.clone(),
             dir: None,
             cache_mib: Some(self.cache_mib),
+            max_sessions: Some(self.max_sessions),
         };
         toml::to_string(&stored).expect("numbers, addresses and UTF-8 paths serialise")
     }
 
     /// A configuration with what `docs/operate/node.md` calls the defaults.
     pub fn new(role: RoleName, bind: SocketAddr, network: PathBuf, dir: PathBuf) -> Self {
-        Self { role, bind, network, dir, cache_mib: DEFAULT_CACHE_MIB }
+        let (cache_mib, max_sessions) = (DEFAULT_CACHE_MIB, MAX_SESSIONS as u32);
+        Self { role, bind, network, dir, cache_mib, max_sessions }
     }
 }
 
@@ -203,6 +220,7 @@ network = "../network.json"
             (&GOOD.replace("mix", "mixer"), "unknown variant `mixer`"),
             (&GOOD.replace("bind", "bin"), "unknown field `bin`"),
             (&GOOD.replace("127.0.0.1:4000", "localhost"), "invalid socket address syntax"),
+            (&format!("{GOOD}max_sessions = 0\n"), "would let nobody in"),
             ("not toml", "/etc/xchat/node.toml"),
         ];
         for (text, wanted) in cases {

@@ -59,6 +59,9 @@ pub struct NodeStatus {
     pub frames_dropped: u64,
     /// A store whose table is not the one that the directory lists: it answers for no box.
     pub catching_up: bool,
+    /// How much of what it can do it is doing; mixes do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<Load>,
     /// What it has done since it started.
     pub counters: BTreeMap<String, u64>,
 }
@@ -68,6 +71,29 @@ impl NodeStatus {
     pub fn is_connected(&self) -> bool {
         self.serving && self.links_up == self.links_wanted
     }
+}
+
+/// How much of what it can do a node is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "of", rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Load {
+    /// A gateway's.
+    Gateway {
+        /// Sessions now.
+        sessions: u64,
+        /// Sessions at most.
+        max_sessions: u64,
+        /// Whether newcomers are turned away.
+        full: bool,
+        /// What the next session costs its client: hashes on average.
+        proof_attempts: u64,
+    },
+    /// A store's.
+    Store {
+        /// Whether new writes are refused, because more waits than is worked off.
+        busy: bool,
+    },
 }
 
 /// What a status says that does not change.
@@ -137,6 +163,7 @@ impl Control {
                 links_up: links.up,
                 frames_dropped: links.dropped,
                 catching_up: core.catching_up,
+                load: core.load,
                 counters: core.counters,
             };
             // One at a time is enough; whoever does not read its answer does not hold up the next.

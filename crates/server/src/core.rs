@@ -13,7 +13,7 @@ use xchat_base::Timestamp;
 use xchat_node::TagPrint;
 use xchat_node::directory::{NodeId, VerifiedDocument};
 use xchat_node::gateway::SessionId;
-use xchat_node::sphinx::HopKey;
+use xchat_node::sphinx::{HopKey, LinkKey};
 
 use crate::clock;
 use crate::error::NodeError;
@@ -30,6 +30,11 @@ pub(crate) const MAX_WAITING: usize = 1024;
 /// would only make the first wait longer.
 const MAX_BATCH: usize = 256;
 
+/// With so many events still waiting after a batch the core is told that it is pressed, and with so
+/// few that it no longer is. Far enough apart that it does not flap, and low enough that those who
+/// bring events do not have to wait yet.
+const PRESSED: (usize, usize) = (MAX_WAITING / 2, MAX_WAITING / 8);
+
 /// How often the replay journals are synced.
 const SYNC_JOURNAL_EVERY: Duration = Duration::from_secs(1);
 
@@ -39,7 +44,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// What reaches the core.
 pub(crate) enum Event {
     Frame { kind: Kind, from: NodeId, bytes: Bytes },
-    ClientOpened { session: SessionId, queue: Arc<FrameQueue> },
+    ClientOpened { session: SessionId, link: LinkKey, queue: Arc<FrameQueue> },
     ClientFrame { session: SessionId, bytes: Bytes },
     ClientClosed { session: SessionId },
     Document(VerifiedDocument),
@@ -57,6 +62,7 @@ pub(crate) struct Driver {
     pub(crate) hop_keys: BTreeSet<HopKey>,
     clients: BTreeMap<SessionId, Arc<FrameQueue>>,
     wake: Option<Timestamp>,
+    pressed: bool,
 }
 
 impl Driver {
@@ -67,7 +73,16 @@ impl Driver {
         dir: PathBuf,
         hop_keys: BTreeSet<HopKey>,
     ) -> Self {
-        Self { role, journal, links, dir, hop_keys, clients: BTreeMap::new(), wake: None }
+        Self {
+            role,
+            journal,
+            links,
+            dir,
+            hop_keys,
+            clients: BTreeMap::new(),
+            wake: None,
+            pressed: false,
+        }
     }
 
     /// Runs until `stop`, or until something cannot be made durable; then nothing that depends on it
@@ -103,6 +118,7 @@ impl Driver {
                 next = if taken < MAX_BATCH { events.try_recv().ok() } else { None };
             }
             self.timer(&mut acts);
+            self.press(events.len(), &mut acts);
             if idle && taken < MAX_BATCH {
                 acts.extend(self.role.idle(clock::now(), &mut OsRng)?);
             }
@@ -114,6 +130,15 @@ impl Driver {
         }
         self.role.commit()?;
         self.journal.sync()
+    }
+
+    fn press(&mut self, waiting: usize, acts: &mut Vec<Act>) {
+        let (above, below) = PRESSED;
+        let pressed = if self.pressed { waiting > below } else { waiting >= above };
+        if pressed != self.pressed {
+            self.pressed = pressed;
+            acts.extend(self.role.pressed(pressed, clock::now(), &mut OsRng));
+        }
     }
 
     fn sleep_until(&self, idle: bool) -> Instant {
@@ -147,9 +172,9 @@ impl Driver {
     fn event(&mut self, event: Event, acts: &mut Vec<Act>) -> Result<(), NodeError> {
         let input = match event {
             Event::Frame { kind, from, bytes } => Input::Frame { kind, from, bytes: bytes.into() },
-            Event::ClientOpened { session, queue } => {
+            Event::ClientOpened { session, link, queue } => {
                 self.clients.insert(session, queue);
-                Input::ClientOpened(session)
+                Input::ClientOpened { session, link }
             }
             Event::ClientFrame { session, bytes } => {
                 Input::ClientFrame { session, bytes: bytes.into() }
@@ -161,7 +186,7 @@ impl Driver {
             Event::Document(document) => return self.document(document, acts),
             Event::Status(answer) => {
                 // Whoever asked may have gone.
-                let _ = answer.send((self.role.status(), self.links.status()));
+                let _ = answer.send((self.role.status(clock::now()), self.links.status()));
                 return Ok(());
             }
         };

@@ -72,6 +72,11 @@ impl FrameQueue {
         self.changed.notify_one();
     }
 
+    /// Whether nothing is taken any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state().closed
+    }
+
     /// How many frames were dropped so far.
     pub(crate) fn dropped(&self) -> u64 {
         self.state().dropped

@@ -10,8 +10,9 @@ use xchat_base::{Rng, Timestamp};
 use xchat_node::TagPrint;
 use xchat_node::directory::{NodeId, VerifiedDocument};
 use xchat_node::gateway::SessionId;
-use xchat_node::sphinx::{HopKey, HopSecret};
+use xchat_node::sphinx::{HopKey, HopSecret, LinkKey};
 
+use crate::control::Load;
 use crate::error::NodeError;
 
 pub(crate) use gateway::GatewayRole;
@@ -30,7 +31,7 @@ pub(crate) enum Kind {
 /// What can happen to a core.
 pub(crate) enum Input {
     Frame { kind: Kind, from: NodeId, bytes: Vec<u8> },
-    ClientOpened(SessionId),
+    ClientOpened { session: SessionId, link: LinkKey },
     ClientFrame { session: SessionId, bytes: Vec<u8> },
     ClientClosed(SessionId),
     Document(VerifiedDocument),
@@ -51,6 +52,7 @@ pub(crate) enum Act {
 /// What a core says about itself.
 pub(crate) struct RoleStatus {
     pub(crate) catching_up: bool,
+    pub(crate) load: Option<Load>,
     pub(crate) counters: BTreeMap<String, u64>,
 }
 
@@ -64,6 +66,11 @@ pub(crate) trait Role: Send {
         Ok(())
     }
 
+    /// More waits for the core than it works off, or no longer.
+    fn pressed(&mut self, _pressed: bool, _now: Timestamp, _rng: &mut Rng) -> Vec<Act> {
+        Vec::new()
+    }
+
     /// Whether the core has work for [`Role::idle`].
     fn has_idle_work(&self) -> bool {
         false
@@ -75,7 +82,7 @@ pub(crate) trait Role: Send {
     }
 
     /// See [`RoleStatus`].
-    fn status(&self) -> RoleStatus;
+    fn status(&self, now: Timestamp) -> RoleStatus;
 }
 
 /// `counters!(value; field, field …)`: fields by name, for the status.

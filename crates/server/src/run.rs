@@ -9,6 +9,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use xchat_link::{Endpoint, LinkConfig, LinkSecret};
+use xchat_node::gateway::Limits;
 use xchat_node::pigeonhole::AnswerKey;
 use xchat_node::sphinx::HopSecret;
 use xchat_node::sphinx::frame::{CLIENT_ALPN, PACKET_ALPN, REPLICA_ALPN};
@@ -43,6 +44,7 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
     let hop_keys: BTreeSet<_> = prepared.hops.iter().map(HopSecret::public).collect();
     let Started { role, acts, journal } = start_core(&mut prepared)?;
     let Prepared { config, id, seed, root, document, .. } = prepared;
+    let max_sessions = max_sessions(&config);
 
     let alpns = alpns(config.role);
     let link = LinkConfig::listening(LinkSecret::from_seed(seed), config.bind, alpns);
@@ -71,7 +73,7 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
 
     let about = About { role: config.role, id };
     let tasks = [
-        tokio::spawn(accept(endpoint.clone(), watched.clone(), events.clone())),
+        tokio::spawn(accept(endpoint.clone(), watched.clone(), events.clone(), max_sessions)),
         tokio::spawn(control.serve(about, watched, events.clone())),
         tokio::spawn(document::follow(config.network, root, current, events)),
     ];
@@ -95,6 +97,10 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
     result
 }
 
+fn max_sessions(config: &NodeConfig) -> usize {
+    usize::try_from(config.max_sessions).unwrap_or(usize::MAX)
+}
+
 fn alpns(role: RoleName) -> &'static [&'static [u8]] {
     match role {
         RoleName::Gateway => &[CLIENT_ALPN, PACKET_ALPN],
@@ -114,7 +120,11 @@ fn start_core(prepared: &mut Prepared) -> Result<Started, NodeError> {
     let (hop, journal) = prepared.open_hop()?;
     let (id, document) = (prepared.id, prepared.document.clone());
     let (role, acts): (Box<dyn Role>, _) = match prepared.config.role {
-        RoleName::Gateway => (Box::new(GatewayRole(Gateway::new(id, document)?)), Vec::new()),
+        RoleName::Gateway => {
+            let max_sessions = max_sessions(&prepared.config);
+            let limits = Limits { max_sessions, ..Limits::default() };
+            (Box::new(GatewayRole(Gateway::new(id, document, limits)?)), Vec::new())
+        }
         RoleName::Mix => {
             let (mix, effects) = Mix::new(id, document, hop, clock::now())?;
             let (role, acts) = MixRole::new(mix, effects);

@@ -1,203 +1,28 @@
 //! Seven nodes in one process, over real links and real disks, and a client that speaks frames by
 //! hand: the path of one request and its answer, and what survives a restart.
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::path::{Path, PathBuf};
+#[path = "network/fixture.rs"]
+mod fixture;
+
 use std::time::Duration;
 
+use fixture::{HOUR, Network, PLACEMENT, SOON, plan};
 use rand_core::OsRng;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use xchat_base::{Secret, Wire, random};
-use xchat_server::control;
+use xchat_base::{Secret, Wire};
+use xchat_server::control::{self, NodeStatus};
 use xchat_server::link::{Endpoint, LinkConfig, LinkReceiver, LinkSecret, LinkSender, PeerId};
-use xchat_server::node::directory::{
-    AuthoritySecret, Descriptor, Document, DocumentHash, HopKeyPeriod, NetworkFile, NetworkId,
-    NetworkName, OperatorId, Parameters, Placement, PlacementEpoch, Role, Root, Token,
-};
+use xchat_server::node::directory::Document;
 use xchat_server::node::pigeonhole::{
     Answer, BoxId, Lane, Op, Request, SealedBox, SignedAnswer, StoreId,
 };
 use xchat_server::node::sphinx::frame::CLIENT_ALPN;
+use xchat_server::node::sphinx::work::Search;
 use xchat_server::node::sphinx::{
-    ClientFrame, GatewayFrame, Hop, HopAddress, HopKey, HopSecret, NodeTag, ReplyTag, Unwrapped,
-    build, reply_block, unwrap,
+    ClientFrame, GatewayFrame, Hop, HopAddress, HopSecret, LinkKey, NodeTag, PACKET_LEN, Pace,
+    Packet, Puzzle, RefusalCode, ReplyTag, Unwrapped, build, reply_block, unwrap,
 };
-use xchat_server::prepared::{node_id, store_incarnation};
-use xchat_server::{NodeConfig, NodeError, RoleName, clock, files, keys};
-
-const SOON: Duration = Duration::from_secs(20);
-const HOUR: Duration = Duration::from_secs(3600);
-const PLACEMENT: u32 = 1;
-
-struct Planned {
-    config: NodeConfig,
-    descriptor: Descriptor,
-}
-
-struct Running {
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<Result<(), NodeError>>,
-}
-
-impl Running {
-    fn start(config: &NodeConfig) -> Self {
-        let (stop, stopped) = oneshot::channel::<()>();
-        let shutdown = async {
-            let _ = stopped.await;
-        };
-        Self { stop, task: tokio::spawn(xchat_server::run(config.clone(), shutdown)) }
-    }
-
-    async fn stop(self) {
-        self.stop.send(()).expect("it runs");
-        self.task.await.expect("no panic").expect("a clean end");
-    }
-}
-
-/// Outside the range from which the system gives ports to whoever asks for any: another test must
-/// not sit on it when the node starts again.
-fn free_address() -> SocketAddr {
-    loop {
-        let port = 10_240 + random::index(&mut OsRng, 20_000) as u16;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        if UdpSocket::bind(address).is_ok() {
-            return address;
-        }
-    }
-}
-
-fn plan(dir: &Path, name: &str, role: RoleName, layer: u8) -> Planned {
-    let own = dir.join(name);
-    files::private_dir(&own).expect("a directory");
-    let seed = Secret::random(&mut OsRng);
-    keys::write(&keys::node_key_path(&own), &seed).expect("writes");
-    let mut hop_keys = Vec::new();
-    if role != RoleName::Gateway {
-        let secret = HopSecret::random(&mut OsRng);
-        keys::write_hop(&own, &secret).expect("writes");
-        hop_keys.push(HopKeyPeriod {
-            key: *secret.public().as_bytes(),
-            from: clock::now() - HOUR,
-            until: clock::now() + HOUR * 2,
-        });
-    }
-    let role_in_document = match role {
-        RoleName::Gateway => Role::Gateway,
-        RoleName::Mix => Role::Mix { layer },
-        _ => Role::Store { incarnation: store_incarnation(&own, &mut OsRng).expect("a table") },
-    };
-    let address = free_address();
-    let network: PathBuf = dir.join("network.json");
-    Planned {
-        config: NodeConfig::new(role, address, network, own),
-        descriptor: Descriptor {
-            id: node_id(&seed),
-            operator: OperatorId::random(&mut OsRng),
-            role: role_in_document,
-            addresses: vec![address],
-            hop_keys,
-        },
-    }
-}
-
-fn document(nodes: &[Planned]) -> Document {
-    let stores = nodes.iter().filter(|node| node.config.role == RoleName::Store);
-    Document {
-        network: NetworkId::from_bytes([0; NetworkId::LEN]),
-        epoch: 1,
-        previous: DocumentHash::from_bytes([0; DocumentHash::LEN]),
-        valid_from: clock::now() - Duration::from_secs(60),
-        valid_until: clock::now() + HOUR,
-        placement: Placement {
-            epoch: PlacementEpoch(PLACEMENT),
-            tokens: stores.map(|s| (s.descriptor.id, Token::random(&mut OsRng))).collect(),
-        },
-        descriptors: nodes.iter().map(|node| node.descriptor.clone()).collect(),
-        parameters: Parameters { mix_delay: Duration::from_millis(1), ..Parameters::default() },
-    }
-}
-
-struct Network {
-    nodes: Vec<Planned>,
-    running: Vec<Option<Running>>,
-    authority: Vec<AuthoritySecret>,
-    file: NetworkFile,
-    _dir: tempfile::TempDir,
-}
-
-impl Network {
-    async fn up() -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
-        let mut nodes = vec![plan(dir.path(), "gateway", RoleName::Gateway, 0)];
-        for layer in 1..=3 {
-            nodes.push(plan(dir.path(), &format!("mix-{layer}"), RoleName::Mix, layer));
-        }
-        for n in 1..=3 {
-            nodes.push(plan(dir.path(), &format!("store-{n}"), RoleName::Store, 0));
-        }
-        let authority = vec![AuthoritySecret::random(&mut OsRng)];
-        let name = NetworkName::new("test").expect("a name");
-        let root = Root::new(name, vec![authority[0].public()], 1).expect("a root");
-        let file = NetworkFile::first(root, document(&nodes), &authority).expect("signs");
-        let running = nodes.iter().map(|_| None).collect();
-        let mut network = Self { nodes, running, authority, file, _dir: dir };
-        network.write_file();
-        for index in 0..network.nodes.len() {
-            network.start(index);
-        }
-        network.connected().await;
-        network
-    }
-
-    fn write_file(&self) {
-        let path = &self.nodes[0].config.network;
-        files::replace(path, self.file.to_json().as_bytes(), false).expect("writes");
-    }
-
-    fn start(&mut self, index: usize) {
-        self.running[index] = Some(Running::start(&self.nodes[index].config));
-    }
-
-    async fn stop(&mut self, index: usize) {
-        self.running[index].take().expect("it runs").stop().await;
-    }
-
-    /// Until every node reaches every node that it should.
-    async fn connected(&mut self) {
-        for node in &self.nodes {
-            let dir = &node.config.dir;
-            let all_up = async {
-                while !control::query(dir).await.is_ok_and(|status| status.is_connected()) {
-                    sleep(Duration::from_millis(20)).await;
-                }
-            };
-            if timeout(SOON, all_up).await.is_err() {
-                let status = control::query(dir).await;
-                for running in self.running.iter_mut().flatten() {
-                    if running.task.is_finished() {
-                        let end = (&mut running.task).await;
-                        unreachable!("a node has ended: {end:?}");
-                    }
-                }
-                unreachable!("{}: {status:?}", dir.display());
-            }
-        }
-    }
-
-    fn descriptor(&self, index: usize) -> &Descriptor {
-        &self.nodes[index].descriptor
-    }
-
-    fn hop(&self, index: usize) -> Hop {
-        let node = self.descriptor(index);
-        Hop {
-            address: HopAddress::node(NodeTag::from_bytes(node.tag())),
-            key: HopKey::from_bytes(node.hop_keys[0].key),
-        }
-    }
-}
+use xchat_server::{RoleName, clock, files};
 
 const GATEWAY: usize = 0;
 const STORES: [usize; 3] = [4, 5, 6];
@@ -211,18 +36,52 @@ struct Client {
     tag: ReplyTag,
 }
 
+/// An endpoint of a client's, with a key of its own.
+async fn endpoint_towards(network: &Network) -> Endpoint {
+    let addresses = &network.descriptor(GATEWAY).addresses;
+    let config = LinkConfig::towards(LinkSecret::random(&mut OsRng), addresses);
+    Endpoint::bind(config).await.expect("binds")
+}
+
+async fn link_from(endpoint: &Endpoint, network: &Network) -> (LinkSender, LinkReceiver) {
+    let gateway = network.descriptor(GATEWAY);
+    let peer = PeerId::from_bytes(*gateway.id.as_bytes());
+    let link = endpoint.connect(peer, &gateway.addresses, CLIENT_ALPN, SOON).await;
+    link.expect("connects").split()
+}
+
+/// Waits until the gateway's status is as wanted.
+async fn gateway_status(network: &Network, wanted: impl Fn(&NodeStatus) -> bool) -> NodeStatus {
+    let dir = &network.nodes[GATEWAY].config.dir;
+    let asked = async {
+        loop {
+            let status = control::query(dir).await.expect("it runs");
+            if wanted(&status) {
+                return status;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(SOON, asked).await.expect("in time")
+}
+
 impl Client {
     async fn connect(network: &Network) -> Self {
         let gateway = network.descriptor(GATEWAY);
-        let config = LinkConfig::towards(LinkSecret::random(&mut OsRng), &gateway.addresses);
-        let endpoint = Endpoint::bind(config).await.expect("binds");
-        let peer = PeerId::from_bytes(*gateway.id.as_bytes());
-        let link = endpoint.connect(peer, &gateway.addresses, CLIENT_ALPN, SOON).await;
-        let (sender, receiver) = link.expect("connects").split();
+        let endpoint = endpoint_towards(network).await;
+        let (sender, receiver) = link_from(&endpoint, network).await;
         let secret = HopSecret::random(&mut OsRng);
         let tag = ReplyTag::random(&mut OsRng);
+        let own = LinkKey::from_bytes(*endpoint.id().as_bytes());
         let mut client = Self { _endpoint: endpoint, sender, receiver, secret, tag };
-        client.send(&ClientFrame::Hello { tags: vec![tag] }).await;
+        client.send(&ClientFrame::Open).await;
+        let GatewayFrame::Challenge(challenge) = client.recv().await else {
+            unreachable!("no challenge")
+        };
+        let puzzle = Puzzle::new(&LinkKey::from_bytes(*gateway.id.as_bytes()), &own, challenge);
+        let proof = Search::new(puzzle).finish().expect("solves it");
+        let hello = ClientFrame::Hello { pace: Pace::Fast, tags: vec![tag], proof };
+        client.send(&hello).await;
         assert!(matches!(client.recv().await, GatewayFrame::Welcome { .. }));
         client
     }
@@ -379,4 +238,67 @@ async fn a_node_that_cannot_start_says_why() {
     let error = xchat_server::run(gateway.config.clone(), std::future::pending()).await;
     let error = error.expect_err("another version").to_string();
     assert!(error.contains("version 9"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_that_say_nothing_keep_nobody_out_and_leave_nothing_behind() {
+    const SILENT: usize = 60;
+    let network = Network::up().await;
+    let mut silent = Vec::new();
+    for _ in 0..4 {
+        let endpoint = endpoint_towards(&network).await;
+        let mut links = Vec::new();
+        for number in 0..SILENT {
+            let (mut sender, receiver) = link_from(&endpoint, &network).await;
+            // Every third wants a session and does not work for it, every third says rubbish.
+            match number % 3 {
+                0 => sender.send(ClientFrame::Open.to_wire().into()).await.expect("sends"),
+                1 => sender.send(vec![1].into()).await.expect("sends"),
+                _ => {}
+            }
+            links.push((sender, receiver));
+        }
+        silent.push((endpoint, links));
+    }
+    let kept = 4 * SILENT as u64 * 2 / 3;
+    let status = gateway_status(&network, |status| status.counters["opening"] == kept).await;
+    assert_eq!(status.counters["malformed"], 4 * SILENT as u64 / 3, "rubbish ends a link");
+    assert_eq!(status.counters["sessions"], 0);
+
+    let mut client = Client::connect(&network).await;
+    let id = sealed(5).id();
+    assert_eq!(client.read(&network, STORES[0], id).await, Answer::Empty);
+    drop(silent);
+    let status = gateway_status(&network, |status| status.counters["opening"] == 0).await;
+    assert_eq!(status.counters["sessions"], 1);
+    assert_eq!(client.read(&network, STORES[0], id).await, Answer::Empty);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_floods_loses_its_session_and_nobody_else_does() {
+    let network = Network::up().await;
+    let mut honest = Client::connect(&network).await;
+    let mut flooding = Client::connect(&network).await;
+    let id = sealed(6).id();
+    let first_hop = NodeTag::from_bytes(network.descriptor(1).tag());
+    let packet = Packet::from_bytes(&[7; PACKET_LEN]).expect("the right length");
+    // 150 packets of slack at `fast`, 32 that are dropped, and a good many more.
+    for _ in 0..1_000 {
+        let announce = ReplyTag::random(&mut OsRng);
+        let frame = ClientFrame::Packet { announce, first_hop, packet: packet.clone() };
+        if flooding.sender.send(frame.to_wire().into()).await.is_err() {
+            break;
+        }
+    }
+    assert_eq!(honest.read(&network, STORES[0], id).await, Answer::Empty);
+    let refused = GatewayFrame::Refused { code: RefusalCode::TooFast, retry_after_secs: 0 };
+    assert_eq!(flooding.recv().await, refused);
+    let end = timeout(SOON, flooding.receiver.recv()).await.expect("in time");
+    assert!(!matches!(end, Ok(Some(_))), "the link is over");
+
+    let status = gateway_status(&network, |status| status.counters["sessions"] == 1).await;
+    assert_eq!(status.counters["refused_too_fast"], 1);
+    assert_eq!(status.counters["over_pace"], 32);
+    assert!(status.counters["to_mixes"] < 250, "{:?}", status.counters);
+    assert_eq!(honest.read(&network, STORES[0], id).await, Answer::Empty);
 }

@@ -10,7 +10,9 @@ use xchat_base::{CodecError, Wire, identifier};
 
 use crate::address::{NodeTag, ReplyTag};
 use crate::geometry::PACKET_LEN;
+use crate::pace::Pace;
 use crate::packet::Packet;
+use crate::work::{Challenge, Proof};
 
 /// ALPN of links between a client and its gateway.
 pub const CLIENT_ALPN: &[u8] = b"/xchat/client/1";
@@ -44,11 +46,15 @@ identifier!(
 /// Client to gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClientFrame {
-    /// The first frame of a session.
+    /// Answers [`GatewayFrame::Challenge`]: the session begins with it.
     Hello {
+        /// How fast packets will come.
+        pace: Pace,
         /// The first announced tags, at most [`TAG_POOL`].
         #[serde(deserialize_with = "pool")]
         tags: Vec<ReplyTag>,
+        /// The proof of work.
+        proof: Proof,
     },
     /// A packet for the mixes.
     Packet {
@@ -64,6 +70,8 @@ pub enum ClientFrame {
         /// The epoch that the client has; 0 for none.
         newer_than: u64,
     },
+    /// The first frame of a link: asks for a session.
+    Open,
 }
 
 /// Gateway to client.
@@ -71,7 +79,7 @@ pub enum ClientFrame {
 pub enum GatewayFrame {
     /// Answers [`ClientFrame::Hello`].
     Welcome {
-        /// The session's name, with which it can be resumed.
+        /// The session's name.
         session: SessionToken,
     },
     /// A packet for the client.
@@ -79,7 +87,14 @@ pub enum GatewayFrame {
     /// The signed network document, or `None` when there is no newer one.
     Document(Option<Vec<u8>>),
     /// The gateway will not go on; the link closes after it.
-    Refused(RefusalCode),
+    Refused {
+        /// Why.
+        code: RefusalCode,
+        /// When it may be worth trying again; 0 where time alone changes nothing.
+        retry_after_secs: u16,
+    },
+    /// Answers [`ClientFrame::Open`]: the work that a session takes.
+    Challenge(Challenge),
 }
 
 /// Why a gateway ends a session.
@@ -93,8 +108,8 @@ pub enum RefusalCode {
     /// A frame that it cannot read, or not in this place.
     #[error("the gateway did not understand a frame")]
     Malformed,
-    /// More packets than any pace allows.
-    #[error("the gateway was sent packets faster than any pace")]
+    /// More packets than the session's pace allows.
+    #[error("the gateway was sent packets faster than the pace that was named")]
     TooFast,
     /// The first hop is not a mix of the first layer.
     #[error("the gateway does not know the first mix: the documents may differ")]
@@ -105,6 +120,12 @@ pub enum RefusalCode {
     /// It is going down.
     #[error("the gateway is going down")]
     ShuttingDown,
+    /// The proof of work is not one for this link.
+    #[error("the gateway did not accept the proof of work")]
+    WrongProof,
+    /// The proof of work came too late.
+    #[error("the gateway had no proof of work in time")]
+    LateProof,
     /// A reason that this version does not know.
     #[error("the gateway refused for a reason unknown to this version ({0})")]
     Other(u8),
@@ -119,6 +140,8 @@ impl From<u8> for RefusalCode {
             4 => Self::UnknownMix,
             5 => Self::NoDocument,
             6 => Self::ShuttingDown,
+            7 => Self::WrongProof,
+            8 => Self::LateProof,
             other => Self::Other(other),
         }
     }
@@ -133,6 +156,8 @@ impl From<RefusalCode> for u8 {
             RefusalCode::UnknownMix => 4,
             RefusalCode::NoDocument => 5,
             RefusalCode::ShuttingDown => 6,
+            RefusalCode::WrongProof => 7,
+            RefusalCode::LateProof => 8,
             RefusalCode::Other(other) => other,
         }
     }
@@ -236,6 +261,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::work::{ChallengeSeed, SHARES};
 
     fn packet(fill: u8) -> Packet {
         Packet::from_bytes(&[fill; PACKET_LEN]).expect("the length is right")
@@ -247,6 +273,15 @@ mod tests {
             first_hop: NodeTag::from_bytes([fill; 16]),
             packet: packet(fill),
         }
+    }
+
+    fn hello(tags: usize) -> ClientFrame {
+        let tags = vec![ReplyTag::from_bytes([3; 16]); tags];
+        ClientFrame::Hello { pace: Pace::Phone, tags, proof: Proof::from_numbers([[9; 4]; SHARES]) }
+    }
+
+    fn refused(code: RefusalCode, retry_after_secs: u16) -> GatewayFrame {
+        GatewayFrame::Refused { code, retry_after_secs }
     }
 
     #[test]
@@ -265,9 +300,9 @@ mod tests {
 
     #[test]
     fn frames_read_what_they_wrote() {
-        let tags = vec![ReplyTag::from_bytes([3; 16]); TAG_POOL];
         for frame in [
-            ClientFrame::Hello { tags },
+            ClientFrame::Open,
+            hello(TAG_POOL),
             client_packet(5),
             ClientFrame::GetDocument { newer_than: u64::MAX },
         ] {
@@ -278,7 +313,12 @@ mod tests {
             GatewayFrame::Packet(packet(6)),
             GatewayFrame::Document(None),
             GatewayFrame::Document(Some(vec![1; 50_000])),
-            GatewayFrame::Refused(RefusalCode::TooFast),
+            refused(RefusalCode::TooFast, 300),
+            GatewayFrame::Challenge(Challenge {
+                seed: ChallengeSeed::from_bytes([4; 32]),
+                effort: 1 << 15,
+                within_secs: 60,
+            }),
         ] {
             assert_eq!(GatewayFrame::from_wire(&frame.to_wire()).expect("own"), frame);
         }
@@ -293,15 +333,25 @@ mod tests {
         assert_eq!(frame[2..34], [0xaa; 32]);
         assert_eq!(frame[34..36], [0xdc, 0x12]);
         assert_eq!(GatewayFrame::Packet(packet(0)).to_wire()[..4], [1, 1, 0xdc, 0x12]);
-        assert_eq!(GatewayFrame::Refused(RefusalCode::TooFast).to_wire(), [1, 3, 3]);
-        assert_eq!(ClientFrame::Hello { tags: vec![] }.to_wire(), [1, 0, 0]);
+        assert_eq!(refused(RefusalCode::TooFast, 0).to_wire(), [1, 3, 3, 0]);
+        assert_eq!(refused(RefusalCode::Busy, 300).to_wire(), [1, 3, 1, 0xac, 0x02]);
+        assert_eq!(ClientFrame::Open.to_wire(), [1, 3]);
+        let frame = hello(2).to_wire();
+        assert_eq!(frame[..4], [1, 0, 2, 2]);
+        assert_eq!(frame[4..36], [3; 32]);
+        assert_eq!(frame[36..], [9; 64]);
+        let seed = ChallengeSeed::from_bytes([4; 32]);
+        let challenge = Challenge { seed, effort: 300, within_secs: 60 };
+        let frame = GatewayFrame::Challenge(challenge).to_wire();
+        assert_eq!(frame[..2], [1, 4]);
+        assert_eq!(frame[2..34], [4; 32]);
+        assert_eq!(frame[34..], [0xac, 0x02, 60]);
         assert_eq!(ClientFrame::GetDocument { newer_than: 300 }.to_wire(), [1, 2, 0xac, 0x02]);
     }
 
     #[test]
     fn more_tags_than_the_pool_are_refused() {
-        let tags = vec![ReplyTag::from_bytes([3; 16]); TAG_POOL + 1];
-        let frame = ClientFrame::Hello { tags }.to_wire();
+        let frame = hello(TAG_POOL + 1).to_wire();
         assert!(matches!(ClientFrame::from_wire(&frame), Err(CodecError::Malformed { .. })));
     }
 
@@ -325,8 +375,8 @@ mod tests {
 
     #[test]
     fn an_unknown_refusal_stays_what_it_is() {
-        let frame = GatewayFrame::Refused(RefusalCode::from(200));
-        assert_eq!(frame, GatewayFrame::Refused(RefusalCode::Other(200)));
+        let frame = refused(RefusalCode::from(200), 1);
+        assert_eq!(frame, refused(RefusalCode::Other(200), 1));
         assert_eq!(GatewayFrame::from_wire(&frame.to_wire()).expect("own"), frame);
         for code in 0..=u8::MAX {
             assert_eq!(u8::from(RefusalCode::from(code)), code);
@@ -336,7 +386,7 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(
-            kind in 0u8..6,
+            kind in 0u8..7,
             body in prop_oneof![
                 prop::collection::vec(any::<u8>(), 0..80),
                 prop::collection::vec(any::<u8>(), 2390..2440),

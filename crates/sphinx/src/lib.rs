@@ -21,11 +21,13 @@ pub mod address;
 pub mod frame;
 mod geometry;
 pub mod key;
+pub mod pace;
 pub mod packet;
 pub mod surb;
 pub mod unwrap;
 #[cfg(test)]
 mod vectors;
+pub mod work;
 
 pub use address::{CollectorSession, HopAddress, NodeTag, ReplyTag, SurbId};
 pub use frame::{ClientFrame, GatewayFrame, NodeFrame, RefusalCode, SessionToken, TAG_POOL};
@@ -33,6 +35,8 @@ pub use geometry::{
     DELIVERY_BLOCK_LEN, HOPS, MESSAGE_LEN, PACKET_LEN, PAYLOAD_LEN, REPLY_BLOCK_LEN,
 };
 pub use key::{HopKey, HopSecret};
+pub use pace::Pace;
 pub use packet::{BuildError, Delays, Hop, Packet, Route, build};
 pub use surb::{DeliveryBlock, ReplyBlock, ReplyKey, delivery_block, loop_packet, reply_block};
 pub use unwrap::{Processed, ReplayTag, SealedReply, UnwrapError, Unwrapped, unwrap};
+pub use work::{Challenge, LinkKey, Proof, Puzzle};

@@ -6,6 +6,7 @@ use thiserror::Error;
 use xchat_base::{CodecError, Secret, Timestamp};
 use xchat_directory::{DirectoryError, NodeId, VerifiedDocument};
 use xchat_pigeonhole::{BoxId, ReadOutcome, SealedBox, WriteOutcome};
+use xchat_sphinx::{LinkKey, Proof, Puzzle};
 
 use crate::status::Status;
 
@@ -19,9 +20,15 @@ pub enum Input {
     Online {
         /// The gateway at its other end.
         gateway: NodeId,
+        /// The public key of our own end: that of the `session` of [`Effect::Connect`].
+        link: LinkKey,
     },
     /// The link is gone, or could not be made.
     Offline,
+    /// The link was refused, because the gateway has no room for another one.
+    TurnedAway,
+    /// What [`Effect::Solve`] asked for.
+    Solved(Proof),
     /// A frame (`GatewayFrame`) from the gateway.
     Frame(Vec<u8>),
     /// The driver has a document from elsewhere; an older one than the present is ignored.
@@ -75,7 +82,8 @@ pub enum Urgency {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Effect {
-    /// Make a link to this gateway; the answer is [`Input::Online`] or [`Input::Offline`].
+    /// Make a link to this gateway; the answer is [`Input::Online`], [`Input::Offline`] or
+    /// [`Input::TurnedAway`].
     Connect {
         /// The gateway.
         gateway: NodeId,
@@ -87,6 +95,10 @@ pub enum Effect {
     },
     /// Close the link, or stop making it. No [`Input::Offline`] is expected for it.
     Disconnect,
+    /// Search for the proof of this puzzle ([`xchat_sphinx::work::Search`]), on a thread of its own; the
+    /// answer is [`Input::Solved`]. Nobody wants it any more after a [`Effect::Disconnect`] or when
+    /// the link is gone.
+    Solve(Puzzle),
     /// Send this frame (`ClientFrame`) to the gateway.
     Send(Vec<u8>),
     /// Call again with [`Input::Timer`] at this time; replaces the last one.

@@ -46,10 +46,16 @@ impl Guards {
         before != *self
     }
 
-    /// The gateway for the next attempt, after so many that failed.
-    pub(crate) fn choose(&self, failed: u32) -> Option<NodeId> {
+    /// The gateway for the next attempt, after so many that failed: the next in turn of those that may
+    /// be tried.
+    pub(crate) fn choose(&self, failed: u32, may: impl Fn(&NodeId) -> bool) -> Option<NodeId> {
         let turn = usize::try_from(failed).ok()?.checked_rem(self.0.len())?;
-        self.0.get(turn).copied()
+        let (before, from) = self.0.split_at(turn);
+        from.iter().chain(before).find(|id| may(id)).copied()
+    }
+
+    pub(crate) fn contains(&self, gateway: &NodeId) -> bool {
+        self.0.contains(gateway)
     }
 
     /// The operators of the pinned gateways: none of them may run our collector.

@@ -34,6 +34,7 @@
 //! owner asks again. The normative description is `spec/08-client-stream.md`.
 
 mod api;
+mod attempts;
 mod clock;
 mod collectors;
 mod deliveries;
@@ -51,10 +52,10 @@ mod tests;
 mod transport;
 
 pub use api::{Command, Effect, Event, Input, StartError, Urgency};
-pub use pace::Pace;
-pub use status::{CollectorHealth, GatewayState, Status};
+pub use status::{CollectorHealth, GatewayState, Status, Trouble};
 pub use transport::Transport;
 
 pub use xchat_directory as directory;
 pub use xchat_pigeonhole as pigeonhole;
 pub use xchat_sphinx as sphinx;
+pub use xchat_sphinx::Pace;

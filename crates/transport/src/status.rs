@@ -1,9 +1,10 @@
 //! What a transport says about itself, for a person and for tests.
 
+use core::time::Duration;
+
 use xchat_base::Timestamp;
 use xchat_directory::NodeId;
-
-use crate::pace::Pace;
+use xchat_sphinx::{Pace, RefusalCode};
 
 /// The state of a transport. Counts and rates; no box, route or contact is in it.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,12 +53,23 @@ pub struct Status {
 pub enum GatewayState {
     /// No gateway of the document can be tried.
     None,
-    /// A link is being made, or will be tried again soon.
+    /// A session is being made, or will be tried again soon.
     Connecting {
-        /// The gateway.
+        /// The gateway that is being tried, or was tried last.
         gateway: NodeId,
         /// Attempts without success since the last session.
         failed: u32,
+        /// Why the last of them failed.
+        trouble: Option<Trouble>,
+        /// When the next one begins; `None` while one is under way.
+        retry_at: Option<Timestamp>,
+    },
+    /// The gateway wants a proof of work, which is being searched for.
+    Proving {
+        /// The gateway.
+        gateway: NodeId,
+        /// How many attempts it takes on average.
+        attempts: u64,
     },
     /// Online.
     Online {
@@ -66,6 +78,35 @@ pub enum GatewayState {
         /// Since when.
         since: Timestamp,
     },
+}
+
+/// Why there is no session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Trouble {
+    /// No link could be made.
+    Unreachable,
+    /// There was a link, and no answer in time.
+    NoAnswer,
+    /// The gateway has no room.
+    Busy {
+        /// When it says that it may be worth trying again; zero if it did not say.
+        retry_after: Duration,
+    },
+    /// The gateway wants more work than a client does.
+    WorkTooHard {
+        /// How many attempts it would have taken on average.
+        attempts: u64,
+    },
+    /// The proof of work was not found in time.
+    WorkTooSlow {
+        /// How many attempts it takes on average.
+        attempts: u64,
+    },
+    /// The session was there, and nothing came through it any more.
+    Silent,
+    /// The gateway refused for another reason.
+    Refused(RefusalCode),
 }
 
 /// The collector of standing reads.

@@ -7,5 +7,6 @@ mod liar;
 mod network;
 mod operations;
 mod person;
+mod refusals;
 mod stream;
 mod trouble;

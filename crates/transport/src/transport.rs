@@ -9,8 +9,11 @@ use core::time::Duration;
 use xchat_base::{Rng, Timestamp, Wire};
 use xchat_directory::{DirectoryError, Root, SignedDocument, VerifiedDocument};
 use xchat_pigeonhole::SealedBox;
+use xchat_sphinx::Pace;
+use xchat_sphinx::pace::bytes_per_month;
 
 use crate::api::{Command, Effect, Event, Input, StartError};
+use crate::attempts::Attempts;
 use crate::clock::Clock;
 use crate::collectors::{Collectors, GivenUp};
 use crate::deliveries::Deliveries;
@@ -19,9 +22,9 @@ use crate::guards::{Guards, Stored};
 use crate::health::Health;
 use crate::measure::Measure;
 use crate::outstanding::Outstanding;
-use crate::pace::{Pace, Rotation, bytes_per_month};
+use crate::pace::Rotation;
 use crate::queue::Queue;
-use crate::status::{CollectorHealth, GatewayState, Status};
+use crate::status::{CollectorHealth, GatewayState, Status, Trouble};
 use link::Link;
 use slot::Turns;
 
@@ -40,8 +43,7 @@ pub struct Transport {
     clock: Clock,
     link: Link,
     guards: Guards,
-    /// Attempts to reach a gateway that failed since the last session that worked.
-    failed: u32,
+    attempts: Attempts,
     /// When the last session ended, to know how long it was offline.
     offline_since: Option<Timestamp>,
     ask_document_at: Timestamp,
@@ -100,7 +102,7 @@ impl Transport {
             clock: Clock::new(rng),
             link: Link::Waiting { until: now },
             guards,
-            failed: 0,
+            attempts: Attempts::default(),
             offline_since: None,
             ask_document_at: now,
             writes: Queue::new(),
@@ -130,8 +132,12 @@ impl Transport {
         let is_timer = matches!(input, Input::Timer);
         match input {
             Input::Command(command) => self.command(command),
-            Input::Online { gateway } => self.link_up(gateway, now, rng, &mut out),
-            Input::Offline => self.link_down(now),
+            Input::Online { gateway, link } => self.link_up(gateway, link, now, rng, &mut out),
+            Input::Offline => self.link_down(Trouble::Unreachable, now),
+            Input::TurnedAway => {
+                self.link_down(Trouble::Busy { retry_after: Duration::ZERO }, now);
+            }
+            Input::Solved(proof) => self.solved(&proof, now, &mut out),
             Input::Frame(bytes) => self.frame(&bytes, now, rng, &mut out),
             Input::Document(newer) => {
                 // An older one is no error here: the driver rereads a file.
@@ -237,7 +243,7 @@ impl Transport {
     }
 
     fn mean_gap(&self) -> Duration {
-        self.pace.mean_gap_on(&self.document.parameters)
+        self.document.parameters.mean_gap(self.pace.mean_gap())
     }
 
     fn rotation(&self) -> Rotation {

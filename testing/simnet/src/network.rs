@@ -11,6 +11,7 @@ use xchat_directory::{
     NetworkId, NetworkName, NodeId, OperatorId, Parameters, Placement, PlacementEpoch, Role, Root,
     Token, VerifiedDocument,
 };
+use xchat_node::gateway::Limits;
 use xchat_node::store::StoreSetup;
 use xchat_node::{Gateway, HopSetup, Mix, Store};
 use xchat_pigeonhole::AnswerKey;
@@ -151,7 +152,9 @@ fn core(descriptor: &Descriptor, keys: Keys, document: &VerifiedDocument, now: T
     let hop = HopSetup { secrets: vec![keys.hop], remembered: Vec::new() };
     let core = match descriptor.role {
         Role::Gateway => {
-            Core::Gateway(Gateway::new(id, document.clone()).expect("listed as a gateway"))
+            // Little work, since nobody is to wait for it.
+            let limits = Limits { effort: 16, ..Limits::default() };
+            Core::Gateway(Gateway::new(id, document.clone(), limits).expect("listed as a gateway"))
         }
         Role::Mix { .. } => {
             let (mix, _) = Mix::new(id, document.clone(), hop, now).expect("listed as a mix");

@@ -10,6 +10,7 @@ use xchat_engine::{
     Change, Command, CommandError, Contact, Content, Direction, Engine, Event, Input, MessageRow,
     MessageState, Profile, Response, Urgency,
 };
+use xchat_transport::sphinx::Puzzle;
 use xchat_transport::{Pace, Transport};
 
 /// What a person's driver wants of the world.
@@ -17,6 +18,7 @@ pub(crate) enum Want {
     Connect(NodeId),
     Disconnect,
     Send(Vec<u8>),
+    Solve(Puzzle),
 }
 
 /// The running app.
@@ -195,6 +197,7 @@ impl Person {
                 Effect::Connect { gateway, .. } => wants.push(Want::Connect(gateway)),
                 Effect::Disconnect => wants.push(Want::Disconnect),
                 Effect::Send(bytes) => wants.push(Want::Send(bytes)),
+                Effect::Solve(puzzle) => wants.push(Want::Solve(puzzle)),
                 Effect::WakeAt(at) => self.app().transport_wake = Some(at),
                 Effect::Persist(pins) => self.pins = Some(pins),
                 Effect::Event(event) => {

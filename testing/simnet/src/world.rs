@@ -9,11 +9,16 @@ use xchat_base::{Timestamp, random};
 use xchat_directory::{NodeId, Root, VerifiedDocument};
 use xchat_engine::{Command, CommandError, Contact, ConversationId, Response};
 use xchat_node::gateway::SessionId;
+use xchat_node::sphinx::work::Search;
+use xchat_node::sphinx::{LinkKey, Proof};
 use xchat_node::{gateway, mix, store};
 
 use crate::links::Links;
 use crate::network::{Core, Founded, Node, Shape, found};
 use crate::person::{Person, Want};
+
+/// What a proof of work takes a person.
+const SOLVING: Duration = Duration::from_millis(75);
 
 /// What arrives somewhere.
 enum Arrival {
@@ -23,6 +28,8 @@ enum Arrival {
     Replica { from: NodeId, to: NodeId, bytes: Vec<u8> },
     /// A client's link is up, at both ends.
     Opened { session: SessionId },
+    /// A person has done the work for a session.
+    Solved { session: SessionId, proof: Proof },
     /// A frame of a client.
     Up { session: SessionId, bytes: Vec<u8> },
     /// A frame for a client.
@@ -33,6 +40,7 @@ enum Arrival {
 struct Session {
     person: usize,
     gateway: NodeId,
+    key: LinkKey,
 }
 
 /// A network and its people.
@@ -238,10 +246,19 @@ impl World {
                     self.disconnect(who);
                     self.counter += 1;
                     let session = SessionId::new(self.counter);
-                    self.sessions.insert(session, Session { person: who, gateway });
+                    let key = LinkKey::random(&mut self.rng);
+                    self.sessions.insert(session, Session { person: who, gateway, key });
                     self.enqueue(self.links.delay, Arrival::Opened { session });
                 }
                 Want::Disconnect => self.disconnect(who),
+                Want::Solve(puzzle) => {
+                    let session = self.sessions.iter().find(|(_, session)| session.person == who);
+                    if let Some(session) = session.map(|(id, _)| *id)
+                        && let Some(proof) = Search::new(puzzle).finish()
+                    {
+                        self.enqueue(SOLVING, Arrival::Solved { session, proof });
+                    }
+                }
                 Want::Send(bytes) => {
                     let session = self.sessions.iter().find(|(_, session)| session.person == who);
                     if let Some(session) = session.map(|(id, _)| *id) {
@@ -273,10 +290,17 @@ impl World {
                 self.store(to, store::Input::ReplicaFrame { from, bytes });
             }
             Arrival::Opened { session } => {
-                let Some(Session { person, gateway }) = self.sessions.get(&session) else { return };
-                let (person, gateway) = (*person, *gateway);
-                self.gateway(gateway, gateway::Input::ClientOpened { session });
-                self.person(person, xchat_transport::Input::Online { gateway });
+                let Some(Session { person, gateway, key }) = self.sessions.get(&session) else {
+                    return;
+                };
+                let (person, gateway, link) = (*person, *gateway, *key);
+                self.gateway(gateway, gateway::Input::ClientOpened { session, link });
+                self.person(person, xchat_transport::Input::Online { gateway, link });
+            }
+            Arrival::Solved { session, proof } => {
+                if let Some(Session { person, .. }) = self.sessions.get(&session) {
+                    self.person(*person, xchat_transport::Input::Solved(proof));
+                }
             }
             Arrival::Up { session, bytes } => {
                 if let Some(Session { gateway, .. }) = self.sessions.get(&session) {

@@ -5,7 +5,7 @@ use std::io::Read;
 use serde::Deserialize;
 use serde_json::json;
 use xchat_client::{
-    Command, Contact, ErrorKind, Event, Message, MessageState, Numbered, Online, Status, Wait,
+    Command, Contact, ErrorKind, Event, Message, MessageState, Numbered, Status, Wait,
 };
 
 use super::failures::of_kind;
@@ -38,15 +38,16 @@ pub(super) async fn send(here: &Here<'_>, args: SendArgs, out: Output) -> Result
 /// Why a message is not as far as was asked for. It is in the outbox all the same.
 async fn late(daemon: &Daemon, wait: Wait) -> Failure {
     let status: Result<Status, Failure> = daemon.command(&Command::Status, None).await;
-    let online = status.is_ok_and(|status| matches!(status.online, Online::Online { .. }));
     let wanted = wait.state().as_str();
-    if online {
-        let text = format!("the message is queued, but was not {wanted} in time");
-        of_kind(ErrorKind::Timeout, text)
-            .hint("It goes on in the background; do not send it again.")
-    } else {
-        let text = "the message is queued, but the network cannot be reached";
-        of_kind(ErrorKind::NoNetwork, text).hint("It goes out when the network is back.")
+    let why_not = status.map_or(Some("the network cannot be reached"), |s| s.online.why_not());
+    match why_not {
+        None => {
+            let text = format!("the message is queued, but was not {wanted} in time");
+            of_kind(ErrorKind::Timeout, text)
+                .hint("It goes on in the background; do not send it again.")
+        }
+        Some(why) => of_kind(ErrorKind::NoNetwork, format!("the message is queued, but {why}"))
+            .hint("It goes out as soon as the device is online; do not send it again."),
     }
 }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use xchat_client::{Contact, ContactId, Direction, Event, Message, MessageState, Online, Status};
+use xchat_client::{
+    Contact, ContactId, Direction, Event, Message, MessageState, Online, Status, Trouble,
+};
 
 /// Contacts' names.
 pub(super) type Names = BTreeMap<ContactId, String>;
@@ -91,10 +93,37 @@ pub(super) fn event(event: &Event, names: &Names) -> String {
 fn online(online: &Online) -> String {
     match online {
         Online::Online { since } => format!("online since {}", time(*since)),
-        Online::Connecting { failed: 0 } => "connecting".to_owned(),
-        Online::Connecting { failed } => format!("connecting, {failed} attempts failed"),
+        Online::Connecting { failed: 0, .. } => "connecting".to_owned(),
+        Online::Connecting { failed, trouble, .. } => {
+            let why = trouble.map_or("", trouble_text);
+            let times = if *failed == 1 { "attempt" } else { "attempts" };
+            format!("connecting, {failed} {times} failed{why}")
+        }
+        Online::Proving { attempts } => {
+            format!("connecting: working off what the gateway asks for ({})", work(*attempts))
+        }
         _ => "offline: no gateway can be tried".to_owned(),
     }
+}
+
+/// Behind "attempts failed".
+fn trouble_text(trouble: Trouble) -> &'static str {
+    match trouble {
+        Trouble::Unreachable => ": the gateway cannot be reached",
+        Trouble::NoAnswer => ": the gateway does not answer",
+        Trouble::Busy => ": the gateway is full; those who are there stay, and this goes on trying",
+        Trouble::WorkTooHard => ": the gateway wants more work than this program does",
+        Trouble::WorkTooSlow => ": the gateway's work takes this machine too long",
+        Trouble::Silent => ": nothing came through the gateway any more",
+        Trouble::TooFast => ": the gateway says that this device sent too fast",
+        Trouble::NoDocument => ": the gateway has no valid network document",
+        _ => ": the gateway refused",
+    }
+}
+
+/// What a proof of work costs.
+fn work(attempts: u64) -> String {
+    format!("about {:.1} million hashes", attempts as f64 / 1e6)
 }
 
 pub(super) fn status(status: &Status, pid: u32) -> String {

@@ -31,10 +31,15 @@ pub(super) fn config_path(node: &PlannedNode, dir: &Path) -> PathBuf {
 }
 
 /// Writes whatever a node's directory lacks or has old. Its table is left alone.
-pub(super) fn prepare(node: &PlannedNode, dir: &Path) -> Result<(), Failure> {
+pub(super) fn prepare(
+    node: &PlannedNode,
+    dir: &Path,
+    max_sessions: Option<u32>,
+) -> Result<(), Failure> {
     let own = node.dir(dir);
     disk::private_dir(&own).map_err(|error| broken(own.display(), &error))?;
-    let config = NodeConfig::new(node.role, node.address, network_path(dir), own.clone());
+    let mut config = NodeConfig::new(node.role, node.address, network_path(dir), own.clone());
+    config.max_sessions = max_sessions.unwrap_or(config.max_sessions);
     let path = config_path(node, dir);
     let text = config.to_toml();
     if std::fs::read(&path).ok().as_deref() != Some(text.as_bytes()) {
@@ -68,7 +73,7 @@ pub(super) fn renew(plan: &mut Plan, dir: &Path, now: Timestamp) -> Result<(), F
     let over = authority::roll_keys(plan, now)?;
     plan.save(dir)?;
     for node in &plan.nodes {
-        prepare(node, dir)?;
+        prepare(node, dir, plan.max_sessions)?;
     }
     let path = network_path(dir);
     let current = match disk::read_at_most(&path, MAX_FILE_LEN) {

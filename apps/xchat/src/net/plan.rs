@@ -47,6 +47,9 @@ pub(super) struct Plan {
     pub(super) mix_delay_ms: u32,
     /// Packets per 1,000 seconds.
     pub(super) pace: Option<u32>,
+    /// Of each gateway, if not what a gateway does by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) max_sessions: Option<u32>,
     pub(super) nodes: Vec<PlannedNode>,
 }
 
@@ -147,6 +150,7 @@ impl Plan {
             Err(error) => return Err(broken(path.display(), &error)),
         };
         plan.check_shape(args)?;
+        plan.max_sessions = args.max_sessions.or(plan.max_sessions);
         plan.mix_delay_ms = args.mix_delay.unwrap_or(plan.mix_delay_ms);
         if let Some(rate) = args.rate {
             // Checked to lie between 0.001 and 1000 a second.
@@ -201,6 +205,7 @@ impl Plan {
             authorities: (0..AUTHORITIES).map(|_| authority()).collect(),
             mix_delay_ms: MIX_DELAY_MS,
             pace: None,
+            max_sessions: None,
             nodes,
         })
     }
@@ -271,6 +276,7 @@ mod tests {
             rate: None,
             until_stdin_closes: false,
             mix_delay: None,
+            max_sessions: None,
         }
     }
 

@@ -1,8 +1,10 @@
 //! How things stand, for a person.
 
 use serde::{Deserialize, Serialize};
+use xchat_base::Timestamp;
 use xchat_transport::directory::{Document, Parameters};
-use xchat_transport::{CollectorHealth, GatewayState};
+use xchat_transport::sphinx::RefusalCode;
+use xchat_transport::{CollectorHealth, GatewayState, Trouble as LinkTrouble};
 
 /// How things stand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,13 +52,77 @@ pub enum Online {
         /// Since when, Unix milliseconds.
         since: u64,
     },
-    /// A link is being made, or will be tried again soon.
+    /// A session is being made, or will be tried again soon.
     Connecting {
         /// Attempts without success since the last session.
         failed: u32,
+        /// Why the last of them failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trouble: Option<Trouble>,
+        /// When the next one begins, Unix milliseconds; not there while one is under way.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_at: Option<u64>,
+    },
+    /// The gateway wants a proof of work, which this device is making.
+    Proving {
+        /// How many hashes it takes on average.
+        attempts: u64,
     },
     /// No gateway can be tried.
     Offline,
+}
+
+impl Online {
+    /// In a clause, why the device is not online; `None` if it is.
+    pub fn why_not(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Online { .. } => return None,
+            Self::Connecting { trouble: Some(Trouble::Busy), .. } => "the gateways are full",
+            Self::Proving { .. } => "the gateway still waits for this device's proof of work",
+            _ => "the network cannot be reached",
+        })
+    }
+}
+
+/// Why there is no session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Trouble {
+    /// The gateway cannot be reached.
+    Unreachable,
+    /// It was reached and did not answer in time.
+    NoAnswer,
+    /// It has no room.
+    Busy,
+    /// It wants more work than this program does.
+    WorkTooHard,
+    /// The work took too long.
+    WorkTooSlow,
+    /// Nothing came through it any more.
+    Silent,
+    /// It says that this device sent too fast.
+    TooFast,
+    /// It has no valid network document.
+    NoDocument,
+    /// It refused for another reason.
+    Refused,
+}
+
+impl From<LinkTrouble> for Trouble {
+    fn from(trouble: LinkTrouble) -> Self {
+        match trouble {
+            LinkTrouble::Unreachable => Self::Unreachable,
+            LinkTrouble::NoAnswer => Self::NoAnswer,
+            LinkTrouble::Busy { .. } => Self::Busy,
+            LinkTrouble::WorkTooHard { .. } => Self::WorkTooHard,
+            LinkTrouble::WorkTooSlow { .. } => Self::WorkTooSlow,
+            LinkTrouble::Silent => Self::Silent,
+            LinkTrouble::Refused(RefusalCode::TooFast) => Self::TooFast,
+            LinkTrouble::Refused(RefusalCode::NoDocument) => Self::NoDocument,
+            _ => Self::Refused,
+        }
+    }
 }
 
 /// What the device sends.
@@ -131,7 +197,12 @@ impl From<GatewayState> for Online {
     fn from(state: GatewayState) -> Self {
         match state {
             GatewayState::Online { since, .. } => Self::Online { since: since.as_millis() },
-            GatewayState::Connecting { failed, .. } => Self::Connecting { failed },
+            GatewayState::Connecting { failed, trouble, retry_at, .. } => Self::Connecting {
+                failed,
+                trouble: trouble.map(Trouble::from),
+                retry_at: retry_at.map(Timestamp::as_millis),
+            },
+            GatewayState::Proving { attempts, .. } => Self::Proving { attempts },
             _ => Self::Offline,
         }
     }

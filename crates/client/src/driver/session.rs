@@ -1,6 +1,8 @@
 //! One session with a gateway: a link and the task that serves it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +13,8 @@ use xchat_base::Secret;
 use xchat_link::{CloseReason, Endpoint, LinkConfig, LinkError, LinkSecret, PeerId};
 use xchat_transport::directory::NodeId;
 use xchat_transport::sphinx::frame::CLIENT_ALPN;
+use xchat_transport::sphinx::work::{Progress, Search};
+use xchat_transport::sphinx::{LinkKey, Proof, Puzzle};
 
 /// A gateway that has not answered by then counts as not reachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,6 +25,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Frames that wait for the link. At the fastest pace that is many seconds of them: a link that is
 /// so far behind is dead.
 const MAX_UNSENT: usize = 64;
+
+/// Attempts at a proof of work between two looks at whether anybody still wants it: milliseconds.
+const SEARCH_PIECE: u32 = 1 << 14;
 
 /// Frames that wait for the driver; beyond, the gateway has to wait.
 pub(super) const MAX_UNREAD: usize = 64;
@@ -34,9 +41,15 @@ pub(super) struct SessionEvent {
 
 /// See [`SessionEvent`].
 pub(super) enum What {
-    Online { gateway: NodeId },
+    Online {
+        gateway: NodeId,
+        link: LinkKey,
+    },
     Frame(Bytes),
+    Solved(Proof),
     Offline,
+    /// The gateway takes no more links.
+    TurnedAway,
 }
 
 /// A session, from the attempt to connect on. Dropping it closes the link.
@@ -44,6 +57,15 @@ pub(super) struct Session {
     pub(super) number: u64,
     frames: mpsc::Sender<Bytes>,
     task: JoinHandle<()>,
+    events: mpsc::Sender<SessionEvent>,
+    /// Tells a search for a proof of work that nobody wants it any more.
+    gone: Arc<AtomicBool>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.gone.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Session {
@@ -55,8 +77,8 @@ impl Session {
         events: mpsc::Sender<SessionEvent>,
     ) -> Self {
         let (frames, unsent) = mpsc::channel(MAX_UNSENT);
+        let tell = Tell { session: number, events: events.clone() };
         let task = tokio::spawn(async move {
-            let tell = Tell { session: number, events };
             if let Err(error) = serve(gateway, &addresses, secret, unsent, &tell).await {
                 // The error names no peer and no address (see `LinkError`). If the endpoint could
                 // not be made, the driver has not heard of it yet; twice does no harm.
@@ -64,7 +86,23 @@ impl Session {
                 tell.say(What::Offline).await;
             }
         });
-        Self { number, frames, task }
+        Self { number, frames, task, events, gone: Arc::default() }
+    }
+
+    /// Searches for a proof of work on a thread of its own, for as long as the session lives.
+    pub(super) fn solve(&self, puzzle: Puzzle) {
+        let tell = Tell { session: self.number, events: self.events.clone() };
+        let gone = Arc::clone(&self.gone);
+        tokio::task::spawn_blocking(move || {
+            let mut search = Search::new(puzzle);
+            while !gone.load(Ordering::Relaxed) {
+                match search.work(SEARCH_PIECE) {
+                    Progress::Found(proof) => return tell.say_blocking(What::Solved(proof)),
+                    Progress::Working => {}
+                    Progress::Impossible => return,
+                }
+            }
+        });
     }
 
     /// Hands over a frame; false if the link is hopelessly behind or gone.
@@ -73,11 +111,11 @@ impl Session {
     }
 
     /// Closes the link and waits until the gateway knows.
-    pub(super) async fn close(self) {
-        let Self { frames, task, .. } = self;
-        drop(frames);
+    pub(super) async fn close(mut self) {
+        // The task ends when nobody can hand it frames any more.
+        self.frames = mpsc::channel(1).0;
         // Its only failure is a panic, which has been reported already.
-        let _ = task.await;
+        let _ = (&mut self.task).await;
     }
 }
 
@@ -90,6 +128,11 @@ impl Tell {
     async fn say(&self, what: What) {
         // Nobody listens any more: the client is stopping.
         let _ = self.events.send(SessionEvent { session: self.session, what }).await;
+    }
+
+    fn say_blocking(&self, what: What) {
+        // As above.
+        let _ = self.events.blocking_send(SessionEvent { session: self.session, what });
     }
 }
 
@@ -104,7 +147,8 @@ async fn serve(
     let endpoint = Endpoint::bind(config).await?;
     let served = talk(&endpoint, gateway, addresses, unsent, tell).await;
     // First, because another link can be made while this one is being closed.
-    tell.say(What::Offline).await;
+    let turned_away = matches!(served, Err(LinkError::Closed(CloseReason::Busy)));
+    tell.say(if turned_away { What::TurnedAway } else { What::Offline }).await;
     // Past that, the gateway is told by its own timeout.
     let _ = timeout(CLOSE_TIMEOUT, endpoint.close()).await;
     served
@@ -123,7 +167,8 @@ async fn talk(
         () = closed(&mut unsent) => return Ok(()),
     };
     let (mut sender, mut receiver) = link.split();
-    tell.say(What::Online { gateway }).await;
+    let own = LinkKey::from_bytes(*endpoint.id().as_bytes());
+    tell.say(What::Online { gateway, link: own }).await;
     loop {
         tokio::select! {
             frame = unsent.recv() => match frame {

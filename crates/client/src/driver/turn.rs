@@ -120,6 +120,11 @@ impl Driver {
                         steps.push_back(Step::Transport(TransportInput::Offline));
                     }
                 }
+                TransportEffect::Solve(puzzle) => {
+                    if let Some(session) = &self.session {
+                        session.solve(puzzle);
+                    }
+                }
                 TransportEffect::WakeAt(at) => self.transport_wake = Some(at),
                 TransportEffect::Persist(bytes) => {
                     self.unsaved = Some(bytes);

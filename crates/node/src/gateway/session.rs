@@ -9,13 +9,9 @@ impl SessionId {
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
-}
 
-/// How far a session has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// Connected; the next frame is a Hello.
-    Opened,
-    /// It may send packets.
-    Welcomed,
+    /// The number.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
 }

@@ -3,16 +3,24 @@
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use xchat_base::{Timestamp, Wire};
+use xchat_sphinx::work::{SHARES, Search};
 use xchat_sphinx::{
-    ClientFrame, GatewayFrame, NodeFrame, PACKET_LEN, Packet, RefusalCode, ReplyTag,
+    Challenge, ClientFrame, GatewayFrame, LinkKey, NodeFrame, PACKET_LEN, Pace, Packet, Proof,
+    Puzzle, RefusalCode, ReplyTag,
 };
 
-use super::{Counters, Effect, Gateway, Input, SessionId};
+use super::{
+    CHALLENGE_LIFETIME, Counters, Effect, Gateway, Input, Limits, MAX_EXCESS, MAX_OPENING,
+    SessionId,
+};
 use crate::StartError;
 use crate::tests::fixture::{Fixture, T0, VALIDITY, rng, tag};
 
 const ONE: SessionId = SessionId::new(1);
 const TWO: SessionId = SessionId::new(2);
+
+/// Little work, and still one number in 16 only.
+const LIMITS: Limits = Limits { max_sessions: 100, effort: 16 };
 
 struct Bench {
     fixture: Fixture,
@@ -23,8 +31,12 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with(LIMITS)
+    }
+
+    fn with(limits: Limits) -> Self {
         let fixture = Fixture::new();
-        let gateway = Gateway::new(fixture.gateway(0).id, fixture.sign()).expect("listed");
+        let gateway = Gateway::new(fixture.gateway(0).id, fixture.sign(), limits).expect("listed");
         Self { fixture, gateway, rng: rng(1), now: T0 }
     }
 
@@ -36,14 +48,29 @@ impl Bench {
         self.handle(Input::ClientFrame { session, bytes: frame.to_wire() })
     }
 
+    /// A link, which wants a session.
+    fn open(&mut self, session: SessionId) -> Vec<Effect> {
+        let link = link(session);
+        self.handle(Input::ClientOpened { session, link });
+        self.client(session, &ClientFrame::Open)
+    }
+
+    fn challenge(&mut self, session: SessionId) -> Challenge {
+        challenge_in(&self.open(session))
+    }
+
+    fn hello(&self, session: SessionId, tags: Vec<ReplyTag>, challenge: Challenge) -> ClientFrame {
+        let gateway = LinkKey::from_bytes(*self.fixture.gateway(0).id.as_bytes());
+        let puzzle = Puzzle::new(&gateway, &link(session), challenge);
+        let proof = Search::new(puzzle).finish().expect("little work");
+        ClientFrame::Hello { pace: Pace::Desk, tags, proof }
+    }
+
     fn welcome(&mut self, session: SessionId, tags: Vec<ReplyTag>) {
-        assert!(self.handle(Input::ClientOpened { session }).is_empty());
-        let effects = self.client(session, &ClientFrame::Hello { tags });
-        let [Effect::ToClient { session: to, bytes }] = &effects[..] else {
-            panic!("one frame: {effects:?}");
-        };
-        assert_eq!(*to, session);
-        assert!(matches!(GatewayFrame::from_wire(bytes), Ok(GatewayFrame::Welcome { .. })));
+        let challenge = self.challenge(session);
+        let hello = self.hello(session, tags, challenge);
+        let effects = self.client(session, &hello);
+        assert_eq!(frames(&effects), ["welcome"], "{effects:?}");
     }
 
     /// A packet from a mix with this reply tag.
@@ -62,9 +89,40 @@ fn reply_tag(n: u8) -> ReplyTag {
     ReplyTag::from_bytes([n; 16])
 }
 
-fn refused(session: SessionId, reason: RefusalCode) -> [Effect; 2] {
-    let bytes = GatewayFrame::Refused(reason).to_wire();
-    [Effect::ToClient { session, bytes }, Effect::CloseClient { session, reason }]
+fn link(session: SessionId) -> LinkKey {
+    LinkKey::from_bytes(if session == ONE { [1; 32] } else { [2; 32] })
+}
+
+fn challenge_in(effects: &[Effect]) -> Challenge {
+    let challenges = effects.iter().filter_map(|effect| match effect {
+        Effect::ToClient { bytes, .. } => match GatewayFrame::from_wire(bytes) {
+            Ok(GatewayFrame::Challenge(challenge)) => Some(challenge),
+            _ => None,
+        },
+        _ => None,
+    });
+    challenges.last().unwrap_or_else(|| panic!("no challenge: {effects:?}"))
+}
+
+/// The frames to clients, by name; refusals with their code.
+fn frames(effects: &[Effect]) -> Vec<String> {
+    let named = effects.iter().filter_map(|effect| match effect {
+        Effect::ToClient { bytes, .. } => Some(match GatewayFrame::from_wire(bytes) {
+            Ok(GatewayFrame::Welcome { .. }) => "welcome".to_owned(),
+            Ok(GatewayFrame::Challenge(_)) => "challenge".to_owned(),
+            Ok(GatewayFrame::Document(_)) => "document".to_owned(),
+            Ok(GatewayFrame::Packet(_)) => "packet".to_owned(),
+            Ok(GatewayFrame::Refused { code, .. }) => format!("{code:?}"),
+            Err(error) => panic!("our own frame: {error}"),
+        }),
+        _ => None,
+    });
+    named.collect()
+}
+
+fn refused(session: SessionId, code: RefusalCode) -> [Effect; 2] {
+    let bytes = GatewayFrame::Refused { code, retry_after_secs: 0 }.to_wire();
+    [Effect::ToClient { session, bytes }, Effect::CloseClient { session, reason: code }]
 }
 
 #[test]
@@ -86,6 +144,7 @@ fn packets_go_to_the_mix_they_name_and_replies_to_the_session_of_their_tag() {
     assert!(bench.reply(3, ReplyTag::NONE).is_empty());
     assert!(bench.reply(2, reply_tag(1)).is_empty(), "not the last layer");
     let expected = Counters {
+        welcomed: 2,
         to_mixes: 1,
         to_clients: 3,
         unknown_tag: 2,
@@ -113,31 +172,160 @@ fn a_first_hop_that_is_no_mix_of_the_first_layer_is_refused() {
 
 #[test]
 fn frames_out_of_place_end_the_session() {
-    let hello = ClientFrame::Hello { tags: vec![reply_tag(1)] };
     let ask = ClientFrame::GetDocument { newer_than: 0 };
+    let out_of_place = |bench: &mut Bench, frame: &ClientFrame, what: &str| {
+        let effects = bench.client(ONE, frame);
+        assert_eq!(effects[..2], refused(ONE, RefusalCode::Malformed), "{what}");
+        assert!(bench.client(ONE, frame).is_empty(), "{what}: the session is gone");
+        assert_eq!((bench.gateway.counters().sessions, bench.gateway.counters().tags), (0, 0));
+    };
 
     let mut bench = Bench::new();
-    bench.handle(Input::ClientOpened { session: ONE });
-    assert_eq!(bench.client(ONE, &ask), refused(ONE, RefusalCode::Malformed), "before the hello");
-    assert!(bench.client(ONE, &hello).is_empty(), "the session is gone");
-    bench.welcome(TWO, Vec::new());
-    assert_eq!(bench.client(TWO, &hello), refused(TWO, RefusalCode::Malformed), "a second hello");
-    bench.handle(Input::ClientOpened { session: ONE });
-    let zero = ClientFrame::Hello { tags: vec![ReplyTag::NONE] };
-    assert_eq!(bench.client(ONE, &zero), refused(ONE, RefusalCode::Malformed), "the zero tag");
-    assert_eq!((bench.gateway.counters().sessions, bench.gateway.counters().tags), (0, 0));
+    bench.handle(Input::ClientOpened { session: ONE, link: link(ONE) });
+    out_of_place(&mut bench, &ask, "a question without a session");
+
+    bench.handle(Input::ClientOpened { session: ONE, link: link(ONE) });
+    let proof = Proof::from_numbers([[0; 4]; SHARES]);
+    let hello = ClientFrame::Hello { pace: Pace::Desk, tags: Vec::new(), proof };
+    out_of_place(&mut bench, &hello, "a hello without a challenge");
+
+    bench.challenge(ONE);
+    out_of_place(&mut bench, &ClientFrame::Open, "a second challenge");
+
+    let challenge = bench.challenge(ONE);
+    let zero = bench.hello(ONE, vec![ReplyTag::NONE], challenge);
+    out_of_place(&mut bench, &zero, "the zero tag");
+
+    let challenge = bench.challenge(ONE);
+    let hello = bench.hello(ONE, vec![reply_tag(1)], challenge);
+    bench.client(ONE, &hello);
+    out_of_place(&mut bench, &hello, "a second hello");
+    assert_eq!(bench.gateway.counters().malformed, 5);
 }
 
 #[test]
-fn sessions_are_bounded_and_leave_nothing_behind() {
+fn a_session_costs_a_proof_of_work_that_was_made_for_this_link_and_in_time() {
     let mut bench = Bench::new();
-    bench.gateway.max_sessions = 1;
-    bench.welcome(ONE, vec![reply_tag(1)]);
-    assert_eq!(bench.handle(Input::ClientOpened { session: TWO }), refused(TWO, RefusalCode::Busy));
-    assert_eq!(bench.gateway.counters().full, 1);
-    assert!(bench.handle(Input::ClientClosed { session: ONE }).is_empty());
+    let (one, two) = (bench.challenge(ONE), bench.challenge(TWO));
+    assert_ne!(one.seed, two.seed);
+    let for_two = bench.hello(TWO, Vec::new(), two);
+    let effects = bench.client(ONE, &for_two);
+    assert_eq!(effects[..2], refused(ONE, RefusalCode::WrongProof), "another link's");
+    assert_eq!(frames(&bench.client(TWO, &for_two)), ["welcome"]);
+
+    // What opened a session once opens no other, by the same key either.
+    bench.handle(Input::ClientClosed { session: TWO });
+    bench.challenge(TWO);
+    let effects = bench.client(TWO, &for_two);
+    assert_eq!(effects[..2], refused(TWO, RefusalCode::WrongProof), "a replay");
+
+    let challenge = bench.challenge(ONE);
+    assert_eq!(u64::from(challenge.within_secs), CHALLENGE_LIFETIME.as_secs());
+    let hello = bench.hello(ONE, Vec::new(), challenge);
+    bench.now = T0 + CHALLENGE_LIFETIME;
+    assert_eq!(bench.client(ONE, &hello)[..2], refused(ONE, RefusalCode::LateProof));
+    let counters = bench.gateway.counters();
+    assert_eq!((counters.refused_proof, counters.welcomed), (3, 1));
+    assert_eq!((counters.sessions, counters.opening, counters.tags), (0, 0, 0));
+}
+
+#[test]
+fn a_link_that_does_not_ask_or_does_not_answer_is_closed() {
+    let mut bench = Bench::new();
+    let effects = bench.handle(Input::ClientOpened { session: ONE, link: link(ONE) });
+    assert_eq!(effects, [Effect::WakeAt(T0 + CHALLENGE_LIFETIME)]);
+    bench.challenge(TWO);
+    bench.now = T0 + CHALLENGE_LIFETIME;
+    let effects = bench.handle(Input::Timer);
+    assert_eq!(frames(&effects), ["LateProof", "LateProof"]);
+    let counters = bench.gateway.counters();
+    assert_eq!((counters.refused_silent, counters.refused_proof, counters.opening), (1, 1, 0));
+}
+
+#[test]
+fn a_full_gateway_turns_newcomers_away_before_any_work_and_serves_whom_it_has() {
+    let mut bench = Bench::with(Limits { max_sessions: 1, ..LIMITS });
+    // Two may work for one place.
+    let (one, two) = (bench.challenge(ONE), bench.challenge(TWO));
+    let (one, two) = (bench.hello(ONE, vec![reply_tag(1)], one), bench.hello(TWO, Vec::new(), two));
+    assert_eq!(frames(&bench.client(ONE, &one)), ["welcome"]);
+    assert_eq!(frames(&bench.client(TWO, &two)), ["Busy"]);
+    assert!(bench.gateway.load(T0).is_full());
+    let effects = bench.open(TWO);
+    let Some(Effect::ToClient { bytes, .. }) = effects.first() else { panic!("{effects:?}") };
+    let Ok(GatewayFrame::Refused { code: RefusalCode::Busy, retry_after_secs }) =
+        GatewayFrame::from_wire(bytes)
+    else {
+        panic!("not busy: {effects:?}");
+    };
+    assert_eq!(retry_after_secs, 5);
+    assert_eq!(bench.gateway.counters().refused_busy, 2);
+
+    // The one who is there is served as before.
+    assert_eq!(frames(&bench.reply(3, reply_tag(1))), ["packet"]);
+    let ask = ClientFrame::GetDocument { newer_than: 0 };
+    assert_eq!(frames(&bench.client(ONE, &ask)), ["document"]);
+
+    // And when it goes the next one comes in.
+    bench.handle(Input::ClientClosed { session: ONE });
     assert_eq!((bench.gateway.counters().sessions, bench.gateway.counters().tags), (0, 0));
     bench.welcome(TWO, vec![reply_tag(1)]);
+}
+
+#[test]
+fn links_without_a_session_are_bounded_and_the_oldest_gives_way() {
+    let mut bench = Bench::new();
+    bench.welcome(ONE, Vec::new());
+    let last = 10 + MAX_OPENING as u64;
+    for number in 10..last {
+        assert!(bench.open(SessionId::new(number)).len() <= 2, "nobody has to go");
+    }
+    assert_eq!(bench.gateway.counters().opening, MAX_OPENING as u64);
+    let effects = bench.open(SessionId::new(last));
+    assert_eq!(frames(&effects), ["challenge"], "the newcomer is asked");
+    let counters = bench.gateway.counters();
+    assert_eq!((counters.opening, counters.refused_busy), (MAX_OPENING as u64, 1));
+    assert_eq!(counters.sessions, 1, "whoever has a session keeps it");
+    assert!(bench.client(SessionId::new(10), &ClientFrame::Open).is_empty(), "the oldest is gone");
+}
+
+#[test]
+fn a_session_is_held_to_its_pace() {
+    let mut bench = Bench::new();
+    bench.welcome(ONE, Vec::new());
+    bench.welcome(TWO, Vec::new());
+    let first_hop = tag(&bench.fixture.mix(1, 0).id);
+    let mut announced = 0u128;
+    let mut send = |bench: &mut Bench, session| {
+        announced += 1;
+        let announce = ReplyTag::from_bytes(announced.to_be_bytes());
+        bench.client(session, &ClientFrame::Packet { announce, first_hop, packet: packet() })
+    };
+    // The fixture's document has no override, so this is `desk`: see the tests of `pace`.
+    let mut passed = 0;
+    let end = loop {
+        match &send(&mut bench, ONE)[..] {
+            [Effect::ToNode { .. }] => passed += 1,
+            [] => {}
+            other => break other.to_vec(),
+        }
+    };
+    assert_eq!(passed, 112);
+    assert_eq!(end, refused(ONE, RefusalCode::TooFast));
+    let counters = bench.gateway.counters();
+    assert_eq!((counters.over_pace, counters.refused_too_fast), (u64::from(MAX_EXCESS), 1));
+    assert_eq!((counters.sessions, counters.to_mixes), (1, 112));
+    assert_eq!(send(&mut bench, TWO).len(), 1, "others are not affected");
+}
+
+#[test]
+fn documents_are_not_given_in_a_flood() {
+    let mut bench = Bench::new();
+    bench.welcome(ONE, Vec::new());
+    let ask = ClientFrame::GetDocument { newer_than: 0 };
+    let given = (0..).take_while(|_| frames(&bench.client(ONE, &ask)) == ["document"]).count();
+    assert_eq!(given, 8);
+    assert_eq!(bench.gateway.counters().refused_too_fast, 1);
 }
 
 #[test]
@@ -170,15 +358,13 @@ fn the_document_is_served_when_it_is_newer_and_replaced_by_its_successor_only() 
 fn without_a_valid_document_nobody_is_welcome() {
     let mut bench = Bench::new();
     bench.now = T0 + VALIDITY;
-    bench.handle(Input::ClientOpened { session: ONE });
-    let hello = ClientFrame::Hello { tags: Vec::new() };
-    assert_eq!(bench.client(ONE, &hello), refused(ONE, RefusalCode::NoDocument));
+    assert_eq!(frames(&bench.open(ONE)), ["NoDocument"]);
 }
 
 #[test]
 fn only_a_listed_gateway_starts() {
     let fixture = Fixture::new();
-    let start = |id| Gateway::new(id, fixture.sign()).err();
+    let start = |id| Gateway::new(id, fixture.sign(), LIMITS).err();
     assert!(matches!(start(fixture.mix(1, 0).id), Some(StartError::OtherRole { .. })));
     let stranger = xchat_directory::NodeId::from_bytes([200; 32]);
     assert!(matches!(start(stranger), Some(StartError::NotListed { .. })));
@@ -188,9 +374,10 @@ proptest! {
     #[test]
     fn arbitrary_frames_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), welcomed: bool) {
         let mut bench = Bench::new();
-        bench.handle(Input::ClientOpened { session: ONE });
         if welcomed {
-            bench.client(ONE, &ClientFrame::Hello { tags: Vec::new() });
+            bench.welcome(ONE, Vec::new());
+        } else {
+            bench.handle(Input::ClientOpened { session: ONE, link: link(ONE) });
         }
         let from = bench.fixture.mix(3, 0).id;
         bench.handle(Input::NodeFrame { from, bytes: bytes.clone() });

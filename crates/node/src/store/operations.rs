@@ -85,6 +85,10 @@ impl<T: BoxTable> Store<T> {
         rng: &mut Rng,
         effects: &mut Vec<Effect>,
     ) {
+        if self.pressed {
+            self.refuse(reply, Refusal::Busy, now, effects);
+            return;
+        }
         let id = boxed.id();
         // The cheap checks first: a signature check costs 30 µs.
         let checked = self
@@ -247,6 +251,7 @@ impl<T: BoxTable> Store<T> {
         effects: &mut Vec<Effect>,
     ) {
         self.counters.refused += 1;
+        self.counters.refused_busy += u64::from(refusal == Refusal::Busy);
         self.answer(reply, &SignedAnswer::unsigned(Answer::Refused(refusal), now), effects);
     }
 

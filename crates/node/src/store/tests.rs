@@ -276,6 +276,25 @@ fn boxes_live_as_long_as_the_document_in_use_says() {
 }
 
 #[test]
+fn a_pressed_store_refuses_new_writes_before_its_disk_and_goes_on_with_the_rest() {
+    let mut bench = Bench::new();
+    let keys = bench.keys(true);
+    let boxed = keys.seal(&mut bench.rng, b"hi").expect("fits");
+    let write = || Op::Write { placement: 1, boxed: boxed.clone() };
+    bench.handle(Input::Pressed(true));
+    assert_eq!(bench.answer(write()), Answer::Refused(Refusal::Busy));
+    assert_eq!(bench.store.table_mut().get(&keys.id()), None);
+    assert_eq!((bench.store.counters().refused_busy, bench.store.counters().pending), (1, 0));
+    let (effects, _) = bench.ask(Op::Read { placement: 1, id: keys.id() });
+    assert_eq!(to_replicas(&effects), 2, "it reads");
+    assert_eq!(bench.answer(collect(1)), Answer::NoItem);
+
+    bench.handle(Input::Pressed(false));
+    bench.ask(write());
+    assert!(bench.store.table_mut().get(&keys.id()).is_some(), "accepted here");
+}
+
+#[test]
 fn registrations_are_bounded_and_so_is_their_life() {
     let mut bench = Bench::with_bounds(&Bounds { registrations: 1, ..Bounds::default() });
     let keys = bench.keys(true);

@@ -7,10 +7,11 @@ use xchat_base::{Wire, random};
 use xchat_directory::{Descriptor, NodeId, random_route};
 use xchat_pigeonhole::{Answer, BoxId, DeliveryKey, Op, Request, SignedAnswer, StoreId};
 use xchat_sphinx::frame::GATEWAY_PACKET_FRAME_LEN;
+use xchat_sphinx::work::Search;
 use xchat_sphinx::{
     ClientFrame, CollectorSession, Delays, GatewayFrame, Hop, HopAddress, HopKey, HopSecret,
-    Packet, ReplyKey, ReplyTag, Route, SurbId, TAG_POOL, Unwrapped, build, delivery_block,
-    reply_block, unwrap,
+    LinkKey, Pace, Packet, Puzzle, ReplyKey, ReplyTag, Route, SurbId, TAG_POOL, Unwrapped, build,
+    delivery_block, reply_block, unwrap,
 };
 
 use super::fixture::tag;
@@ -43,7 +44,19 @@ impl Client {
             asked: BTreeMap::new(),
         };
         net.open(gateway, session);
-        net.client_sends(gateway, session, ClientFrame::Hello { tags }.to_wire());
+        net.client_sends(gateway, session, ClientFrame::Open.to_wire());
+        net.run_for(Duration::from_millis(1));
+        let asked = net.inbox(session);
+        let [Ok(GatewayFrame::Challenge(challenge))] =
+            asked.iter().map(|bytes| GatewayFrame::from_wire(bytes)).collect::<Vec<_>>()[..]
+        else {
+            panic!("no challenge");
+        };
+        let own = LinkKey::from_bytes(*gateway.as_bytes());
+        let puzzle = Puzzle::new(&own, &link_key(session), challenge);
+        let proof = Search::new(puzzle).finish().expect("little work");
+        let hello = ClientFrame::Hello { pace: Pace::Fast, tags, proof };
+        net.client_sends(gateway, session, hello.to_wire());
         net.run_for(Duration::from_millis(1));
         let welcome = net.inbox(session);
         assert!(matches!(
@@ -137,6 +150,13 @@ impl Client {
         };
         (surb, op)
     }
+}
+
+/// The key of a client's end of its link.
+pub(super) fn link_key(session: SessionId) -> LinkKey {
+    let mut key = [7; 32];
+    key[..8].copy_from_slice(&session.number().to_be_bytes());
+    LinkKey::from_bytes(key)
 }
 
 /// A packet with a message for a store.

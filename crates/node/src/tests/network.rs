@@ -9,12 +9,16 @@ use xchat_base::Timestamp;
 use xchat_directory::{NodeId, Role};
 use xchat_pigeonhole::register::MemoryTable;
 
+use super::client::link_key;
 use super::fixture::{Fixture, T0, rng};
-use crate::gateway::SessionId;
+use crate::gateway::{Limits, SessionId};
 use crate::{Gateway, Mix, Store, gateway, mix, store};
 
 /// Every link takes so long.
 const LINK: Duration = Duration::from_micros(200);
+
+/// Little work for sessions.
+const LIMITS: Limits = Limits { max_sessions: 100, effort: 16 };
 
 enum Core {
     Gateway(Gateway),
@@ -72,7 +76,7 @@ impl Network {
         let node = self.fixture.nodes.iter().find(|node| node.id == id).expect("known");
         match node.role {
             Role::Gateway => {
-                let gateway = Gateway::new(id, document).expect("listed");
+                let gateway = Gateway::new(id, document, LIMITS).expect("listed");
                 self.cores.insert(id, Core::Gateway(gateway));
             }
             Role::Mix { .. } => {
@@ -170,7 +174,10 @@ impl Network {
                     Event::Client { session, bytes } => {
                         gateway::Input::ClientFrame { session, bytes }
                     }
-                    Event::Open { session } => gateway::Input::ClientOpened { session },
+                    Event::Open { session } => {
+                        let link = link_key(session);
+                        gateway::Input::ClientOpened { session, link }
+                    }
                     Event::Timer => gateway::Input::Timer,
                     Event::Replica { .. } => panic!("replica links join stores"),
                 };

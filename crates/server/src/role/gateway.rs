@@ -4,6 +4,7 @@ use xchat_base::{Rng, Timestamp};
 use xchat_node::gateway::{Effect, Gateway, Input as GatewayInput};
 
 use super::{Act, Input, Kind, Role, RoleStatus, counters};
+use crate::control::Load;
 
 pub(crate) struct GatewayRole(pub(crate) Gateway);
 
@@ -13,7 +14,7 @@ impl Role for GatewayRole {
             Input::Frame { kind: Kind::Packet, from, bytes } => {
                 GatewayInput::NodeFrame { from, bytes }
             }
-            Input::ClientOpened(session) => GatewayInput::ClientOpened { session },
+            Input::ClientOpened { session, link } => GatewayInput::ClientOpened { session, link },
             Input::ClientFrame { session, bytes } => GatewayInput::ClientFrame { session, bytes },
             Input::ClientClosed(session) => GatewayInput::ClientClosed { session },
             Input::Document(document) => GatewayInput::Document(document),
@@ -24,10 +25,18 @@ impl Role for GatewayRole {
         self.0.handle(input, now, rng).into_iter().filter_map(act).collect()
     }
 
-    fn status(&self) -> RoleStatus {
+    fn status(&self, now: Timestamp) -> RoleStatus {
         let counters = counters!(self.0.counters(); to_mixes, to_clients, unknown_tag, refused_tags,
-            unknown_peer, unknown_mix, malformed, full, documents, refused_documents, sessions, tags);
-        RoleStatus { catching_up: false, counters }
+            unknown_peer, unknown_mix, malformed, welcomed, refused_busy, refused_too_fast, over_pace,
+            refused_proof, refused_silent, documents, refused_documents, sessions, opening, tags);
+        let load = self.0.load(now);
+        let load = Load::Gateway {
+            sessions: load.sessions as u64,
+            max_sessions: load.max_sessions as u64,
+            full: load.is_full(),
+            proof_attempts: load.proof_attempts,
+        };
+        RoleStatus { catching_up: false, load: Some(load), counters }
     }
 }
 

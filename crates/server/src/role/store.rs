@@ -4,6 +4,7 @@ use xchat_base::{Rng, Timestamp};
 use xchat_node::store::{Effect, Input as StoreInput, Store};
 
 use super::{Act, Input, Kind, Role, RoleStatus, counters};
+use crate::control::Load;
 use crate::error::NodeError;
 use crate::table::{DiskTable, SweepCursor};
 
@@ -14,12 +15,13 @@ pub(crate) struct StoreRole {
     store: Store<DiskTable>,
     /// Where the sweep under way goes on.
     sweep: Option<SweepCursor>,
+    pressed: bool,
 }
 
 impl StoreRole {
     /// Takes over a store and what it wanted when it started.
     pub(crate) fn new(store: Store<DiskTable>, effects: Vec<Effect>) -> (Self, Vec<Act>) {
-        let mut role = Self { store, sweep: None };
+        let mut role = Self { store, sweep: None, pressed: false };
         let acts = role.acts(effects);
         (role, acts)
     }
@@ -68,6 +70,12 @@ impl Role for StoreRole {
         Ok(self.store.table_mut().commit()?)
     }
 
+    fn pressed(&mut self, pressed: bool, now: Timestamp, rng: &mut Rng) -> Vec<Act> {
+        self.pressed = pressed;
+        let effects = self.store.handle(StoreInput::Pressed(pressed), now, rng);
+        self.acts(effects)
+    }
+
     fn has_idle_work(&self) -> bool {
         self.sweep.is_some()
     }
@@ -88,11 +96,12 @@ impl Role for StoreRole {
         Ok(self.acts(effects))
     }
 
-    fn status(&self) -> RoleStatus {
+    fn status(&self, _now: Timestamp) -> RoleStatus {
         let counters = counters!(self.store.counters(); received, writes, reads, registers, collects,
-            answered, refused, deliveries_sent, items_kept, items_dropped, unknown_peer, unreadable,
+            answered, refused, refused_busy, deliveries_sent, items_kept, items_dropped, unknown_peer, unreadable,
             replays, cache_full, bad_reply_block, replica_frames, not_shared, refused_documents,
             pending, registrations, collector_sessions, items, remembered);
-        RoleStatus { catching_up: self.store.is_catching_up(), counters }
+        let load = Some(Load::Store { busy: self.pressed });
+        RoleStatus { catching_up: self.store.is_catching_up(), load, counters }
     }
 }

@@ -9,7 +9,10 @@ use xchat_base::{Timestamp, random};
 use xchat_directory::{NodeId, Role};
 use xchat_node::gateway::SessionId;
 use xchat_node::{Gateway, Mix, Store, gateway, mix, store};
+use xchat_pigeonhole::AnswerKey;
 use xchat_pigeonhole::register::MemoryTable;
+use xchat_sphinx::LinkKey;
+use xchat_sphinx::work::Search;
 
 use super::fixture::{Fixture, T0, rng};
 use super::liar::Liar;
@@ -35,14 +38,14 @@ enum Event {
         from: NodeId,
         bytes: Vec<u8>,
     },
-    ClientOpened(SessionId),
+    ClientOpened(SessionId, LinkKey),
     ClientClosed(SessionId),
     ClientFrame(SessionId, Vec<u8>),
     NodeTimer,
     Person(Input),
     /// A frame over a session that may have ended.
     Arrives(SessionId, Vec<u8>),
-    Connected(NodeId, SessionId),
+    Connected(NodeId, SessionId, LinkKey),
     PersonTimer,
 }
 
@@ -65,6 +68,9 @@ pub(super) struct Network {
     pub(super) jitter: Duration,
     /// Every packet between nodes is sent twice.
     pub(super) twice: bool,
+    /// What a proof of work takes a person.
+    pub(super) solving: Duration,
+    limits: gateway::Limits,
     order: BinaryHeap<Reverse<(Timestamp, u64)>>,
     events: BTreeMap<u64, (Who, Event)>,
     next: u64,
@@ -75,6 +81,10 @@ pub(super) struct Network {
 
 impl Network {
     pub(super) fn new(fixture: Fixture, seed: u64) -> Self {
+        Self::with_limits(fixture, seed, gateway::Limits { max_sessions: 100, effort: 16 })
+    }
+
+    pub(super) fn with_limits(fixture: Fixture, seed: u64, limits: gateway::Limits) -> Self {
         let mut network = Self {
             now: T0 + Duration::from_secs(60),
             rng: rng(seed),
@@ -84,6 +94,8 @@ impl Network {
             loss: 0.0,
             jitter: Duration::from_micros(200),
             twice: false,
+            solving: Duration::from_millis(75),
+            limits,
             order: BinaryHeap::new(),
             events: BTreeMap::new(),
             next: 0,
@@ -104,7 +116,7 @@ impl Network {
         let node = self.fixture.node(&id);
         match node.role {
             Role::Gateway => {
-                let gateway = Gateway::new(id, document).expect("listed");
+                let gateway = Gateway::new(id, document, self.limits).expect("listed");
                 self.cores.insert(id, Core::Gateway(gateway));
             }
             Role::Mix { .. } => {
@@ -148,6 +160,16 @@ impl Network {
         if let Some((gateway, session)) = self.people[person].link.take() {
             self.schedule(CLIENT_LINK, Who::Node(gateway), Event::ClientClosed(session));
             self.tell(person, Input::Offline);
+        }
+    }
+
+    /// A person goes, and does not come back: its app has ended.
+    pub(super) fn leave_for_good(&mut self, person: usize) {
+        if let Some((gateway, session)) = self.people[person].link.take() {
+            self.schedule(CLIENT_LINK, Who::Node(gateway), Event::ClientClosed(session));
+        }
+        if let Some(timer) = self.timers.remove(&Who::Person(person)) {
+            self.events.remove(&timer);
         }
     }
 
@@ -197,9 +219,9 @@ impl Network {
         let input = match event {
             Event::Person(input) => input,
             Event::PersonTimer => Input::Timer,
-            Event::Connected(gateway, session) => {
+            Event::Connected(gateway, session, link) => {
                 self.people[person].link = Some((gateway, session));
-                Input::Online { gateway }
+                Input::Online { gateway, link }
             }
             Event::Arrives(session, bytes) => {
                 if self.people[person].link.is_none_or(|(_, current)| current != session) {
@@ -216,7 +238,7 @@ impl Network {
         let now = self.now;
         for effect in self.people[number].note(effects, now) {
             match effect {
-                Effect::Connect { gateway, .. } => {
+                Effect::Connect { gateway, session: secret, .. } => {
                     if self.down.contains(&gateway) {
                         let offline = Event::Person(Input::Offline);
                         self.schedule(CLIENT_LINK, Who::Person(number), offline);
@@ -225,8 +247,12 @@ impl Network {
                     self.next_session += 1;
                     let session = SessionId::new(self.next_session);
                     self.sessions.insert(session, number);
-                    self.schedule(Duration::ZERO, Who::Node(gateway), Event::ClientOpened(session));
-                    let connected = Event::Connected(gateway, session);
+                    // As the link crate derives it.
+                    let key = *AnswerKey::from_seed(&secret).store().as_bytes();
+                    let key = LinkKey::from_bytes(key);
+                    let opened = Event::ClientOpened(session, key);
+                    self.schedule(Duration::ZERO, Who::Node(gateway), opened);
+                    let connected = Event::Connected(gateway, session, key);
                     self.schedule(CLIENT_LINK, Who::Person(number), connected);
                 }
                 Effect::Disconnect => {
@@ -239,6 +265,13 @@ impl Network {
                     let (gateway, session) = self.people[number].link.expect("online");
                     let frame = Event::ClientFrame(session, bytes);
                     self.schedule(CLIENT_LINK, Who::Node(gateway), frame);
+                }
+                Effect::Solve(puzzle) => {
+                    let effort = puzzle.challenge().effort;
+                    self.people[number].efforts.push(effort);
+                    let Some(proof) = Search::new(puzzle).finish() else { continue };
+                    let solved = Event::Person(Input::Solved(proof));
+                    self.schedule(self.solving, Who::Person(number), solved);
                 }
                 Effect::WakeAt(at) => self.wake_at(at, Who::Person(number), Event::PersonTimer),
                 Effect::Event(_) | Effect::Persist(_) => panic!("noted"),
@@ -255,7 +288,9 @@ impl Network {
                     Event::ClientFrame(session, bytes) => {
                         gateway::Input::ClientFrame { session, bytes }
                     }
-                    Event::ClientOpened(session) => gateway::Input::ClientOpened { session },
+                    Event::ClientOpened(session, link) => {
+                        gateway::Input::ClientOpened { session, link }
+                    }
                     Event::ClientClosed(session) => gateway::Input::ClientClosed { session },
                     _ => gateway::Input::Timer,
                 };

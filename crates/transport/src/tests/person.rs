@@ -24,6 +24,8 @@ pub(super) struct Person {
     pub(super) asked: Vec<Timestamp>,
     /// Gateways in the order in which they were tried.
     pub(super) tried: Vec<NodeId>,
+    /// What was asked for in proofs of work.
+    pub(super) efforts: Vec<u32>,
     pub(super) stored: Option<Vec<u8>>,
     first: Vec<Effect>,
 }
@@ -51,6 +53,7 @@ impl Person {
             packets: Vec::new(),
             asked: Vec::new(),
             tried: Vec::new(),
+            efforts: Vec::new(),
             stored: None,
             first,
         }
@@ -78,7 +81,7 @@ impl Person {
                     match ClientFrame::from_wire(&bytes).expect("our own frame") {
                         ClientFrame::Packet { .. } => self.packets.push((now, bytes.len())),
                         ClientFrame::GetDocument { .. } => self.asked.push(now),
-                        ClientFrame::Hello { .. } => {}
+                        ClientFrame::Open | ClientFrame::Hello { .. } => {}
                     }
                     Some(Effect::Send(bytes))
                 }

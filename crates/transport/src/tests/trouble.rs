@@ -126,7 +126,10 @@ fn hostile_frames_do_no_harm() {
     for bytes in [vec![], vec![1], vec![0xff; 60], vec![1; 2_400], vec![2; 70_000]] {
         net.tell(person, crate::Input::Frame(bytes));
     }
-    net.tell(person, crate::Input::Online { gateway: net.fixture.stores()[0] });
+    let link = xchat_sphinx::LinkKey::from_bytes([1; 32]);
+    net.tell(person, crate::Input::Online { gateway: net.fixture.stores()[0], link });
+    let proof = xchat_sphinx::Proof::from_numbers([[0; 4]; xchat_sphinx::work::SHARES]);
+    net.tell(person, crate::Input::Solved(proof));
     net.tell(person, write(&boxes(1, 1)[0]));
     assert!(net.run_until(secs(20), |net| net.people[person].written().len() == 1));
     assert!(net.people[person].transport.status(net.now).refused_answers >= 4);

@@ -4,20 +4,20 @@ use core::time::Duration;
 
 use xchat_base::{Rng, Secret, Timestamp, Wire};
 use xchat_directory::NodeId;
-use xchat_sphinx::{ClientFrame, GatewayFrame};
+use xchat_sphinx::work::MAX_EFFORT;
+use xchat_sphinx::{Challenge, ClientFrame, GatewayFrame, LinkKey, Proof, Puzzle, RefusalCode};
 
 use super::Transport;
 use crate::api::Effect;
+use crate::attempts::Attempts;
 use crate::routes::Session;
-use crate::status::GatewayState;
+use crate::status::{GatewayState, Trouble};
 
 /// A gateway that has not welcomed us by then does not answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The wait before the first new attempt; it doubles with every second one (once round the guards).
-const RETRY_FIRST: Duration = Duration::from_secs(1);
-/// The longest wait before a new attempt.
-const RETRY_MAX: Duration = Duration::from_secs(60);
+/// A proof of work that is not found by then is given up, whatever time the gateway leaves.
+const MAX_PROVING: Duration = Duration::from_secs(60);
 
 /// After this long offline a collector may have dropped what came: all registrations are made anew.
 const SHORT_BREAK: Duration = Duration::from_secs(60);
@@ -38,23 +38,40 @@ pub(super) enum Link {
     Waiting { until: Timestamp },
     /// The driver makes it.
     Connecting { gateway: NodeId, deadline: Timestamp },
-    /// It is up, and we said hello.
-    Greeting { gateway: NodeId, deadline: Timestamp, session: Box<Session> },
+    /// It is up, and the gateway is to speak: first its challenge, then its welcome.
+    Greeting { gateway: NodeId, deadline: Timestamp, greeting: Greeting, session: Box<Session> },
+    /// The driver searches for the proof of work.
+    Proving { gateway: NodeId, deadline: Timestamp, puzzle: Box<Puzzle>, session: Box<Session> },
     /// We were welcomed: slots run.
     Online { gateway: NodeId, since: Timestamp, last_heard: Timestamp, session: Box<Session> },
 }
 
+/// What is expected of the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Greeting {
+    /// A challenge for this key of ours.
+    Challenge(LinkKey),
+    /// To be welcomed.
+    Welcome,
+}
+
 impl Transport {
     pub(super) fn gateway_state(&self) -> GatewayState {
+        let (failed, trouble) = (self.attempts.failed(), self.attempts.trouble());
         match &self.link {
             Link::Online { gateway, since, .. } => {
                 GatewayState::Online { gateway: *gateway, since: *since }
             }
-            Link::Connecting { gateway, .. } | Link::Greeting { gateway, .. } => {
-                GatewayState::Connecting { gateway: *gateway, failed: self.failed }
+            Link::Proving { gateway, puzzle, .. } => {
+                GatewayState::Proving { gateway: *gateway, attempts: puzzle.challenge().attempts() }
             }
-            Link::Waiting { .. } => match self.guards.choose(self.failed) {
-                Some(gateway) => GatewayState::Connecting { gateway, failed: self.failed },
+            Link::Connecting { gateway, .. } | Link::Greeting { gateway, .. } => {
+                GatewayState::Connecting { gateway: *gateway, failed, trouble, retry_at: None }
+            }
+            Link::Waiting { until } => match self.guards.choose(failed, |_| true) {
+                Some(gateway) => {
+                    GatewayState::Connecting { gateway, failed, trouble, retry_at: Some(*until) }
+                }
                 None => GatewayState::None,
             },
         }
@@ -63,7 +80,9 @@ impl Transport {
     pub(super) fn next_wake(&self) -> Option<Timestamp> {
         match &self.link {
             Link::Waiting { until } => Some(*until),
-            Link::Connecting { deadline, .. } | Link::Greeting { deadline, .. } => Some(*deadline),
+            Link::Connecting { deadline, .. }
+            | Link::Greeting { deadline, .. }
+            | Link::Proving { deadline, .. } => Some(*deadline),
             Link::Online { .. } => Some(
                 self.clock.next().map_or(self.ask_document_at, |s| s.min(self.ask_document_at)),
             ),
@@ -73,14 +92,19 @@ impl Transport {
     pub(super) fn link_timer(&mut self, now: Timestamp, rng: &mut Rng, out: &mut Vec<Effect>) {
         match &self.link {
             Link::Waiting { until } if *until <= now => self.connect(now, rng, out),
-            Link::Connecting { deadline, .. } | Link::Greeting { deadline, .. }
-                if *deadline <= now =>
-            {
-                self.leave(now, out);
+            Link::Connecting { deadline, .. } if *deadline <= now => {
+                self.leave(Trouble::Unreachable, now, out);
+            }
+            Link::Greeting { deadline, .. } if *deadline <= now => {
+                self.leave(Trouble::NoAnswer, now, out);
+            }
+            Link::Proving { deadline, puzzle, .. } if *deadline <= now => {
+                let attempts = puzzle.challenge().attempts();
+                self.leave(Trouble::WorkTooSlow { attempts }, now, out);
             }
             Link::Online { last_heard, .. } => {
                 if now.since(*last_heard) > SILENT_FOR.max(self.mean_gap() * SILENT_SLOTS) {
-                    self.leave(now, out);
+                    self.leave(Trouble::Silent, now, out);
                 } else if self.ask_document_at <= now {
                     self.ask_document(now, out);
                 }
@@ -90,23 +114,27 @@ impl Transport {
     }
 
     fn connect(&mut self, now: Timestamp, rng: &mut Rng, out: &mut Vec<Effect>) {
-        let chosen = self.guards.choose(self.failed).and_then(|id| self.document.node(&id));
-        let Some(gateway) = chosen else {
-            // Only a new document can help, and only the driver can bring one.
-            self.link = Link::Waiting { until: now + RETRY_MAX };
+        let gateway = match self.attempts.next(&self.guards, now) {
+            Ok(gateway) => gateway,
+            Err(until) => {
+                self.link = Link::Waiting { until };
+                return;
+            }
+        };
+        let Some(descriptor) = self.document.node(&gateway) else {
+            // Does not happen: the guards are of this document.
+            self.link = Link::Waiting { until: now + MAX_PROVING };
             return;
         };
-        out.push(Effect::Connect {
-            gateway: gateway.id,
-            addresses: gateway.addresses.clone(),
-            session: Secret::random(rng),
-        });
-        self.link = Link::Connecting { gateway: gateway.id, deadline: now + CONNECT_TIMEOUT };
+        let addresses = descriptor.addresses.clone();
+        out.push(Effect::Connect { gateway, addresses, session: Secret::random(rng) });
+        self.link = Link::Connecting { gateway, deadline: now + CONNECT_TIMEOUT };
     }
 
     pub(super) fn link_up(
         &mut self,
         gateway: NodeId,
+        link: LinkKey,
         now: Timestamp,
         rng: &mut Rng,
         out: &mut Vec<Effect>,
@@ -116,18 +144,54 @@ impl Transport {
             return;
         };
         let session = Box::new(Session::new(descriptor, rng));
-        out.push(Effect::Send(ClientFrame::Hello { tags: session.tags().to_vec() }.to_wire()));
-        self.link = Link::Greeting { gateway, deadline: now + CONNECT_TIMEOUT, session };
+        out.push(Effect::Send(ClientFrame::Open.to_wire()));
+        let (deadline, greeting) = (now + CONNECT_TIMEOUT, Greeting::Challenge(link));
+        self.link = Link::Greeting { gateway, deadline, greeting, session };
+    }
+
+    fn challenged(&mut self, challenge: Challenge, now: Timestamp, out: &mut Vec<Effect>) {
+        let before = core::mem::replace(&mut self.link, Link::Waiting { until: now });
+        let Link::Greeting { gateway, greeting: Greeting::Challenge(own), session, .. } = before
+        else {
+            self.link = before;
+            self.measure.refused_answers += 1;
+            return;
+        };
+        let puzzle = Puzzle::new(&LinkKey::from_bytes(*gateway.as_bytes()), &own, challenge);
+        let left = Duration::from_secs(challenge.within_secs.into());
+        let (deadline, puzzle) = (now + left.min(MAX_PROVING), Box::new(puzzle));
+        if challenge.effort <= MAX_EFFORT {
+            out.push(Effect::Solve(Puzzle::clone(&puzzle)));
+        }
+        self.link = Link::Proving { gateway, deadline, puzzle, session };
+        if challenge.effort > MAX_EFFORT {
+            self.leave(Trouble::WorkTooHard { attempts: challenge.attempts() }, now, out);
+        }
+    }
+
+    pub(super) fn solved(&mut self, proof: &Proof, now: Timestamp, out: &mut Vec<Effect>) {
+        let before = core::mem::replace(&mut self.link, Link::Waiting { until: now });
+        match before {
+            Link::Proving { gateway, puzzle, session, .. } if puzzle.is_solved_by(proof) => {
+                let tags = session.tags().to_vec();
+                let hello = ClientFrame::Hello { pace: self.pace, tags, proof: *proof };
+                out.push(Effect::Send(hello.to_wire()));
+                let (deadline, greeting) = (now + CONNECT_TIMEOUT, Greeting::Welcome);
+                self.link = Link::Greeting { gateway, deadline, greeting, session };
+            }
+            // Of a link that is gone.
+            _ => self.link = before,
+        }
     }
 
     fn welcomed(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
         let before = core::mem::replace(&mut self.link, Link::Waiting { until: now });
-        let Link::Greeting { gateway, session, .. } = before else {
+        let Link::Greeting { gateway, greeting: Greeting::Welcome, session, .. } = before else {
             self.link = before;
             return;
         };
         self.link = Link::Online { gateway, since: now, last_heard: now, session };
-        self.failed = 0;
+        self.attempts.succeeded();
         if self.offline_since.take().is_some_and(|since| now.since(since) > SHORT_BREAK) {
             self.collectors = crate::collectors::Collectors::new();
             self.follows.retain_standing(|_, _| false);
@@ -136,36 +200,59 @@ impl Transport {
         self.ask_document(now, out);
     }
 
-    /// The link is gone by itself.
-    pub(super) fn link_down(&mut self, now: Timestamp) {
-        let worked = match &self.link {
-            Link::Waiting { .. } => return,
-            Link::Online { .. } => true,
-            Link::Connecting { .. } | Link::Greeting { .. } => false,
-        };
-        self.close(worked, now);
+    /// The link is gone by itself, or could not be made.
+    pub(super) fn link_down(&mut self, trouble: Trouble, now: Timestamp) {
+        match &self.link {
+            Link::Waiting { .. } => {}
+            Link::Online { .. } => self.close(None, now),
+            Link::Connecting { .. } => self.close(Some(trouble), now),
+            // It was there, and nobody has said why it is not any more.
+            Link::Greeting { .. } | Link::Proving { .. } => {
+                let trouble = match trouble {
+                    Trouble::Unreachable => Trouble::NoAnswer,
+                    told => told,
+                };
+                self.close(Some(trouble), now);
+            }
+        }
     }
 
     /// We give the link up.
-    pub(super) fn leave(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
+    pub(super) fn leave(&mut self, trouble: Trouble, now: Timestamp, out: &mut Vec<Effect>) {
         out.push(Effect::Disconnect);
-        self.close(false, now);
+        self.close(Some(trouble), now);
+    }
+
+    fn refused(&mut self, code: RefusalCode, after: u16, now: Timestamp, out: &mut Vec<Effect>) {
+        let trouble = match code {
+            RefusalCode::Busy => Trouble::Busy { retry_after: Duration::from_secs(after.into()) },
+            code => Trouble::Refused(code),
+        };
+        self.leave(trouble, now, out);
     }
 
     /// No answer will come any more; what was asked is kept, and asked again in the next session.
-    fn close(&mut self, worked: bool, now: Timestamp) {
+    fn close(&mut self, trouble: Option<Trouble>, now: Timestamp) {
+        let gateway = match &self.link {
+            Link::Waiting { .. } => return,
+            Link::Connecting { gateway, .. }
+            | Link::Greeting { gateway, .. }
+            | Link::Proving { gateway, .. }
+            | Link::Online { gateway, .. } => *gateway,
+        };
         if matches!(self.link, Link::Online { .. }) {
             self.offline_since = Some(now);
             self.follows.collect_lost(now);
         }
-        self.failed = if worked { 0 } else { self.failed.saturating_add(1) };
         self.clock.stop();
         self.outstanding.clear();
         self.writes.all_unanswered();
         self.reads.all_unanswered();
         self.follows.all_unanswered();
-        let doubled = RETRY_FIRST * (1 << (self.failed / 2).min(6));
-        let wait = doubled.min(RETRY_MAX).mul_f64(self.clock.jitter());
+        let wait = match trouble {
+            Some(trouble) => self.attempts.fail(gateway, trouble, now, || self.clock.jitter()),
+            None => Attempts::after_session(self.clock.jitter()),
+        };
         self.link = Link::Waiting { until: now + wait };
     }
 
@@ -180,6 +267,7 @@ impl Transport {
             return; // From a link that we have given up.
         }
         match GatewayFrame::from_wire(bytes) {
+            Ok(GatewayFrame::Challenge(challenge)) => self.challenged(challenge, now, out),
             Ok(GatewayFrame::Welcome { .. }) => self.welcomed(now, out),
             Ok(GatewayFrame::Packet(packet)) => self.packet(&packet, now, out),
             Ok(GatewayFrame::Document(Some(bytes))) => {
@@ -188,7 +276,9 @@ impl Transport {
                 }
             }
             Ok(GatewayFrame::Document(None)) => {}
-            Ok(GatewayFrame::Refused(_)) => self.leave(now, out),
+            Ok(GatewayFrame::Refused { code, retry_after_secs }) => {
+                self.refused(code, retry_after_secs, now, out);
+            }
             Err(_) => self.measure.refused_answers += 1,
         }
     }
