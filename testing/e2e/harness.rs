@@ -1,4 +1,5 @@
 //! Real processes for end-to-end tests: a local network, and people who use the command line.
+#![allow(dead_code)] // Each test uses a part of it.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -25,11 +26,21 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Network {
     dir: TempDir,
     child: Option<Child>,
+    options: Vec<String>,
 }
 
 impl Network {
     pub(crate) fn up() -> Self {
-        let mut network = Self { dir: TempDir::new().expect("a temporary directory"), child: None };
+        Self::up_with(&[])
+    }
+
+    /// With more options of `net up`.
+    pub(crate) fn up_with(options: &[&str]) -> Self {
+        let mut network = Self {
+            dir: TempDir::new().expect("a temporary directory"),
+            child: None,
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+        };
         network.start();
         network
     }
@@ -38,6 +49,7 @@ impl Network {
         let mut child = Command::new(XCHAT)
             .args(["--json", "net", "up", "--rate", RATE, "--mix-delay", MIX_DELAY, "--dir"])
             .arg(self.dir.path())
+            .args(&self.options)
             .stdout(Stdio::piped())
             .spawn()
             .expect("xchat starts");
@@ -57,6 +69,23 @@ impl Network {
 
     pub(crate) fn file(&self) -> PathBuf {
         self.dir.path().join("network.json")
+    }
+
+    /// What each node of a role says about itself.
+    pub(crate) fn status_of(&self, role: &str) -> Vec<Value> {
+        let list = std::fs::read(self.dir.path().join("nodes.json")).expect("nodes.json");
+        let nodes: Vec<Value> = serde_json::from_slice(&list).expect("a list");
+        let of_role = nodes.iter().filter(|node| node["role"] == role);
+        let status = of_role.map(|node| {
+            let config = node["config"].as_str().expect("a path");
+            let output = Command::new(XCHAT)
+                .args(["--json", "node", "status", "--config", config])
+                .output()
+                .expect("xchat runs");
+            assert!(output.status.success(), "{config}: {}", text(&output));
+            serde_json::from_slice(&output.stdout).expect("one object")
+        });
+        status.collect()
     }
 
     /// SIGTERM, and the end of all its processes.
