@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-const XCHAT: &str = env!("CARGO_BIN_EXE_xchat");
+pub(crate) const XCHAT: &str = env!("CARGO_BIN_EXE_xchat");
 const PASSPHRASE: &str = "correct horse battery staple";
 
 /// Packets a second of each client, and milliseconds of each mix: fast, so that the tests are short,
@@ -24,7 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A local network: every node its own process.
 pub(crate) struct Network {
-    dir: TempDir,
+    dir: PathBuf,
+    /// If nobody else keeps it.
+    _own: Option<TempDir>,
     child: Option<Child>,
     options: Vec<String>,
 }
@@ -36,8 +38,10 @@ impl Network {
 
     /// With more options of `net up`.
     pub(crate) fn up_with(options: &[&str]) -> Self {
+        let own = TempDir::new().expect("a temporary directory");
         let mut network = Self {
-            dir: TempDir::new().expect("a temporary directory"),
+            dir: own.path().to_owned(),
+            _own: Some(own),
             child: None,
             options: options.iter().map(|option| (*option).to_owned()).collect(),
         };
@@ -45,10 +49,18 @@ impl Network {
         network
     }
 
+    /// In a directory that outlives it.
+    pub(crate) fn at(dir: &Path) -> Self {
+        let mut network =
+            Self { dir: dir.to_owned(), _own: None, child: None, options: Vec::new() };
+        network.start();
+        network
+    }
+
     fn start(&mut self) {
         let mut child = Command::new(XCHAT)
             .args(["--json", "net", "up", "--rate", RATE, "--mix-delay", MIX_DELAY, "--dir"])
-            .arg(self.dir.path())
+            .arg(&self.dir)
             .args(&self.options)
             .stdout(Stdio::piped())
             .spawn()
@@ -68,12 +80,12 @@ impl Network {
     }
 
     pub(crate) fn file(&self) -> PathBuf {
-        self.dir.path().join("network.json")
+        self.dir.join("network.json")
     }
 
     /// What each node of a role says about itself.
     pub(crate) fn status_of(&self, role: &str) -> Vec<Value> {
-        let list = std::fs::read(self.dir.path().join("nodes.json")).expect("nodes.json");
+        let list = std::fs::read(self.dir.join("nodes.json")).expect("nodes.json");
         let nodes: Vec<Value> = serde_json::from_slice(&list).expect("a list");
         let of_role = nodes.iter().filter(|node| node["role"] == role);
         let status = of_role.map(|node| {
@@ -129,6 +141,75 @@ impl Person {
         person
     }
 
+    /// With the profile below `place`, which may be a disk of its own.
+    pub(crate) fn on(network: &Network, name: &str, place: &Path) -> Self {
+        let person = Self { dir: TempDir::new_in(place).expect("a temporary directory") };
+        person.ok(&["init", "--network", path(&network.file()), "--name", name]);
+        person
+    }
+
+    pub(crate) fn profile(&self) -> PathBuf {
+        self.dir.path().join("profile")
+    }
+
+    /// The process of the profile's daemon, which must be running.
+    pub(crate) fn daemon(&self) -> u32 {
+        let text = std::fs::read_to_string(self.profile().join("daemon.json")).expect("a daemon");
+        let card: Value = serde_json::from_str(&text).expect("JSON");
+        card["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).expect("a process")
+    }
+
+    /// The daemon in the foreground; returns when it is ready.
+    pub(crate) fn serve(&self) -> Child {
+        let mut command = self.command(PASSPHRASE, &["serve"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("xchat starts");
+        let mut line = String::new();
+        let stdout = child.stdout.as_mut().expect("piped");
+        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        assert!(line.contains("\"ready\""), "{line}");
+        child
+    }
+
+    /// kill -9; returns when the process has let go of the profile.
+    pub(crate) fn kill_daemon(&self) {
+        let pid = self.daemon().to_string();
+        assert!(Command::new("kill").args(["-9", &pid]).status().expect("kill runs").success());
+        let lock = std::fs::File::open(self.profile().join("lock")).expect("a lock");
+        lock.lock().expect("it is free in the end");
+    }
+
+    /// Two people meet.
+    pub(crate) fn meet(&self, other: &Self) {
+        let link = self.ok(&["invite"])[0]["link"].as_str().expect("a link").to_owned();
+        let contact = other.ok(&["accept", &link]);
+        assert_eq!(contact.len(), 1);
+        let name = other.ok(&["status"])[0]["name"].as_str().expect("a name").to_owned();
+        self.wait_for_contact(&name);
+    }
+
+    /// The texts with a contact, of one direction, oldest first.
+    pub(crate) fn texts_with(&self, contact: &str, direction: &str) -> Vec<String> {
+        let messages = self.ok(&["read", contact, "--limit", "0"]);
+        let those = messages.iter().filter(|message| message["direction"] == direction);
+        those.map(|message| message["text"].as_str().expect("a text").to_owned()).collect()
+    }
+
+    /// Runs a command: its lines, or how it failed.
+    pub(crate) fn try_run(&self, args: &[&str]) -> Result<Vec<Value>, Refused> {
+        let output = self.command(PASSPHRASE, args).output().expect("xchat runs");
+        let lines = |bytes: &[u8]| -> Vec<Value> {
+            let text = str::from_utf8(bytes).expect("utf-8");
+            text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+        };
+        if output.status.success() {
+            return Ok(lines(&output.stdout));
+        }
+        let exit = output.status.code().expect("not ended by a signal");
+        assert!(exit > 1 && exit < 100, "{args:?} ended with {exit}: {}", text(&output));
+        let error = lines(&output.stderr).pop().expect("an error object");
+        Err(Refused { exit, error })
+    }
+
     fn command(&self, passphrase: &str, args: &[&str]) -> Command {
         let mut command = Command::new(XCHAT);
         command
@@ -174,11 +255,17 @@ impl Person {
 
     /// Starts `listen`, with all messages after one first.
     pub(crate) fn listen(&self, since: &str) -> Listening {
-        let mut child = self
-            .command(PASSPHRASE, &["listen", "--since", since])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("xchat starts");
+        self.listening(&["listen", "--since", since])
+    }
+
+    /// As [`Self::listen`], with the events that are not about messages.
+    pub(crate) fn listen_to_all(&self, since: &str) -> Listening {
+        self.listening(&["listen", "--all", "--since", since])
+    }
+
+    fn listening(&self, args: &[&str]) -> Listening {
+        let mut child =
+            self.command(PASSPHRASE, args).stdout(Stdio::piped()).spawn().expect("xchat starts");
         let output = BufReader::new(child.stdout.take().expect("piped")).lines();
         let (send, lines) = mpsc::channel();
         // A thread, so that a line which never comes is a failure and not a test without an end.
@@ -200,6 +287,32 @@ impl Drop for Person {
     }
 }
 
+/// How a command failed.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    exit: i32,
+    error: Value,
+}
+
+impl Refused {
+    /// The exit status and the error's code.
+    pub(crate) fn code(&self) -> (i32, &str) {
+        (self.exit, self.field("code"))
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        self.field("message")
+    }
+
+    pub(crate) fn hint(&self) -> &str {
+        self.field("hint")
+    }
+
+    fn field(&self, name: &str) -> &str {
+        self.error["error"][name].as_str().expect("an error object")
+    }
+}
+
 /// A running `listen`.
 pub(crate) struct Listening {
     child: Child,
@@ -213,6 +326,16 @@ impl Listening {
         let event: Value = serde_json::from_str(&line).expect("JSON");
         self.seen.push(event.clone());
         event
+    }
+
+    /// The next event that is wanted.
+    pub(crate) fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let event = self.next();
+            if wanted(&event) {
+                return event;
+            }
+        }
     }
 
     /// The texts of the next `count` incoming messages.

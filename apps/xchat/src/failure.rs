@@ -1,5 +1,6 @@
 //! How a command fails: a stable code, a sentence, a hint, and an exit code.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Exit codes, as documented in `docs/cli.md`.
@@ -42,15 +43,17 @@ impl Failure {
 
     /// Prints it on standard error, as JSON if asked, and gives the exit code.
     pub(crate) fn report(&self, json: bool) -> ExitCode {
+        // It may lie on the very disk that is full: then the exit code has to do.
+        let mut stderr = std::io::stderr().lock();
         if json {
             let error = serde_json::json!({
                 "error": { "code": self.code, "message": self.message, "hint": self.hint }
             });
-            eprintln!("{error}");
+            let _ = writeln!(stderr, "{error}");
         } else {
-            eprintln!("xchat: {}", self.message);
+            let _ = writeln!(stderr, "xchat: {}", self.message);
             if !self.hint.is_empty() {
-                eprintln!("  {}", self.hint);
+                let _ = writeln!(stderr, "  {}", self.hint);
             }
         }
         ExitCode::from(self.exit)

@@ -229,7 +229,11 @@ fn log_to_stderr() {
     let ours = tracing_subscriber::filter::Targets::new()
         .with_target("xchat", level)
         .with_target("xchat_server", level);
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
+    // A log that cannot be written (its disk is full) must not end the process, as it would by default.
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .log_internal_errors(false);
     tracing_subscriber::registry().with(lines.with_filter(ours)).init();
     if level > LevelFilter::INFO {
         tracing::warn!(%level, "logging more than a node in service should");

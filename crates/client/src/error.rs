@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use xchat_engine::CommandError;
 
 use crate::network::NetworkError;
-use crate::profile::{HeaderError, ProfileError};
+use crate::profile::{HeaderError, ProfileError, files};
 use crate::store::StoreError;
 
 /// What went wrong, sorted by what can be done about it.
@@ -28,6 +28,8 @@ pub enum ErrorKind {
     NewerVersion,
     /// The profile's files are damaged.
     Corrupt,
+    /// The profile's database is older than what the profile has done.
+    RolledBack,
     /// The disk has no room left.
     DiskFull,
     /// Files cannot be read or written.
@@ -66,7 +68,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::NoProfile,
         Self::ProfileExists,
         Self::Exposed,
@@ -74,6 +76,7 @@ impl ErrorKind {
         Self::Locked,
         Self::NewerVersion,
         Self::Corrupt,
+        Self::RolledBack,
         Self::DiskFull,
         Self::Io,
         Self::BadNetwork,
@@ -108,6 +111,7 @@ impl ErrorKind {
             Self::Locked => "locked",
             Self::NewerVersion => "newer_version",
             Self::Corrupt => "corrupt",
+            Self::RolledBack => "rolled_back",
             Self::DiskFull => "disk_full",
             Self::Io => "io",
             Self::BadNetwork => "bad_network",
@@ -134,10 +138,18 @@ impl ErrorKind {
             Self::NoProfile => "Make one with `xchat init`, or name another with --profile.",
             Self::ProfileExists => "Choose another directory with --profile.",
             Self::Exposed => "Make it yours alone: `chmod 700` the profile's directory.",
-            Self::WrongPassphrase => "Nothing was changed. Try again; nobody can reset it.",
+            Self::WrongPassphrase => {
+                "Nothing was changed. Try again; nobody can reset it. If it is certainly right, \
+                 `profile.json` is damaged: restore it from a backup."
+            }
             Self::Locked => "Stop the other process first: `xchat stop`.",
             Self::NewerVersion => "Use a newer xchat. Nothing was changed.",
             Self::Corrupt => "Restore the profile from a backup; keep the damaged files.",
+            Self::RolledBack => {
+                "`store.db-wal` is damaged or missing, or an older copy lies here. Nothing was \
+                 changed. Put the newest files back. Only if they are lost for good, remove \
+                 `store.mark` to go on from the older state."
+            }
             Self::DiskFull => "Free some space. Nothing that was confirmed is lost.",
             Self::Io => "Check that the directory exists, is yours and can be written to.",
             Self::BadNetwork => "Get a current network file from whoever runs the network.",
@@ -246,6 +258,7 @@ impl From<StoreError> for Error {
         let kind = match &error {
             StoreError::NewerSchema { .. } => ErrorKind::NewerVersion,
             StoreError::Corrupt => ErrorKind::Corrupt,
+            StoreError::RolledBack { .. } => ErrorKind::RolledBack,
             StoreError::DiskFull => ErrorKind::DiskFull,
             StoreError::Io(_) => ErrorKind::Io,
             StoreError::Busy => ErrorKind::Locked,
@@ -267,6 +280,7 @@ impl From<ProfileError> for Error {
             ProfileError::Header(HeaderError::Version { .. }) => ErrorKind::NewerVersion,
             ProfileError::Header(_) | ProfileError::Incomplete(_) => ErrorKind::Corrupt,
             ProfileError::Name | ProfileError::EmptyPassphrase => ErrorKind::Invalid,
+            ProfileError::Io { ref source, .. } if files::is_full(source) => ErrorKind::DiskFull,
             ProfileError::Io { .. } => ErrorKind::Io,
         };
         Self::wrap(kind, error)

@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! profile.json   plain: version, and the database's key wrapped under the passphrase
-//! store.db       SQLCipher: everything else
+//! store.db       SQLCipher: everything else; with store.db-wal while it is open
+//! store.mark     how far the database has come
 //! lock           held by the process that has the profile open
+//! creating       there while the profile is being made
 //! ```
 
 mod error;
@@ -111,6 +113,21 @@ impl Profile {
         header_path(dir).exists()
     }
 
+    /// Looks for a profile in this directory.
+    ///
+    /// # Errors
+    /// [`ProfileError::NotFound`], or [`ProfileError::Incomplete`] if there is a database whose
+    /// header is gone.
+    pub fn find(dir: &Path) -> Result<(), ProfileError> {
+        if Self::exists(dir) {
+            Ok(())
+        } else if is_headless(dir) {
+            Err(ProfileError::Incomplete("profile.json"))
+        } else {
+            Err(ProfileError::NotFound(dir.to_owned()))
+        }
+    }
+
     /// Makes a profile. The header is written last and makes it one: after a crash before that,
     /// nothing is there, and this can be called again.
     ///
@@ -131,6 +148,12 @@ impl Profile {
         if Self::exists(dir) {
             return Err(ProfileError::Exists(dir.to_owned()));
         }
+        if is_headless(dir) {
+            return Err(ProfileError::Incomplete("profile.json"));
+        }
+        let creating = creating_path(dir);
+        files::private_file(&creating).map_err(at(&creating))?;
+        files::sync_parent(&creating).map_err(at(&creating))?;
         let (header, key) = header::Header::create(passphrase, new.cost, &mut OsRng)?;
         let path = store_path(dir);
         remove_leftovers(&path)?;
@@ -145,7 +168,8 @@ impl Profile {
         ])?;
         store.close()?;
         let path = header_path(dir);
-        files::replace_file(&path, header.to_json().as_bytes()).map_err(at(&path))
+        files::replace_file(&path, header.to_json().as_bytes()).map_err(at(&path))?;
+        forget_creation(dir)
     }
 
     /// Locks and opens a profile.
@@ -153,9 +177,7 @@ impl Profile {
     /// # Errors
     /// [`ProfileError`].
     pub fn open(dir: &Path, passphrase: &Passphrase) -> Result<Self, ProfileError> {
-        if !Self::exists(dir) {
-            return Err(ProfileError::NotFound(dir.to_owned()));
-        }
+        Self::find(dir)?;
         check_private(dir)?;
         let lock = lock(dir)?;
         let key = read_header(dir)?.unlock(passphrase)?;
@@ -163,6 +185,8 @@ impl Profile {
         if !path.exists() {
             return Err(ProfileError::Incomplete("store.db"));
         }
+        // Left by a crash right after the header was written.
+        forget_creation(dir)?;
         let store = Store::open(&path, &key)?;
         let settings = Settings::read(&store)?;
         Ok(Self { store, settings, reopen: Reopen { path, key, _lock: lock } })
@@ -195,9 +219,7 @@ impl Profile {
     /// # Errors
     /// [`ProfileError`].
     pub fn check_passphrase(dir: &Path, passphrase: &Passphrase) -> Result<(), ProfileError> {
-        if !Self::exists(dir) {
-            return Err(ProfileError::NotFound(dir.to_owned()));
-        }
+        Self::find(dir)?;
         read_header(dir)?.unlock(passphrase)?;
         Ok(())
     }
@@ -247,6 +269,27 @@ fn store_path(dir: &Path) -> PathBuf {
     dir.join("store.db")
 }
 
+fn creating_path(dir: &Path) -> PathBuf {
+    dir.join("creating")
+}
+
+/// Whether there is a database without a header, and not because its making was cut off: the header
+/// is lost, and with it the key, unless there is a backup of it somewhere.
+fn is_headless(dir: &Path) -> bool {
+    store_path(dir).exists() && !header_path(dir).exists() && !creating_path(dir).exists()
+}
+
+fn forget_creation(dir: &Path) -> Result<(), ProfileError> {
+    remove(&creating_path(dir))
+}
+
+fn remove(path: &Path) -> Result<(), ProfileError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path)(error)),
+        _ => Ok(()),
+    }
+}
+
 /// A path that is not UTF-8 is not remembered.
 fn path_bytes(path: &Path) -> &[u8] {
     path.to_str().unwrap_or_default().as_bytes()
@@ -275,10 +318,11 @@ fn read_header(dir: &Path) -> Result<header::Header, ProfileError> {
     let path = header_path(dir);
     let len = std::fs::metadata(&path).map_err(at(&path))?.len();
     if len > header::MAX_HEADER_LEN {
-        return Err(ProfileError::Store(StoreError::Corrupt));
+        return Err(HeaderError::TooLong.into());
     }
-    let text = std::fs::read_to_string(&path).map_err(at(&path))?;
-    Ok(header::Header::parse(&text)?)
+    let bytes = std::fs::read(&path).map_err(at(&path))?;
+    let text = str::from_utf8(&bytes).map_err(|error| HeaderError::Malformed(error.into()))?;
+    Ok(header::Header::parse(text)?)
 }
 
 fn lock(dir: &Path) -> Result<File, ProfileError> {
@@ -291,19 +335,15 @@ fn lock(dir: &Path) -> Result<File, ProfileError> {
     }
 }
 
-/// A database without a header: its key was never written down, so nobody can miss it.
+/// A database of which only the making was begun: its key was never written down, so nobody can miss
+/// it.
 fn remove_leftovers(store: &Path) -> Result<(), ProfileError> {
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let mut name = store.as_os_str().to_owned();
         name.push(suffix);
-        match std::fs::remove_file(&name) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(at(Path::new(&name))(error));
-            }
-            _ => {}
-        }
+        remove(Path::new(&name))?;
     }
-    Ok(())
+    remove(&store.with_extension("mark"))
 }
 
 #[cfg(test)]

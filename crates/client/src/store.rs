@@ -6,15 +6,19 @@
 //! `docs/policy/durability.md`.
 
 mod error;
+mod mark;
 mod messages;
-mod schema;
+pub(crate) mod schema;
 
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 use xchat_base::{Secret, id};
 use xchat_engine::Change;
 use zeroize::Zeroizing;
+
+use mark::Mark;
 
 pub use error::StoreError;
 pub use messages::{Stamp, StoredMessage};
@@ -27,7 +31,13 @@ pub struct Store {
     conn: Connection,
     /// The next number of [`Stamp::seq`].
     next_seq: u64,
+    /// How many commits there have been.
+    commits: u64,
+    mark: Mark,
 }
+
+/// The setting that counts commits.
+const COMMITS: &str = "commits";
 
 impl Store {
     /// Makes a new database; there must be none at `path`.
@@ -35,28 +45,46 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn create(path: &Path, key: &Secret<32>) -> Result<Self, StoreError> {
-        Self::connect(path, key, OpenFlags::SQLITE_OPEN_CREATE)
+        let conn = connect(path, key, OpenFlags::SQLITE_OPEN_CREATE)?;
+        Self::settled(path, conn, schema::MIGRATIONS)
     }
 
-    /// Opens a database and brings it to the current schema.
+    /// Opens a database and brings it to the current schema. What cannot be used is left as it is.
     ///
     /// # Errors
     /// [`StoreError`]; a wrong key looks like [`StoreError::Corrupt`], which is why the profile
     /// checks the key before.
     pub fn open(path: &Path, key: &Secret<32>) -> Result<Self, StoreError> {
-        Self::connect(path, key, OpenFlags::empty())
+        Self::open_with(path, key, schema::MIGRATIONS)
     }
 
-    fn connect(path: &Path, key: &Secret<32>, extra: OpenFlags) -> Result<Self, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | extra;
-        let mut conn = Connection::open_with_flags(path, flags)?;
-        unlock(&conn, key)?;
+    pub(crate) fn open_with(
+        path: &Path,
+        key: &Secret<32>,
+        migrations: &[&str],
+    ) -> Result<Self, StoreError> {
+        // SQLite takes an empty file for a new database, and throws its write-ahead log away.
+        if std::fs::metadata(path).is_ok_and(|file| file.len() == 0) {
+            return Err(StoreError::Corrupt);
+        }
+        let conn = connect(path, key, OpenFlags::empty())?;
+        if schema::version(&conn)? == 0 {
+            return Err(StoreError::Corrupt);
+        }
+        Self::settled(path, conn, migrations)
+    }
+
+    fn settled(path: &Path, mut conn: Connection, migrations: &[&str]) -> Result<Self, StoreError> {
+        let new = schema::supported(&conn, migrations)? == 0;
         settle(&conn)?;
-        schema::migrate(&mut conn, schema::MIGRATIONS)?;
+        // Before anything is migrated: a state that is too old is left as it is.
+        let commits = if new { 0 } else { commits(&conn)? };
+        let mark = Mark::check(path, commits)?;
+        schema::migrate(&mut conn, migrations)?;
         let last: Option<i64> =
             conn.query_row("SELECT max(seq) FROM messages", [], |row| row.get(0))?;
         let next_seq = last.map_or(1, |seq| seq.unsigned_abs() + 1);
-        Ok(Self { conn, next_seq })
+        Ok(Self { conn, next_seq, commits, mark })
     }
 
     /// Everything the engine has stored, by key.
@@ -100,8 +128,10 @@ impl Store {
                 }
             }
         }
+        count(&tx, self.commits + 1)?;
         tx.commit()?;
         self.next_seq = next_seq;
+        self.committed();
         Ok(stamps)
     }
 
@@ -124,7 +154,15 @@ impl Store {
             tx.prepare_cached("INSERT OR REPLACE INTO settings (name, value) VALUES (?1, ?2)")?
                 .execute(params![name, value])?;
         }
-        Ok(tx.commit()?)
+        count(&tx, self.commits + 1)?;
+        tx.commit()?;
+        self.committed();
+        Ok(())
+    }
+
+    fn committed(&mut self) {
+        self.commits += 1;
+        self.mark.note(self.commits);
     }
 
     /// From now on there is room for so many more pages only.
@@ -138,13 +176,43 @@ impl Store {
             .expect("a limit");
     }
 
-    /// Closes the file and folds the write-ahead log into it.
+    /// From now on it can be read only.
+    #[cfg(test)]
+    pub(crate) fn make_read_only(&self) {
+        self.conn.pragma_update(None, "query_only", true).expect("a switch");
+    }
+
+    /// Closes the file and folds the write-ahead log into it. A store that is dropped instead leaves
+    /// its files as they are.
     ///
     /// # Errors
     /// [`StoreError`]; everything committed is on disk all the same.
     pub fn close(self) -> Result<(), StoreError> {
+        self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         self.conn.close().map_err(|(_, error)| error.into())
     }
+}
+
+fn connect(path: &Path, key: &Secret<32>, extra: OpenFlags) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | extra;
+    let conn = Connection::open_with_flags(path, flags)?;
+    // Or a file that turns out to be damaged would be written to when it is closed.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    unlock(&conn, key)?;
+    Ok(conn)
+}
+
+fn commits(conn: &Connection) -> Result<u64, StoreError> {
+    let mut query = conn.prepare_cached("SELECT value FROM settings WHERE name = ?1")?;
+    let value: Option<[u8; 8]> = query.query_row([COMMITS], |row| row.get(0)).optional()?;
+    // A database of before there was a count.
+    Ok(value.map_or(0, u64::from_be_bytes))
+}
+
+fn count(conn: &Connection, commits: u64) -> Result<(), StoreError> {
+    conn.prepare_cached("INSERT OR REPLACE INTO settings (name, value) VALUES (?1, ?2)")?
+        .execute(params![COMMITS, commits.to_be_bytes()])?;
+    Ok(())
 }
 
 /// Gives SQLCipher the raw key, so that it derives nothing by itself, and tries it.

@@ -1,5 +1,6 @@
 //! The daemon as a person sees it: staying online, going offline, how things stand.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -29,7 +30,8 @@ pub(super) fn serve(global: &Global, detached: bool) -> ExitCode {
             let error = json!({
                 "error": { "code": failure.code, "message": failure.message, "hint": failure.hint }
             });
-            println!("{error}");
+            // Nobody reads it: then nobody waits for it.
+            let _ = writeln!(std::io::stdout(), "{error}");
             ExitCode::from(failure.exit)
         }
         Err(failure) => failure.report(global.json),
@@ -67,7 +69,11 @@ fn start_logging() {
         .with_target("xchat", level)
         .with_target("xchat_client", level)
         .with_target("xchat_link", level);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    // A log that cannot be written (its disk is full) must not end the process, as it would by default.
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .log_internal_errors(false);
     // Fails only if there is one already.
     let _ = tracing_subscriber::registry().with(lines.with_filter(ours)).try_init();
 }

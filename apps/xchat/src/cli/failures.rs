@@ -1,6 +1,6 @@
 //! From the SDK's errors to exit codes.
 
-use xchat_client::{ErrorBody, ErrorKind};
+use xchat_client::{ErrorBody, ErrorKind, files};
 
 use crate::failure::{Failure, exit};
 
@@ -22,7 +22,7 @@ pub(crate) mod person {
     pub(crate) const EXPIRED: u8 = 11;
     /// It takes longer than `--timeout`.
     pub(crate) const TIMEOUT: u8 = 12;
-    /// The profile is damaged, or of a later version.
+    /// The profile is damaged, too old, or of a later version.
     pub(crate) const UNREADABLE: u8 = 13;
 }
 
@@ -38,6 +38,12 @@ pub(super) fn of_kind(kind: ErrorKind, message: impl Into<String>) -> Failure {
     Failure::new(exit_code(kind), kind.code(), message).hint(kind.hint())
 }
 
+/// The failure that belongs to a file that cannot be used.
+pub(crate) fn of_file(what: &str, error: &std::io::Error) -> Failure {
+    let kind = if files::is_full(error) { ErrorKind::DiskFull } else { ErrorKind::Io };
+    of_kind(kind, format!("cannot {what}: {error}"))
+}
+
 fn exit_code(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::WrongPassphrase => person::WRONG_PASSPHRASE,
@@ -51,7 +57,7 @@ fn exit_code(kind: ErrorKind) -> u8 {
         ErrorKind::UsedLink => person::USED_LINK,
         ErrorKind::Expired => person::EXPIRED,
         ErrorKind::Timeout => person::TIMEOUT,
-        ErrorKind::NewerVersion | ErrorKind::Corrupt => person::UNREADABLE,
+        ErrorKind::NewerVersion | ErrorKind::Corrupt | ErrorKind::RolledBack => person::UNREADABLE,
         ErrorKind::ProfileExists
         | ErrorKind::Exposed
         | ErrorKind::BadNetwork

@@ -17,7 +17,7 @@ use xchat_client::{Command, ErrorBody, Numbered, Passphrase, Profile, files};
 use super::API_VERSION;
 use super::card::Card;
 use super::http::{self, HttpError, Lines};
-use crate::cli::failures::failure;
+use crate::cli::failures::{failure, of_file};
 use crate::failure::{Failure, exit};
 
 /// A daemon that is not ready by then will not be: it has keys to derive and a database to read.
@@ -40,7 +40,7 @@ impl StartLock {
         });
         match taking.await {
             Ok(Ok(file)) => Ok(Self(file)),
-            Ok(Err(error)) => Err(io_failure("lock the profile", &error)),
+            Ok(Err(error)) => Err(of_file("lock the profile", &error)),
             Err(_) => Err(Failure::new(exit::INTERNAL, "internal", "locking has panicked")),
         }
     }
@@ -160,11 +160,7 @@ impl EventLines {
 }
 
 fn check_profile(profile: &Path) -> Result<(), Failure> {
-    if Profile::exists(profile) {
-        return Ok(());
-    }
-    let error = xchat_client::Error::from(xchat_client::ProfileError::NotFound(profile.to_owned()));
-    Err(failure(&error.body()))
+    Profile::find(profile).map_err(|error| failure(&xchat_client::Error::from(error).body()))
 }
 
 /// A card counts only while somebody has the profile open: a card that a killed daemon has left may name
@@ -173,7 +169,7 @@ async fn find_locked(profile: &Path) -> Result<Option<Daemon>, Failure> {
     if !is_open(profile)? {
         return Ok(None);
     }
-    match Card::read(profile).map_err(|error| io_failure("read daemon.json", &error))? {
+    match Card::read(profile).map_err(|error| of_file("read daemon.json", &error))? {
         Some(card) if card.api != API_VERSION => {
             let text = format!(
                 "the profile's daemon (process {}) is of another version of xchat",
@@ -213,8 +209,8 @@ async fn is_free_soon(profile: &Path) -> bool {
 /// Starts a daemon as a process of its own, which outlives this one and its terminal.
 async fn start(profile: &Path, passphrase: &Passphrase) -> Result<Daemon, Failure> {
     let program =
-        std::env::current_exe().map_err(|error| io_failure("find the program itself", &error))?;
-    let log = log_file(profile).map_err(|error| io_failure("write daemon.log", &error))?;
+        std::env::current_exe().map_err(|error| of_file("find the program itself", &error))?;
+    let log = log_file(profile).map_err(|error| of_file("write daemon.log", &error))?;
     let mut child = Process::new(program)
         .arg("--json")
         .arg("--profile")
@@ -225,7 +221,7 @@ async fn start(profile: &Path, passphrase: &Passphrase) -> Result<Daemon, Failur
         .stdout(Stdio::piped())
         .stderr(log)
         .spawn()
-        .map_err(|error| io_failure("start the daemon", &error))?;
+        .map_err(|error| of_file("start the daemon", &error))?;
     let mut stdin = child.stdin.take().expect("piped above");
     let stdout = child.stdout.take().expect("piped above");
     let mut secret = zeroize::Zeroizing::new(passphrase.expose().as_bytes().to_vec());
@@ -261,10 +257,6 @@ fn log_file(profile: &Path) -> std::io::Result<File> {
 fn not_started(profile: &Path) -> Failure {
     let hint = format!("{} may say why.", log_path(profile).display());
     Failure::new(exit::UNAVAILABLE, "daemon_failed", "the daemon did not start").hint(hint)
-}
-
-fn io_failure(what: &str, error: &std::io::Error) -> Failure {
-    Failure::new(exit::UNAVAILABLE, "io", format!("cannot {what}: {error}"))
 }
 
 fn gone(error: HttpError) -> Failure {

@@ -110,7 +110,7 @@ fn failed(error: &Error) -> Response {
             StatusCode::SERVICE_UNAVAILABLE
         }
         ErrorKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
-        ErrorKind::Internal | ErrorKind::Corrupt | ErrorKind::Io => {
+        ErrorKind::Internal | ErrorKind::Corrupt | ErrorKind::RolledBack | ErrorKind::Io => {
             StatusCode::INTERNAL_SERVER_ERROR
         }
         _ => StatusCode::UNPROCESSABLE_ENTITY,

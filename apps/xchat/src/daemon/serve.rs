@@ -17,7 +17,7 @@ use super::API_VERSION;
 use super::card::Card;
 use super::connect::StartLock;
 use super::routes::{self, Shared};
-use crate::cli::failures::failure;
+use crate::cli::failures::{failure, of_file};
 use crate::failure::{Failure, exit};
 
 /// How long the end waits for answers to be read.
@@ -121,5 +121,5 @@ fn announce(card: &Card, profile: &Path, foreground: Foreground) {
 }
 
 fn io_failure(what: &'static str) -> impl FnOnce(io::Error) -> Failure {
-    move |error| Failure::new(exit::UNAVAILABLE, "io", format!("cannot {what}: {error}"))
+    move |error| of_file(what, &error)
 }

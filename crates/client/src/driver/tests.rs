@@ -104,16 +104,12 @@ async fn dropping_the_last_handle_stops_it() {
     while live.recv().await.is_ok() {}
 }
 
-#[tokio::test]
-async fn a_full_disk_halts_it_until_there_is_room() {
-    let (_dir, path) = place();
-    let profile = open(&path);
-    profile.store.limit_pages(0);
+/// A commit fails with `code`; what fails goes with the connection, as if the cause were gone.
+async fn halts_and_goes_on(path: &Path, profile: Profile, kind: ErrorKind) {
     let client = Client::start(profile).expect("starts");
     let mut events = client.events(From::Now).await.expect("a stream");
-    let refused = client.command(Command::Invite, SOON).await.expect_err("no room for its keys");
-    assert_eq!(refused.kind(), ErrorKind::DiskFull);
-    // The limit goes with the connection, as if somebody had made room.
+    let refused = client.command(Command::Invite, SOON).await.expect_err("its keys are not kept");
+    assert_eq!(refused.kind(), kind);
     let mut halts = Vec::new();
     while halts.last() != Some(&None) {
         let event = events.next().await.expect("events").expect("it goes on");
@@ -121,8 +117,26 @@ async fn a_full_disk_halts_it_until_there_is_room() {
             halts.push(status.halted.map(|why| why.code));
         }
     }
-    assert!(halts.contains(&Some("disk_full".to_owned())), "{halts:?}");
+    assert!(halts.contains(&Some(kind.code().to_owned())), "{halts:?}");
     let invited = client.command(Command::Invite, SOON).await.expect_err("nobody is there");
     assert_eq!(invited.kind(), ErrorKind::NoNetwork, "the disk is not what is missing");
     client.stop().await;
+    drop(open(path));
+}
+
+#[tokio::test]
+async fn a_full_disk_halts_it_until_there_is_room() {
+    let (_dir, path) = place();
+    let profile = open(&path);
+    profile.store.limit_pages(0);
+    halts_and_goes_on(&path, profile, ErrorKind::DiskFull).await;
+}
+
+/// As after an error that made the system take the disk away from writers.
+#[tokio::test]
+async fn a_disk_that_becomes_read_only_halts_it_until_it_can_be_written() {
+    let (_dir, path) = place();
+    let profile = open(&path);
+    profile.store.make_read_only();
+    halts_and_goes_on(&path, profile, ErrorKind::Io).await;
 }

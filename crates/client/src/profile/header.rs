@@ -83,6 +83,9 @@ pub enum HeaderError {
     /// Not JSON, or not with the fields of a header.
     #[error("the profile's header is damaged")]
     Malformed(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Longer than any header.
+    #[error("the profile's header is damaged: it is longer than {MAX_HEADER_LEN} bytes")]
+    TooLong,
     /// Written by another version of the program.
     #[error("the profile's header has version {got}, this program reads version {VERSION}")]
     Version {

@@ -1,3 +1,5 @@
+mod migration;
+
 use std::os::unix::fs::PermissionsExt;
 
 use tempfile::TempDir;
@@ -85,9 +87,27 @@ fn half_a_creation_is_begun_anew() {
     Profile::create(&path, &new_profile(), &secret()).expect("makes one");
     // As after a crash before the header was there: the database's key was never written down.
     std::fs::remove_file(header_path(&path)).expect("removes");
+    std::fs::write(creating_path(&path), "").expect("writes");
     assert!(matches!(Profile::open(&path, &secret()).map(drop), Err(ProfileError::NotFound(_))));
     Profile::create(&path, &new_profile(), &Passphrase::new("another")).expect("makes one");
     Profile::open(&path, &Passphrase::new("another")).expect("opens");
+}
+
+#[test]
+fn a_database_that_has_lost_its_header_is_not_thrown_away() {
+    let (_dir, path) = place();
+    Profile::create(&path, &new_profile(), &secret()).expect("makes one");
+    let header = std::fs::read(header_path(&path)).expect("a header");
+    std::fs::remove_file(header_path(&path)).expect("removes");
+    for refused in [
+        Profile::open(&path, &secret()).map(drop),
+        Profile::check_passphrase(&path, &secret()),
+        Profile::create(&path, &new_profile(), &secret()),
+    ] {
+        assert!(matches!(refused, Err(ProfileError::Incomplete("profile.json"))), "{refused:?}");
+    }
+    std::fs::write(header_path(&path), header).expect("a backup");
+    Profile::open(&path, &secret()).expect("opens");
 }
 
 #[test]

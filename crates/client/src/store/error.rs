@@ -21,6 +21,15 @@ pub enum StoreError {
     /// The file is damaged, or it is not this profile's.
     #[error("the profile's database is damaged")]
     Corrupt,
+    /// It is whole and yet older than what this profile has done: its write-ahead log is damaged or
+    /// missing, or somebody has put an older copy in its place.
+    #[error("the profile's database is at change {commits}, and it has been at {noted}")]
+    RolledBack {
+        /// Commits that the database knows of.
+        commits: u64,
+        /// Commits that were noted beside it.
+        noted: u64,
+    },
     /// The disk has no room left.
     #[error("the disk is full")]
     DiskFull,

@@ -9,7 +9,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::error::StoreError;
 
 /// `MIGRATIONS[n]` makes schema `n + 1` out of schema `n`.
-pub(super) const MIGRATIONS: &[&str] = &[V1];
+pub(crate) const MIGRATIONS: &[&str] = &[V1];
 
 /// `kv` belongs to the engine, `settings` to this crate.
 ///
@@ -46,11 +46,7 @@ CREATE INDEX messages_waiting ON messages (id) WHERE state = 0;
 /// Brings the database to the schema that `migrations` lead to. Each step is one transaction: it
 /// happens wholly or not at all.
 pub(super) fn migrate(conn: &mut Connection, migrations: &[&str]) -> Result<(), StoreError> {
-    let known = u32::try_from(migrations.len()).expect("a handful of migrations");
-    let got: u32 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if got > known {
-        return Err(StoreError::NewerSchema { got, known });
-    }
+    let (got, known) = (supported(conn, migrations)?, count(migrations));
     for (version, sql) in (1..=known).zip(migrations).skip(got as usize) {
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         tx.execute_batch(sql)?;
@@ -60,13 +56,24 @@ pub(super) fn migrate(conn: &mut Connection, migrations: &[&str]) -> Result<(), 
     Ok(())
 }
 
+fn count(migrations: &[&str]) -> u32 {
+    u32::try_from(migrations.len()).expect("a handful of migrations")
+}
+
+/// The schema of a database, unless it is later than what `migrations` lead to.
+pub(super) fn supported(conn: &Connection, migrations: &[&str]) -> Result<u32, StoreError> {
+    let (got, known) = (version(conn)?, count(migrations));
+    if got > known { Err(StoreError::NewerSchema { got, known }) } else { Ok(got) }
+}
+
+/// The schema of a database; 0 if it is a new one.
+pub(super) fn version(conn: &Connection) -> Result<u32, StoreError> {
+    Ok(conn.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn version(conn: &Connection) -> u32 {
-        conn.pragma_query_value(None, "user_version", |row| row.get(0)).expect("a version")
-    }
 
     #[test]
     fn a_step_that_fails_leaves_the_old_schema_as_it_was() {
@@ -74,7 +81,7 @@ mod tests {
         migrate(&mut conn, &[V1]).expect("schema 1");
         let broken = "CREATE TABLE half (x INTEGER) STRICT; CREATE TABLE half (x INTEGER) STRICT;";
         migrate(&mut conn, &[V1, broken]).expect_err("the second table cannot be");
-        assert_eq!(version(&conn), 1);
+        assert_eq!(version(&conn).expect("reads"), 1);
         let half = "SELECT count(*) FROM sqlite_schema WHERE name = 'half'";
         let count: u32 = conn.query_row(half, [], |row| row.get(0)).expect("a count");
         assert_eq!(count, 0);
@@ -87,7 +94,7 @@ mod tests {
         migrate(&mut conn, &steps[..2]).expect("schema 2");
         migrate(&mut conn, &steps[..2]).expect("nothing to do");
         migrate(&mut conn, &steps).expect("schema 3");
-        assert_eq!(version(&conn), 3);
+        assert_eq!(version(&conn).expect("reads"), 3);
     }
 
     #[test]

@@ -115,6 +115,67 @@ fn damage_is_named() {
     Store::open(&path, &key()).expect("nothing was changed by all that");
 }
 
+/// SQLite would take these for a crash that cut the log off, and go on from an older state.
+#[test]
+fn a_log_that_is_damaged_cut_or_gone_is_noticed_and_left_as_it_is() {
+    let (_dir, path) = place();
+    Store::create(&path, &key()).expect("a store").close().expect("closes");
+    let mut store = Store::open(&path, &key()).expect("opens");
+    for n in 0..20u8 {
+        store.apply(&[put(b"a", &[n; 9_000])]).expect("applies");
+    }
+    // As a killed process leaves it.
+    drop(store);
+    let log = path.with_extension("db-wal");
+    let whole = std::fs::read(&log).expect("a log");
+    let flipped = |at: usize| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        Some(bytes)
+    };
+    let damaged = [
+        flipped(0),
+        flipped(20),
+        flipped(40),
+        flipped(whole.len() / 2),
+        flipped(whole.len() - 1),
+        Some(whole[..whole.len() / 2].to_vec()),
+        Some(whole[..whole.len() - 1].to_vec()),
+        Some(Vec::new()),
+        None,
+    ];
+    let database = std::fs::read(&path).expect("a file");
+    for (case, bytes) in damaged.into_iter().enumerate() {
+        match &bytes {
+            Some(bytes) => std::fs::write(&log, bytes).expect("writes"),
+            None => std::fs::remove_file(&log).expect("removes"),
+        }
+        let refused = Store::open(&path, &key()).map(drop);
+        assert!(matches!(refused, Err(StoreError::RolledBack { .. })), "case {case}: {refused:?}");
+        assert_eq!(std::fs::read(&path).expect("a file"), database, "case {case}");
+        if let Some(bytes) = bytes {
+            assert_eq!(std::fs::read(&log).expect("a log"), bytes, "case {case}");
+        }
+    }
+    std::fs::write(&log, &whole).expect("writes");
+    let store = Store::open(&path, &key()).expect("nothing was changed by all that");
+    assert_eq!(store.state().expect("reads"), [(b"a".to_vec(), vec![19; 9_000])]);
+}
+
+#[test]
+fn an_empty_file_is_no_database_and_its_log_is_kept() {
+    let (_dir, path) = place();
+    let mut store = Store::create(&path, &key()).expect("a store");
+    store.apply(&[put(b"a", b"1")]).expect("applies");
+    drop(store);
+    let log = path.with_extension("db-wal");
+    let whole = std::fs::read(&log).expect("a log");
+    std::fs::write(&path, b"").expect("writes");
+    assert!(matches!(Store::open(&path, &key()).map(drop), Err(StoreError::Corrupt)));
+    assert_eq!(std::fs::read(&path).expect("a file"), b"");
+    assert_eq!(std::fs::read(&log).expect("a log"), whole);
+}
+
 #[test]
 fn a_later_schema_is_left_alone() {
     let (_dir, path) = place();
