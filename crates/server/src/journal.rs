@@ -139,4 +139,55 @@ mod tests {
         let (_, remembered) = Journal::open(dir.path(), &[one, two]).expect("opens");
         assert!(remembered.is_empty());
     }
+
+    const PLACE: &str = "XCHAT_CRASH_TEST_JOURNAL";
+
+    fn numbered(n: u64) -> TagPrint {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&n.to_be_bytes());
+        TagPrint::from_bytes(bytes)
+    }
+
+    /// Not a test of its own: what the child of the test below runs.
+    #[test]
+    fn appends_until_it_is_killed() {
+        let Some(place) = std::env::var_os(PLACE) else { return };
+        let key = HopKey::from_bytes([1; 32]);
+        let (mut journal, remembered) = Journal::open(Path::new(&place), &[key]).expect("opens");
+        for n in remembered.len() as u64.. {
+            // Two at a time, and never synced: a dying process needs no sync.
+            journal.append(key, &[numbered(2 * n), numbered(2 * n + 1)]).expect("appends");
+            println!("confirmed {n}");
+        }
+    }
+
+    #[test]
+    fn a_print_whose_packet_may_have_left_survives_kill_9() {
+        use std::io::{BufRead, BufReader};
+        use std::process::{Command, Stdio};
+
+        let dir = tempfile::tempdir().expect("a directory");
+        let key = HopKey::from_bytes([1; 32]);
+        for round in 0..8 {
+            let mut child = Command::new(std::env::current_exe().expect("this test"))
+                .args(["--exact", "journal::tests::appends_until_it_is_killed", "--nocapture"])
+                .env(PLACE, dir.path())
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("a child");
+            let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+            let confirmed = lines.map_while(Result::ok).filter_map(|line| {
+                line.rsplit_once("confirmed ").map(|(_, n)| n.parse::<u64>().expect("a number"))
+            });
+            let confirmed: Vec<_> = confirmed.take(5 + 20 * round).collect();
+            child.kill().expect("kills");
+            child.wait().expect("ends");
+            let (_, remembered) = Journal::open(dir.path(), &[key]).expect("opens");
+            for n in confirmed {
+                for print in [numbered(2 * n), numbered(2 * n + 1)] {
+                    assert!(remembered.contains(&(key, print)), "{n}");
+                }
+            }
+        }
+    }
 }

@@ -6,6 +6,8 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
@@ -18,8 +20,9 @@ use xchat_node::pigeonhole::register::{BoxRecord, BoxTable, Lifetimes, Sweep};
 /// The version of the table's layout.
 const VERSION: u8 = 1;
 
-/// The directory of the table, below the node's.
+/// The directory of the table, below the node's, and where one is made.
 const DIR: &str = "boxes";
+const NEW: &str = "boxes.new";
 
 const META_VERSION: &str = "version";
 const META_INCARNATION: &str = "incarnation";
@@ -75,6 +78,26 @@ impl DiskTable {
     /// [`TableError`].
     pub fn open(dir: &Path, cache_mib: u32, rng: &mut Rng) -> Result<Self, TableError> {
         let path = dir.join(DIR);
+        if is_missing(&path) {
+            Self::make(dir, &path, rng)?;
+        }
+        Self::open_at(path, cache_mib, rng)
+    }
+
+    /// Makes a table beside its place and moves it there: the engine does not open one whose making was interrupted.
+    fn make(dir: &Path, path: &Path, rng: &mut Rng) -> Result<(), TableError> {
+        let new = dir.join(NEW);
+        let disk = |error: io::Error| TableError::Disk { path: new.clone(), source: error.into() };
+        match fs::remove_dir_all(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(disk(error)),
+            _ => {}
+        }
+        drop(Self::open_at(new.clone(), 1, rng)?);
+        fs::rename(&new, path).map_err(disk)?;
+        File::open(dir).and_then(|dir| dir.sync_all()).map_err(disk)
+    }
+
+    fn open_at(path: PathBuf, cache_mib: u32, rng: &mut Rng) -> Result<Self, TableError> {
         let disk = |source| TableError::Disk { path: path.clone(), source };
         let database = Database::builder(&path)
             .cache_size(u64::from(cache_mib.max(1)) * 1024 * 1024)
@@ -234,6 +257,11 @@ impl SweepCursor {
         }
         self
     }
+}
+
+/// An empty directory is as good as none.
+fn is_missing(path: &Path) -> bool {
+    fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()) || !path.exists()
 }
 
 fn due_key(due: Timestamp, id: &BoxId) -> [u8; DUE_KEY] {
