@@ -8,8 +8,10 @@
 //!   net restart┘ (control socket)
 //! ```
 //!
-//! For one machine: all authorities' keys lie in one file, and every socket is bound to loopback.
+//! For one machine: all authorities' keys lie in one file, and every socket is bound to loopback, unless
+//! `--bind-range` says otherwise.
 
+mod addresses;
 mod authority;
 mod child;
 mod files;
@@ -17,12 +19,13 @@ mod plan;
 mod request;
 mod supervisor;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
+use self::addresses::BindRange;
 use crate::Global;
 use crate::failure::{Failure, exit};
 
@@ -64,6 +67,13 @@ pub(crate) struct UpArgs {
     /// Sessions that each gateway takes, 1 to 10000; 10000 if the network is new.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) max_sessions: Option<u32>,
+    /// Give each node an address of its own from this block (127.1.0.0/24) instead of 127.0.0.1; of a new network.
+    #[arg(long, value_name = "BLOCK")]
+    pub(crate) bind_range: Option<BindRange>,
+    /// Start each node as "FILE NAME COMMAND…": to put it into a namespace or a control group, or under a
+    /// profiler. FILE must become the command (exec).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) runner: Option<PathBuf>,
     /// Stop when standard input closes: then no network outlives whoever started it.
     #[arg(long, hide = true)]
     pub(crate) until_stdin_closes: bool,
@@ -100,6 +110,11 @@ pub(crate) fn run(global: &Global, args: NetArgs) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(global.json),
     }
+}
+
+/// Waits until nothing runs in a network's directory: a killed supervisor's nodes end by themselves.
+pub(crate) async fn wait_until_stopped(dir: &Path) -> Result<(), Failure> {
+    request::take(dir).await.map(drop)
 }
 
 fn runtime() -> Result<Runtime, Failure> {

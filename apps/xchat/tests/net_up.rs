@@ -243,6 +243,96 @@ fn no_node_outlives_a_killed_supervisor() {
 }
 
 #[test]
+fn a_network_whose_supervisor_was_killed_starts_again_at_once_where_it_was() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut network = Network::up(dir.path(), &["--gateways", "1", "--stores", "3"]);
+    let addresses = |network: &Network| -> Vec<Value> {
+        network.nodes().iter().map(|node| node["address"].clone()).collect()
+    };
+    let before = addresses(&network);
+    network.child.kill().expect("ours");
+    network.child.wait().expect("ours");
+    // Its nodes are ending: they are waited for, and their ports are not taken for somebody else's.
+    let network = Network::up(dir.path(), &[]);
+    assert_eq!(addresses(&network), before);
+    network.stop();
+}
+
+#[test]
+fn a_network_whose_making_was_killed_anywhere_is_made_by_the_next_start() {
+    // What is written first, in this order: each is a moment in which it may die.
+    for moment in [
+        "secrets.json",
+        "nodes/store-1/boxes.new",
+        "nodes/store-1/boxes",
+        "nodes/store-3/boxes",
+        "nodes/gateway-1/node.toml",
+        "nodes/mix-2-1/node.key",
+        "network.json",
+        "nodes/store-1/node.log",
+    ] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let shape = ["--gateways", "1", "--stores", "3"];
+        let mut network = Network::start(dir.path(), &shape);
+        let path = dir.path().join(moment);
+        let end = Instant::now() + SOON;
+        while !path.exists() {
+            // Without a pause: the kill is to fall into the writing.
+            assert!(Instant::now() < end, "{moment} is written");
+        }
+        network.child.kill().expect("ours");
+        network.child.wait().expect("ours");
+        let network = Network::up(dir.path(), &shape);
+        for node in network.nodes() {
+            let status = ok(&["node", "status", "--config", config(&node)]);
+            assert_eq!((&status["serving"], &status["catching_up"]), (&true.into(), &false.into()));
+        }
+        network.stop();
+    }
+}
+
+#[test]
+fn of_several_starts_at_once_in_a_new_directory_one_wins() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let shape = ["--gateways", "1", "--stores", "3"];
+    let racing: Vec<_> = (0..4).map(|_| Network::start(dir.path(), &shape)).collect();
+    // The others say why they end, and the channel with them.
+    let (winner, losers): (Vec<_>, Vec<_>) =
+        racing.into_iter().partition(|network| network.events.recv_timeout(SOON).is_ok());
+    let [winner] = winner.try_into().ok().expect("one network");
+    for mut loser in losers {
+        assert!(!wait(&mut loser.child), "a loser fails");
+        assert_eq!(loser.child.wait().expect("ours").code(), Some(4));
+    }
+    winner.stop();
+}
+
+#[test]
+fn a_runner_starts_every_node_and_each_has_its_address() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let dir = tempfile::tempdir().expect("a directory");
+    let runner = dir.path().join("runner");
+    let seen = dir.path().join("seen");
+    let script = format!("#!/bin/sh\necho $1 >>{}\nshift\nexec \"$@\"\n", seen.display());
+    std::fs::write(&runner, script).expect("writes");
+    std::fs::set_permissions(&runner, std::fs::Permissions::from_mode(0o700)).expect("ours");
+    let path = runner.to_str().expect("UTF-8");
+    let more = ["--gateways", "1", "--stores", "3", "--bind-range", "127.9.0.0/28"];
+    let network =
+        Network::up(&dir.path().join("network"), &[&more[..], &["--runner", path]].concat());
+    let nodes = network.nodes();
+    for (n, node) in nodes.iter().enumerate() {
+        let address = node["address"].as_str().expect("an address");
+        assert!(address.starts_with(&format!("127.9.0.{}:", n + 1)), "{address}");
+    }
+    let names = std::fs::read_to_string(seen).expect("the runner ran");
+    let count = |node: &Value| names.lines().filter(|name| node["name"] == *name).count();
+    assert!(nodes.iter().all(|node| count(node) == 1), "{names}");
+    network.stop();
+}
+
+#[test]
 fn a_network_that_cannot_start_says_why_and_leaves_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
     let network = Network::up(dir.path(), &["--gateways", "1", "--stores", "3"]);

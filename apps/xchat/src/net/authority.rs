@@ -154,6 +154,8 @@ mod tests {
             until_stdin_closes: false,
             mix_delay: None,
             max_sessions: None,
+            bind_range: None,
+            runner: None,
         };
         let mut plan = Plan::load_or_new(Path::new("/nowhere"), &args).expect("a plan");
         for store in plan.nodes.iter_mut().filter_map(|node| node.store.as_mut()) {

@@ -12,6 +12,8 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{mpsc, oneshot};
 
 use super::broken;
+use super::files::config_path;
+use super::plan::PlannedNode;
 use crate::failure::Failure;
 
 const LOG: &str = "node.log";
@@ -30,7 +32,8 @@ pub(super) struct Ended {
 /// A running node.
 ///
 /// Its standard input is a pipe that only this process holds: however this process ends, the pipe
-/// closes, and the node stops by itself.
+/// closes, and the node stops by itself. Its standard output, to which it writes nothing, is the lock of the network's
+/// directory: for as long as a node lives, the directory is in use.
 pub(super) struct Node {
     pub(super) pid: u32,
     stdin: Option<ChildStdin>,
@@ -38,15 +41,17 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// Starts a node; `ended` is told when it is over.
+    /// Starts a node that holds `lock`, by way of `runner` if there is one; `ended` is told when it is over.
     pub(super) fn start(
         index: usize,
-        config: &Path,
-        dir: &Path,
+        planned: &PlannedNode,
+        network: &Path,
+        runner: Option<&Path>,
+        lock: File,
         ended: mpsc::UnboundedSender<Ended>,
     ) -> Result<Self, Failure> {
         let program = std::env::current_exe().map_err(|error| broken("the program", &error))?;
-        let path = log_path(dir);
+        let path = log_path(&planned.dir(network));
         let log = OpenOptions::new()
             .create(true)
             .write(true)
@@ -54,11 +59,19 @@ impl Node {
             .mode(0o600)
             .open(&path)
             .map_err(|error| broken(path.display(), &error))?;
-        let mut child = Command::new(program)
+        let mut command = match runner {
+            None => Command::new(program),
+            Some(runner) => {
+                let mut command = Command::new(runner);
+                command.arg(&planned.name).arg(program);
+                command
+            }
+        };
+        let mut child = command
             .args(["node", "--until-stdin-closes", "--config"])
-            .arg(config)
+            .arg(config_path(planned, network))
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(lock)
             .stderr(log)
             // Its own group: Ctrl-C is for the supervisor, which stops the nodes in its own way.
             .process_group(0)

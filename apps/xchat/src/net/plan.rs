@@ -1,8 +1,7 @@
 //! The plan of a local network: its keys, its nodes and where they listen. What a second `net up`
 //! continues from.
 
-use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use rand_core::OsRng;
@@ -14,6 +13,7 @@ use xchat_server::node::directory::{Incarnation, NodeId, OperatorId, Token};
 use xchat_server::prepared::node_id;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use super::addresses::{Addresses, is_taken};
 use super::{UpArgs, broken};
 use crate::failure::{Failure, exit};
 
@@ -32,10 +32,6 @@ const MIXES_PER_LAYER: u8 = 1;
 const LAYERS: u8 = 3;
 const STORES: u8 = 4;
 const MIX_DELAY_MS: u32 = 50;
-
-/// Below the ports that the system hands to whoever asks for any (from 32768 on): a client must not
-/// sit on a node's port when that starts again.
-const PORTS: std::ops::Range<u16> = 10_240..32_768;
 
 /// Everything about a local network that must not be lost.
 #[derive(Serialize, Deserialize)]
@@ -180,10 +176,10 @@ impl Plan {
         let gateways = args.gateways.unwrap_or(GATEWAYS);
         let mixes = args.mixes_per_layer.unwrap_or(MIXES_PER_LAYER);
         let stores = args.stores.unwrap_or(STORES);
-        let mut ports = Ports::default();
+        let mut addresses = Addresses::default();
         let mut nodes = Vec::new();
         let mut add = |name: String, role, layer| {
-            let address = ports.free()?;
+            let address = addresses.of_node(nodes.len(), args.bind_range)?;
             nodes.push(PlannedNode::new(name, role, layer, address));
             Ok::<(), Failure>(())
         };
@@ -226,45 +222,32 @@ impl Plan {
                 return Err(failure.hint("leave the option out, or use another directory"));
             }
         }
+        if let Some(range) = args.bind_range
+            && !self.nodes.iter().all(|node| range.contains(node.address.ip()))
+        {
+            let text = "the network in this directory listens outside that --bind-range";
+            let failure = Failure::new(exit::INVALID, "other_shape", text);
+            return Err(failure.hint("leave the option out, or use another directory"));
+        }
         Ok(())
     }
 
     /// Somebody else's program may have taken a port since the last time.
     fn move_from_taken_ports(&mut self) -> Result<(), Failure> {
-        let mut ports = Ports::default();
-        ports.given.extend(self.nodes.iter().map(|node| node.address.port()));
+        let mut addresses = Addresses::without(self.nodes.iter().map(|node| node.address));
         for node in &mut self.nodes {
-            if UdpSocket::bind(node.address).is_err() {
-                node.address = ports.free()?;
+            if is_taken(node.address) {
+                node.address = addresses.free(node.address.ip())?;
             }
         }
         Ok(())
     }
 }
 
-/// Hands out ports on loopback that nobody uses.
-#[derive(Default)]
-struct Ports {
-    given: BTreeSet<u16>,
-}
-
-impl Ports {
-    fn free(&mut self) -> Result<SocketAddr, Failure> {
-        const TRIES: usize = 1_000;
-        for _ in 0..TRIES {
-            let port = PORTS.start + random::index(&mut OsRng, PORTS.len()) as u16;
-            let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
-            if !self.given.contains(&port) && UdpSocket::bind(address).is_ok() {
-                self.given.insert(port);
-                return Ok(address);
-            }
-        }
-        Err(Failure::new(exit::UNAVAILABLE, "no_port", "no free port was found on 127.0.0.1"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::UdpSocket;
+
     use super::*;
 
     fn args(dir: &Path) -> UpArgs {
@@ -277,6 +260,8 @@ mod tests {
             until_stdin_closes: false,
             mix_delay: None,
             max_sessions: None,
+            bind_range: None,
+            runner: None,
         }
     }
 
@@ -307,6 +292,28 @@ mod tests {
         disk::replace(&dir.path().join(FILE), b"{}", true).expect("writes");
         let failure = Plan::load_or_new(dir.path(), &args(dir.path())).err().expect("damaged");
         assert_eq!(failure.code, "plan");
+    }
+
+    #[test]
+    fn each_node_has_an_address_of_its_own_in_a_range() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let range = Some("127.1.0.0/24".parse().expect("a range"));
+        let ranged = UpArgs { bind_range: range, ..args(dir.path()) };
+        let plan = Plan::load_or_new(dir.path(), &ranged).expect("a new plan");
+        let ip = |n: usize| plan.nodes[n].address.ip().to_string();
+        assert_eq!((ip(0).as_str(), ip(8).as_str()), ("127.1.0.1", "127.1.0.9"));
+        plan.save(dir.path()).expect("saves");
+
+        let again = Plan::load_or_new(dir.path(), &ranged).expect("reads");
+        assert_eq!(again.nodes[8].address, plan.nodes[8].address);
+        let other = Some("127.2.0.0/24".parse().expect("a range"));
+        let other = UpArgs { bind_range: other, ..args(dir.path()) };
+        let failure = Plan::load_or_new(dir.path(), &other).err().expect("another range");
+        assert_eq!(failure.code, "other_shape");
+        let small = Some("127.1.0.0/29".parse().expect("a range"));
+        let small = UpArgs { bind_range: small, ..args(dir.path()) };
+        let failure = Plan::new(&small).err().expect("nine nodes, six addresses");
+        assert_eq!(failure.code, "bind_range");
     }
 
     #[test]

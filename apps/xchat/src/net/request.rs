@@ -1,7 +1,9 @@
 //! How `net restart` reaches the supervisor: a socket in the network's directory, one JSON line each
 //! way.
 
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use xchat_server::control::ShortPath;
 use xchat_server::files as disk;
 
@@ -17,12 +19,19 @@ use super::broken;
 use crate::failure::{Failure, exit};
 
 const SOCKET: &str = "net.sock";
+const LOCK: &str = "net.lock";
 
 /// A request, or an answer, is no longer.
 const MAX_LINE: u64 = 16 * 1024;
 
 /// The supervisor gives up on a node before this.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+/// Nodes whose supervisor is gone have ended by then, or something holds them up: more than they allow themselves.
+const LEFT_NODES_END_WITHIN: Duration = Duration::from_secs(15);
+
+/// How often it is looked whether they have.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Requests that wait for the supervisor.
 const WAITING: usize = 16;
@@ -54,6 +63,8 @@ pub(super) struct Request {
 /// The supervisor's end; removed when it is dropped.
 pub(super) struct Requests {
     path: PathBuf,
+    /// Held by the directory's supervisor and its nodes; it goes with the processes, however they end.
+    lock: File,
     received: mpsc::Receiver<Request>,
 }
 
@@ -67,18 +78,20 @@ impl Drop for Requests {
 impl Requests {
     /// Opens the socket; only one supervisor can have it.
     pub(super) async fn open(dir: &Path) -> Result<Self, Failure> {
+        let lock = take(dir).await?;
         let path = dir.join(SOCKET);
         let short = ShortPath::to(dir, SOCKET).map_err(|error| broken(dir.display(), &error))?;
-        if UnixStream::connect(short.socket()).await.is_ok() {
-            let text = "the network in this directory is running already";
-            return Err(Failure::new(exit::UNAVAILABLE, "already_running", text));
-        }
         let failed = |error: io::Error| broken(path.display(), &error);
         disk::remove(&path).map_err(failed)?;
         let listener = UnixListener::bind(short.socket()).map_err(failed)?;
         let (requests, received) = mpsc::channel(WAITING);
         tokio::spawn(serve(listener, requests));
-        Ok(Self { path, received })
+        Ok(Self { path, lock, received })
+    }
+
+    /// Another handle to the directory's lock, for a node to hold.
+    pub(super) fn lock(&self) -> io::Result<File> {
+        self.lock.try_clone()
     }
 
     /// The next request; dropping the future loses none.
@@ -88,6 +101,30 @@ impl Requests {
             // The listener's task has ended: nobody asks any more.
             None => std::future::pending().await,
         }
+    }
+}
+
+/// Takes the directory. Not the socket decides: two that start at once would both find none, and both make the
+/// directory's keys. Nodes hold the lock as well (see [`super::child::Node`]), so those that a killed supervisor has left,
+/// which end by themselves, are waited for.
+pub(super) async fn take(dir: &Path) -> Result<File, Failure> {
+    let path = dir.join(LOCK);
+    let failed = |error: io::Error| broken(path.display(), &error);
+    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+    let file = file.map_err(failed)?;
+    let short = ShortPath::to(dir, SOCKET).map_err(|error| broken(dir.display(), &error))?;
+    let end = Instant::now() + LEFT_NODES_END_WITHIN;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        if UnixStream::connect(short.socket()).await.is_ok() || Instant::now() >= end {
+            let text = "the network in this directory is running already";
+            return Err(Failure::new(exit::UNAVAILABLE, "already_running", text));
+        }
+        sleep(LOOK_EVERY).await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! The supervisor: starts the nodes, watches them, keeps the document fresh, and stops them all.
 
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -43,7 +44,8 @@ pub(super) async fn up(args: &UpArgs) -> Result<(), Failure> {
     let dir =
         std::fs::canonicalize(&args.dir).map_err(|error| broken(args.dir.display(), &error))?;
     let mut requests = Requests::open(&dir).await?;
-    let mut supervisor = Supervisor::prepare(dir, args)?;
+    let lock = requests.lock().map_err(|error| broken("the lock", &error))?;
+    let mut supervisor = Supervisor::prepare(dir, args, lock)?;
     let result = tokio::select! {
         result = supervisor.run(&mut requests, &mut interrupts) => result,
         () = crate::node::stdin_closed(args.until_stdin_closes) => Ok(()),
@@ -65,6 +67,10 @@ fn emit(event: &Value) {
 struct Supervisor {
     dir: PathBuf,
     plan: Plan,
+    /// What starts the nodes, if they are not started directly.
+    runner: Option<PathBuf>,
+    /// The directory's lock, which every node holds as well.
+    lock: File,
     slots: Vec<Slot>,
     ended: mpsc::UnboundedReceiver<Ended>,
     end: mpsc::UnboundedSender<Ended>,
@@ -95,7 +101,7 @@ impl Slot {
 }
 
 impl Supervisor {
-    fn prepare(dir: PathBuf, args: &UpArgs) -> Result<Self, Failure> {
+    fn prepare(dir: PathBuf, args: &UpArgs, lock: File) -> Result<Self, Failure> {
         let mut plan = Plan::load_or_new(&dir, args)?;
         plan.save(&dir)?;
         files::make_tables(&mut plan, &dir)?;
@@ -103,7 +109,8 @@ impl Supervisor {
         files::renew(&mut plan, &dir, renewed)?;
         let (end, ended) = mpsc::unbounded_channel();
         let slots = plan.nodes.iter().map(|_| Slot::default()).collect();
-        Ok(Self { dir, plan, slots, ended, end, renewed, ready: false })
+        let runner = args.runner.clone();
+        Ok(Self { dir, plan, runner, lock, slots, ended, end, renewed, ready: false })
     }
 
     async fn run(
@@ -131,8 +138,9 @@ impl Supervisor {
 
     fn start(&mut self, index: usize) -> Result<(), Failure> {
         let planned = &self.plan.nodes[index];
-        let config = files::config_path(planned, &self.dir);
-        let node = Node::start(index, &config, &planned.dir(&self.dir), self.end.clone())?;
+        let runner = self.runner.as_deref();
+        let lock = self.lock.try_clone().map_err(|error| broken("the lock", &error))?;
+        let node = Node::start(index, planned, &self.dir, runner, lock, self.end.clone())?;
         let slot = &mut self.slots[index];
         slot.node = Some(node);
         slot.starting = Some(Instant::now());
