@@ -228,6 +228,27 @@ fn commands_share_one_daemon_until_stop() {
 }
 
 #[test]
+fn a_profile_whose_making_was_killed_is_made_by_the_next_init_or_is_there() {
+    for moment in ["lock", "store.db", "store.db-wal", "profile.new", "profile.json"] {
+        let alice = Person::without_profile();
+        let init = ["init", "--network", "network.json", "--name", "Alice"];
+        let mut making = alice.command(&init).stdout(Stdio::null()).spawn().expect("runs");
+        // Some of these are there for a moment only: then it dies where it is, or is done.
+        while making.try_wait().expect("ours").is_none() {
+            if alice.profile().join(moment).exists() {
+                making.kill().expect("ours");
+                break;
+            }
+        }
+        making.wait().expect("ours");
+        if !alice.profile().join("profile.json").exists() {
+            alice.json(&init);
+        }
+        assert_eq!(alice.json(&["status"])["name"], "Alice", "killed at {moment}");
+    }
+}
+
+#[test]
 fn a_killed_daemon_is_replaced() {
     let alice = Person::new();
     alice.json(&["status"]);

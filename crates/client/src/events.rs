@@ -19,6 +19,14 @@ pub enum From {
     /// After the change with this [`Numbered::seq`]. A message that changed several times since then
     /// is told once, as it stands.
     Change(u64),
+    /// With the messages whose id is greater than `message`, which was the last one that a receiver was told of before
+    /// it was cut off, and with what has changed after `change`, where that receiver began.
+    History {
+        /// The last message that it was told of.
+        message: u64,
+        /// [`Events::seq`] at its beginning.
+        change: u64,
+    },
 }
 
 /// What the driver gives to a new subscriber.
@@ -52,12 +60,18 @@ enum Source {
 impl Events {
     pub(crate) fn new(client: Client, from: From, subscription: Subscription) -> Self {
         let Subscription { live, seq } = subscription;
-        let (source, seq) = match from {
-            From::Now => (Source::Live, seq),
-            From::Message(id) => (Source::History(id), seq),
-            From::Change(since) => (Source::Missed { born_after: since }, since),
+        let (source, seq, told) = match from {
+            From::Now => (Source::Live, seq, 0),
+            From::Message(id) => (Source::History(id), seq, 0),
+            From::Change(since) => (Source::Missed { born_after: since }, since, 0),
+            From::History { message, change } => (Source::History(message), change, message),
         };
-        Self { client, live, ready: VecDeque::new(), source, seq, told: 0 }
+        Self { client, live, ready: VecDeque::new(), source, seq, told }
+    }
+
+    /// The last change that lies before the next event, or before the beginning: where a receiver that is cut off goes on.
+    pub fn seq(&self) -> u64 {
+        self.seq
     }
 
     /// The next event; `None` once the client has stopped.
@@ -111,7 +125,8 @@ impl Events {
     async fn read_history(&mut self, after: u64) -> Result<(), Error> {
         let rows = self.client.messages_after(after).await?;
         let Some(last) = rows.last() else {
-            self.source = Source::Live;
+            // Told messages may have moved on since the beginning.
+            self.source = Source::Missed { born_after: self.seq };
             return Ok(());
         };
         self.told = last.row.id;

@@ -11,9 +11,9 @@ use xchat_client::{
 use super::failures::of_kind;
 use super::output::Output;
 use super::show;
-use super::{Here, SendArgs, passphrase};
+use super::{Here, SendArgs};
 use crate::daemon::Daemon;
-use crate::daemon::connect::{EventLines, Place};
+use crate::daemon::connect::Place;
 use crate::failure::{Failure, exit};
 
 pub(super) async fn send(here: &Here<'_>, args: SendArgs, out: Output) -> Result<(), Failure> {
@@ -127,42 +127,48 @@ pub(super) async fn listen(
     all: bool,
     out: Output,
 ) -> Result<(), Failure> {
-    let place = since.map(Place::Message);
+    let place = Place { message: since, change: None };
     let mut listener = Listener { names: show::Names::new(), place, all, out };
-    let mut daemon = here.daemon().await?;
-    let mut events = daemon.events(listener.place).await?;
     loop {
-        listener.names = names(&daemon).await?;
-        if listener.listen(&mut events).await? {
+        let daemon = here.daemon().await?;
+        if listener.listen(&daemon).await? {
             return Ok(());
         }
-        daemon = Daemon::find_or_start(&here.profile, || passphrase::existing(here.global)).await?;
-        events = daemon.events(listener.place).await?;
     }
 }
 
 struct Listener {
     names: show::Names,
-    /// Where to go on from: the last message of the history, or the last change that was told.
-    place: Option<Place>,
+    /// Where to go on from: the last message of the history that was told, and the last change.
+    place: Place,
     all: bool,
     out: Output,
 }
 
 impl Listener {
     /// Until the daemon ends; whether somebody stopped it.
-    async fn listen(&mut self, events: &mut EventLines) -> Result<bool, Failure> {
+    async fn listen(&mut self, daemon: &Daemon) -> Result<bool, Failure> {
+        let Some(mut events) = daemon.events(self.place).await? else { return Ok(false) };
+        // From here on nothing is missed, even if this daemon dies before it has told anything.
+        self.place.change.get_or_insert(events.begins_after());
+        match names(daemon).await {
+            Ok(names) => self.names = names,
+            // The events say whether somebody stopped it.
+            Err(failure) if failure.code == "stopped" => {}
+            Err(failure) => return Err(failure),
+        }
         while let Some(Numbered { seq, event }) = events.next().await {
             if matches!(event, Event::Stopping) {
                 return Ok(true);
             }
             self.tell(&event)?;
-            match &event {
+            self.place = match &event {
                 Event::Message(message) if seq == 0 => {
-                    self.place = Some(Place::Message(message.id));
+                    Place { message: Some(message.id), ..self.place }
                 }
-                _ => self.place = Some(Place::Change(seq)),
-            }
+                // The history is over.
+                _ => Place { message: None, change: Some(seq) },
+            };
         }
         Ok(false)
     }

@@ -10,6 +10,7 @@ use super::output::Output;
 use super::show::{self, printable};
 use super::{Here, Patience};
 use crate::daemon::Daemon;
+use crate::daemon::connect::Place;
 use crate::failure::Failure;
 
 pub(super) async fn invite(
@@ -86,7 +87,8 @@ pub(super) async fn wait_for(
     };
     let waiting = async {
         // Before the list, so that nothing falls between the two.
-        let mut events = daemon.events(None).await?;
+        let stopped = || of_kind(ErrorKind::Stopped, "the daemon has stopped");
+        let mut events = daemon.events(Place::default()).await?.ok_or_else(stopped)?;
         if let Some(known) = list(&daemon).await?.into_iter().find(is) {
             return Ok(known);
         }
@@ -94,7 +96,7 @@ pub(super) async fn wait_for(
             match events.next().await.map(|numbered| numbered.event) {
                 Some(Event::Contact(contact)) if is(&contact) => return Ok(contact),
                 Some(_) => {}
-                None => return Err(of_kind(ErrorKind::Stopped, "the daemon has stopped")),
+                None => return Err(stopped()),
             }
         }
     };

@@ -17,11 +17,15 @@ use xchat_client::{Command, ErrorBody, Numbered, Passphrase, Profile, files};
 use super::API_VERSION;
 use super::card::Card;
 use super::http::{self, HttpError, Lines};
+use super::routes::PLACE_HEADER;
 use crate::cli::failures::{failure, of_file};
 use crate::failure::{Failure, exit};
 
 /// A daemon that is not ready by then will not be: it has keys to derive and a database to read.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A daemon answers whether it is there within this, on the busiest machine.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A daemon that ends needs no longer than this.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
@@ -70,11 +74,15 @@ impl Daemon {
         profile: &Path,
         passphrase: impl FnOnce() -> Result<Passphrase, Failure>,
     ) -> Result<Self, Failure> {
-        check_profile(profile)?;
+        if let Some(daemon) = Self::find(profile).await? {
+            return Ok(daemon);
+        }
+        // Not under the lock: a person who does not type holds nobody up, least of all `stop`.
+        let passphrase = passphrase()?;
         let _lock = StartLock::take(profile).await?;
         match find_locked(profile).await? {
             Some(daemon) => Ok(daemon),
-            None => start(profile, &passphrase()?).await,
+            None => start(profile, &passphrase).await,
         }
     }
 
@@ -108,20 +116,26 @@ impl Daemon {
         if status.is_success() { Ok(()) } else { Err(error_in(value)) }
     }
 
-    /// Its events.
+    /// Its events; `None` if it went away.
     ///
     /// # Errors
-    /// The daemon's refusal, or that it went away.
-    pub(crate) async fn events(&self, from: Option<Place>) -> Result<EventLines, Failure> {
+    /// The daemon's refusal.
+    pub(crate) async fn events(&self, from: Place) -> Result<Option<EventLines>, Failure> {
         let path = match from {
-            None => "/v1/events".to_owned(),
-            Some(Place::Message(id)) => format!("/v1/events?since={id}"),
-            Some(Place::Change(seq)) => format!("/v1/events?after={seq}"),
+            Place { message: None, change: None } => "/v1/events".to_owned(),
+            Place { message: Some(id), change: None } => format!("/v1/events?since={id}"),
+            Place { message: None, change: Some(seq) } => format!("/v1/events?after={seq}"),
+            Place { message: Some(id), change: Some(seq) } => {
+                format!("/v1/events?since={id}&after={seq}")
+            }
         };
-        let response =
-            http::send(&self.card, Method::GET, &path, Vec::new()).await.map_err(gone)?;
+        let sent = http::send(&self.card, Method::GET, &path, Vec::new()).await;
+        let Ok(response) = sent else { return Ok(None) };
         if response.status().is_success() {
-            return Ok(EventLines(Lines::new(response.into_body())));
+            let place = response.headers().get(PLACE_HEADER);
+            let place = place.and_then(|place| place.to_str().ok()?.parse().ok());
+            let change = place.ok_or_else(unreadable)?;
+            return Ok(Some(EventLines { lines: Lines::new(response.into_body()), change }));
         }
         let mut lines = Lines::new(response.into_body());
         let value = lines.next().await.ok().flatten();
@@ -134,23 +148,31 @@ impl Daemon {
     }
 }
 
-/// Where a stream of events begins, if not now.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Place {
-    /// After the message with this id.
-    Message(u64),
-    /// After this change.
-    Change(u64),
+/// Where a stream of events begins: now, if nothing is said.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Place {
+    /// Of the history, with what comes after this message.
+    pub(crate) message: Option<u64>,
+    /// With what changed after this change.
+    pub(crate) change: Option<u64>,
 }
 
 /// A stream of events.
-pub(crate) struct EventLines(Lines);
+pub(crate) struct EventLines {
+    lines: Lines,
+    change: u64,
+}
 
 impl EventLines {
+    /// The last change before the first event.
+    pub(crate) fn begins_after(&self) -> u64 {
+        self.change
+    }
+
     /// The next event; `None` when the daemon has ended, by itself or not.
     pub(crate) async fn next(&mut self) -> Option<Numbered> {
         loop {
-            let line = self.0.next().await.ok()??;
+            let line = self.lines.next().await.ok()??;
             // An event of a kind that this version does not know is none for it.
             if let Ok(event) = serde_json::from_str(&line) {
                 return Some(event);
@@ -178,7 +200,7 @@ async fn find_locked(profile: &Path) -> Result<Option<Daemon>, Failure> {
             Err(Failure::new(exit::UNAVAILABLE, "daemon_version", text)
                 .hint("Stop it with the version that started it, or end the process."))
         }
-        Some(card) if http::answers(&card).await => Ok(Some(Daemon { card })),
+        Some(card) if answers(&card).await => Ok(Some(Daemon { card })),
         // A daemon that is ending: no card any more, or nobody behind it.
         _ if is_free_soon(profile).await => Ok(None),
         _ => {
@@ -186,6 +208,11 @@ async fn find_locked(profile: &Path) -> Result<Option<Daemon>, Failure> {
             Err(failure(&error.body()))
         }
     }
+}
+
+/// A daemon that does not move (stopped by a signal, or swapped out) must not hold up every command.
+async fn answers(card: &Card) -> bool {
+    timeout(ANSWER_TIMEOUT, http::answers(card)).await.unwrap_or(false)
 }
 
 fn is_open(profile: &Path) -> Result<bool, Failure> {
@@ -274,5 +301,26 @@ fn error_in(mut value: Value) -> Failure {
     match serde_json::from_value::<ErrorBody>(value["error"].take()) {
         Ok(body) => failure(&body),
         Err(_) => unreadable(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::TryLockError;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_waits_for_somebody_who_is_asked_for_the_passphrase() {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::write(dir.path().join("profile.json"), "{}").expect("writes");
+        let path = dir.path().join("start.lock");
+        let asked = || {
+            let file = files::private_file(&path).expect("opens");
+            let locked = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+            Err(Failure::new(exit::USAGE, if locked { "locked" } else { "free" }, ""))
+        };
+        let failure = Daemon::find_or_start(dir.path(), asked).await.err().expect("no passphrase");
+        assert_eq!(failure.code, "free");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -22,6 +22,9 @@ use super::guard;
 
 /// A body is at most this long: the longest text, every byte of it escaped, and room for the rest.
 const MAX_BODY: usize = 6 * xchat_client::MAX_TEXT_LEN + 16 * 1024;
+
+/// In the head of a stream of events: the last change before its first event.
+pub(super) const PLACE_HEADER: &str = "x-xchat-after";
 
 /// Streams of events at once: more tabs than anybody keeps open.
 const MAX_STREAMS: usize = 64;
@@ -153,10 +156,7 @@ async fn events(State(shared): State<Shared>, Query(query): Query<EventsQuery>) 
         (None, None) => Since::Now,
         (Some(message), None) => Since::Message(message),
         (None, Some(seq)) => Since::Change(seq),
-        (Some(_), Some(_)) => {
-            let message = "since and after exclude each other";
-            return refuse(StatusCode::BAD_REQUEST, "invalid", message).into_response();
-        }
+        (Some(message), Some(change)) => Since::History { message, change },
     };
     let Ok(permit) = Arc::clone(&shared.streams).try_acquire_owned() else {
         let message = "too many streams of events are open";
@@ -166,12 +166,16 @@ async fn events(State(shared): State<Shared>, Query(query): Query<EventsQuery>) 
         Ok(events) => events,
         Err(error) => return failed(&error),
     };
+    let place = events.seq();
     let lines = stream::unfold((events, permit), async |(mut events, permit)| {
         let line = next_line(&mut events).await?;
         Some((line, (events, permit)))
     });
-    let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
-    (kind, Body::from_stream(lines)).into_response()
+    let head = [
+        (header::CONTENT_TYPE, "application/x-ndjson".to_owned()),
+        (HeaderName::from_static(PLACE_HEADER), place.to_string()),
+    ];
+    (head, Body::from_stream(lines)).into_response()
 }
 
 async fn next_line(events: &mut Events) -> Option<Result<Bytes, Error>> {

@@ -110,6 +110,27 @@ async fn what_history_has_told_is_not_told_again() {
 }
 
 #[tokio::test]
+async fn who_is_cut_off_in_the_history_gets_the_rest_of_it_and_what_moved_on() {
+    let (_dir, client) = client(10);
+    // The first seven were told when nothing had changed after change 10: then message 1 was stored.
+    let (sender, events) = over(&client, From::History { message: 7, change: 10 }, 16);
+    drop(sender);
+    let mut expected = ids(8..=10);
+    expected.push("1!".to_owned());
+    assert_eq!(told(events).await, expected);
+    client.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_says_where_it_begins() {
+    let (_dir, client) = client(10);
+    let begins = async |from| client.events(from).await.expect("a stream").seq();
+    assert_eq!((begins(From::Now).await, begins(From::Message(3)).await), (11, 11));
+    assert_eq!(begins(From::Change(4)).await, 4);
+    client.stop().await;
+}
+
+#[tokio::test]
 async fn a_slow_receiver_gets_from_the_store_what_the_buffer_lost() {
     let (_dir, client) = client(10);
     let (sender, live_end) = broadcast::channel(2);
