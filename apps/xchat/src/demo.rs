@@ -6,6 +6,7 @@
 mod person;
 mod screen;
 
+use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 
@@ -57,7 +58,7 @@ fn internal(what: &str, error: &dyn std::error::Error) -> Failure {
 }
 
 async fn demo(args: &DemoArgs) -> Result<(), Failure> {
-    let dir = directory(args)?;
+    let (dir, _lock) = directory(args).await?;
     let mut interrupts =
         Interrupts::new().map_err(|error| internal("cannot wait for signals", &error))?;
     println!("starting a local network: 2 gateways, 3 mixes, 4 stores …");
@@ -77,7 +78,15 @@ async fn demo(args: &DemoArgs) -> Result<(), Failure> {
 
 const NAMES: [&str; 2] = ["alice", "bob"];
 
-fn directory(args: &DemoArgs) -> Result<PathBuf, Failure> {
+/// In a directory of the demo. Whoever runs there holds its lock.
+const MARKER: &str = "xchat-demo";
+
+/// What the demo makes there besides, and all that `--fresh` deletes.
+const NETWORK: &str = "network";
+const INVITATION: &str = "invitation";
+
+/// The directory, and its lock.
+async fn directory(args: &DemoArgs) -> Result<(PathBuf, File), Failure> {
     let dir = match (&args.dir, std::env::var_os("HOME")) {
         (Some(dir), _) => dir.clone(),
         (None, Some(home)) => Path::new(&home).join(".local/share/xchat-demo"),
@@ -86,19 +95,54 @@ fn directory(args: &DemoArgs) -> Result<PathBuf, Failure> {
             return Err(failure.hint("pass --dir DIR"));
         }
     };
-    // A marker keeps `--fresh` from deleting a directory that the demo did not make.
-    let marker = dir.join("xchat-demo");
-    if args.fresh && dir.exists() {
-        if !marker.exists() {
-            let text = format!("{} was not made by the demo", dir.display());
-            let failure = Failure::new(exit::INVALID, "not_a_demo", text);
-            return Err(failure.hint("pass another --dir, or delete it yourself"));
-        }
-        std::fs::remove_dir_all(&dir).map_err(|e| internal("cannot delete the last run", &e))?;
+    let marker = dir.join(MARKER);
+    if args.fresh && dir.exists() && !marker.exists() {
+        let text = format!("{} was not made by the demo", dir.display());
+        let failure = Failure::new(exit::INVALID, "not_a_demo", text);
+        return Err(failure.hint("pass another --dir, or delete it yourself"));
     }
     std::fs::create_dir_all(&dir).map_err(|e| internal("cannot create the directory", &e))?;
-    std::fs::write(&marker, "xchat demo\n").map_err(|e| internal("cannot write there", &e))?;
-    Ok(dir)
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&marker);
+    let lock = lock.map_err(|e| internal("cannot write there", &e))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let text = format!("a demo is running in {}", dir.display());
+            let failure = Failure::new(exit::UNAVAILABLE, "already_running", text);
+            return Err(failure.hint("end it with Ctrl-C, or pass another --dir"));
+        }
+        Err(TryLockError::Error(error)) => return Err(internal("cannot lock there", &error)),
+    }
+    if args.fresh {
+        forget(&dir).await?;
+    }
+    Ok((dir, lock))
+}
+
+/// Deletes what the last run has left. If it was killed, its daemons may still run, and its nodes end just now.
+async fn forget(dir: &Path) -> Result<(), Failure> {
+    for name in NAMES {
+        let person = Person::at(dir, name);
+        person.stop().await;
+        if person.is_online() {
+            let text = format!("the last run's {name} cannot be stopped");
+            return Err(Failure::new(exit::UNAVAILABLE, "already_running", text));
+        }
+    }
+    let network = dir.join(NETWORK);
+    if network.exists() {
+        crate::net::wait_until_stopped(&network).await?;
+    }
+    let gone = |result: std::io::Result<()>| match result {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(internal("cannot delete the last run", &error))
+        }
+        _ => Ok(()),
+    };
+    for part in NAMES.into_iter().chain([NETWORK]) {
+        gone(std::fs::remove_dir_all(dir.join(part)))?;
+    }
+    gone(std::fs::remove_file(dir.join(INVITATION)))
 }
 
 /// The local network: `xchat net up` as a child.
@@ -113,7 +157,7 @@ impl Network {
             .args(["--json", "net", "up", "--until-stdin-closes"])
             .args(["--mix-delay", "50", "--rate", &rate.to_string()])
             .arg("--dir")
-            .arg(dir.join("network"))
+            .arg(dir.join(NETWORK))
             // Held until the demo ends, however it ends.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -162,9 +206,9 @@ fn own_binary() -> Result<PathBuf, Failure> {
 async fn talk(dir: &Path) -> Result<(), Failure> {
     let people = NAMES.map(|name| Person::at(dir, name));
     for person in &people {
-        person.init_if_new(&dir.join("network/network.json")).await?;
+        person.init_if_new(&dir.join(NETWORK).join("network.json")).await?;
     }
-    person::meet_if_strangers(&people).await?;
+    person::meet_if_strangers(&people, &dir.join(INVITATION)).await?;
     let (events, mut received) = mpsc::channel(256);
     let mut listeners = Vec::new();
     for (who, person) in people.iter().enumerate() {

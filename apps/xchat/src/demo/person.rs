@@ -124,6 +124,11 @@ impl Person {
         Ok(())
     }
 
+    /// Whether a daemon of theirs runs.
+    pub(super) fn is_online(&self) -> bool {
+        Profile::exists(&self.profile) && !matches!(Profile::is_open(&self.profile), Ok(false))
+    }
+
     /// Stops the person's daemon, if it runs.
     pub(super) async fn stop(&self) {
         if self.profile.exists() {
@@ -133,15 +138,39 @@ impl Person {
     }
 }
 
-/// The first time: one invites, the other accepts.
-pub(super) async fn meet_if_strangers(people: &[Person; 2]) -> Result<(), Failure> {
+/// The first time: one invites, the other accepts. The link is kept until both know each other, so that a run which is
+/// interrupted goes on with the meeting that it has begun: a second one would make a second contact of the same name.
+pub(super) async fn meet_if_strangers(
+    people: &[Person; 2],
+    invitation: &Path,
+) -> Result<(), Failure> {
     let [inviter, accepter] = people;
-    if !accepter.run(&["contacts"]).await?.is_empty() {
-        return Ok(());
+    if accepter.run(&["contacts"]).await?.is_empty() {
+        let link = match std::fs::read_to_string(invitation) {
+            Ok(link) => link,
+            Err(_) => invite(inviter, accepter, invitation).await?,
+        };
+        if let Err(failure) = accepter.run(&["accept", &link]).await {
+            // It came true while nobody looked, after the last run.
+            if accepter.run(&["contacts"]).await?.is_empty() {
+                let hint = "\nIf that link is too old, start over with --fresh.";
+                let hint = format!("{}{hint}", failure.hint);
+                return Err(failure.hint(hint));
+            }
+        }
     }
+    inviter.run(&["contacts", "--wait", accepter.name]).await?;
+    // It has served.
+    let _ = std::fs::remove_file(invitation);
+    Ok(())
+}
+
+async fn invite(inviter: &Person, accepter: &Person, invitation: &Path) -> Result<String, Failure> {
     println!("{} invites {}, through the network …", inviter.name, accepter.name);
     let invited = inviter.run(&["invite"]).await?;
     let link = invited.first().and_then(|line| line["link"].as_str()).unwrap_or_default();
-    accepter.run(&["accept", link]).await?;
-    inviter.run(&["contacts", "--wait", accepter.name]).await.map(drop)
+    // Before anybody accepts it.
+    xchat_client::files::replace_file(invitation, link.as_bytes())
+        .map_err(|error| internal("cannot keep the invitation", &error))?;
+    Ok(link.to_owned())
 }
