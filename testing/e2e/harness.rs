@@ -12,6 +12,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) const XCHAT: &str = env!("CARGO_BIN_EXE_xchat");
+
+/// The program: where cargo built it, or where nextest says that it was moved to.
+pub(crate) fn program() -> PathBuf {
+    std::env::var_os("NEXTEST_BIN_EXE_xchat").map_or_else(|| XCHAT.into(), PathBuf::from)
+}
+
 const PASSPHRASE: &str = "correct horse battery staple";
 
 /// Packets a second of each client, and milliseconds of each mix: fast, so that the tests are short,
@@ -27,8 +33,9 @@ pub(crate) struct Network {
     dir: PathBuf,
     /// If nobody else keeps it.
     _own: Option<TempDir>,
-    child: Option<Child>,
     options: Vec<String>,
+    child: Option<Child>,
+    events: Option<Receiver<Value>>,
 }
 
 impl Network {
@@ -42,8 +49,9 @@ impl Network {
         let mut network = Self {
             dir: own.path().to_owned(),
             _own: Some(own),
-            child: None,
             options: options.iter().map(|option| (*option).to_owned()).collect(),
+            child: None,
+            events: None,
         };
         network.start();
         network
@@ -51,14 +59,15 @@ impl Network {
 
     /// In a directory that outlives it.
     pub(crate) fn at(dir: &Path) -> Self {
-        let mut network =
-            Self { dir: dir.to_owned(), _own: None, child: None, options: Vec::new() };
+        let dir = dir.to_owned();
+        let mut network = Self { dir, _own: None, options: Vec::new(), child: None, events: None };
         network.start();
         network
     }
 
-    fn start(&mut self) {
-        let mut child = Command::new(XCHAT)
+    /// Starts it again after [`Self::stop`] or [`Self::kill`]; returns when it serves.
+    pub(crate) fn start(&mut self) {
+        let mut child = Command::new(program())
             .args(["--json", "net", "up", "--rate", RATE, "--mix-delay", MIX_DELAY, "--dir"])
             .arg(&self.dir)
             .args(&self.options)
@@ -66,6 +75,7 @@ impl Network {
             .spawn()
             .expect("xchat starts");
         let stdout = child.stdout.take().expect("piped");
+        self.child = Some(child);
         let mut lines = BufReader::new(stdout).lines();
         loop {
             let line = lines.next().expect("a ready line before the end").expect("utf-8");
@@ -74,9 +84,21 @@ impl Network {
                 break;
             }
         }
+        let (send, events) = mpsc::channel();
         // The supervisor goes on writing events; they are read so that it never blocks.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        self.child = Some(child);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let event = serde_json::from_str(&line).expect("one JSON object a line");
+                // Nobody asks for them any more.
+                let _ = send.send(event);
+            }
+        });
+        self.events = Some(events);
+    }
+
+    /// What the supervisor has told since it was asked last.
+    pub(crate) fn events(&self) -> Vec<Value> {
+        self.events.iter().flat_map(Receiver::try_iter).collect()
     }
 
     pub(crate) fn file(&self) -> PathBuf {
@@ -85,12 +107,11 @@ impl Network {
 
     /// What each node of a role says about itself.
     pub(crate) fn status_of(&self, role: &str) -> Vec<Value> {
-        let list = std::fs::read(self.dir.join("nodes.json")).expect("nodes.json");
-        let nodes: Vec<Value> = serde_json::from_slice(&list).expect("a list");
+        let nodes = self.nodes();
         let of_role = nodes.iter().filter(|node| node["role"] == role);
         let status = of_role.map(|node| {
             let config = node["config"].as_str().expect("a path");
-            let output = Command::new(XCHAT)
+            let output = Command::new(program())
                 .args(["--json", "node", "status", "--config", config])
                 .output()
                 .expect("xchat runs");
@@ -100,12 +121,25 @@ impl Network {
         status.collect()
     }
 
+    /// The list of nodes, as it stands.
+    pub(crate) fn nodes(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.dir.join("nodes.json")).expect("a list");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
     /// SIGTERM, and the end of all its processes.
     pub(crate) fn stop(&mut self) {
         let Some(mut child) = self.child.take() else { return };
         terminate(child.id());
         let status = child.wait().expect("it can be waited for");
         assert!(status.success(), "net up ended with {status}");
+    }
+
+    /// SIGKILL of the supervisor: its nodes are left to themselves.
+    pub(crate) fn kill(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        child.kill().expect("ours");
+        child.wait().expect("it can be waited for");
     }
 
     pub(crate) fn restart(&mut self) {
@@ -124,18 +158,34 @@ impl Drop for Network {
 }
 
 fn terminate(pid: u32) {
-    let status = Command::new("kill").arg(pid.to_string()).status().expect("kill runs");
+    signal("TERM", pid);
+}
+
+/// Sends a signal to a process that is there.
+pub(crate) fn signal(name: &str, pid: u32) {
+    let status = Command::new("kill")
+        .arg(format!("-{name}"))
+        .arg(pid.to_string())
+        .status()
+        .expect("kill runs");
     assert!(status.success(), "the process is there to be signalled");
 }
 
 /// A person: a profile directory and the command line.
 pub(crate) struct Person {
     dir: TempDir,
+    /// What each of their commands is run by: `nsenter` into their own network, or nothing.
+    runner: Vec<String>,
 }
 
 impl Person {
     pub(crate) fn new(network: &Network, name: &str) -> Self {
-        let person = Self { dir: TempDir::new().expect("a temporary directory") };
+        Self::new_in(Vec::new(), network, name)
+    }
+
+    /// Whose programs are all started by `runner`.
+    pub(crate) fn new_in(runner: Vec<String>, network: &Network, name: &str) -> Self {
+        let person = Self { dir: TempDir::new().expect("a temporary directory"), runner };
         let file = network.file();
         person.ok(&["init", "--network", path(&file), "--name", name]);
         person
@@ -143,7 +193,8 @@ impl Person {
 
     /// With the profile below `place`, which may be a disk of its own.
     pub(crate) fn on(network: &Network, name: &str, place: &Path) -> Self {
-        let person = Self { dir: TempDir::new_in(place).expect("a temporary directory") };
+        let dir = TempDir::new_in(place).expect("a temporary directory");
+        let person = Self { dir, runner: Vec::new() };
         person.ok(&["init", "--network", path(&network.file()), "--name", name]);
         person
     }
@@ -211,15 +262,28 @@ impl Person {
     }
 
     fn command(&self, passphrase: &str, args: &[&str]) -> Command {
-        let mut command = Command::new(XCHAT);
+        let mut command = match self.runner.split_first() {
+            None => Command::new(program()),
+            Some((runner, words)) => {
+                let mut command = Command::new(runner);
+                command.args(words).arg(program());
+                command
+            }
+        };
         command
             .arg("--profile")
-            .arg(self.dir.path().join("profile"))
+            .arg(self.profile())
             .arg("--json")
             .args(args)
             .env("XCHAT_PASSPHRASE", passphrase)
             .stdin(Stdio::null());
         command
+    }
+
+    /// A command that runs on, with its output piped.
+    pub(crate) fn spawn(&self, args: &[&str]) -> Child {
+        let mut command = self.command(PASSPHRASE, args);
+        command.stdout(Stdio::piped()).spawn().expect("xchat starts")
     }
 
     /// Runs a command that must succeed; its lines.
@@ -264,8 +328,7 @@ impl Person {
     }
 
     fn listening(&self, args: &[&str]) -> Listening {
-        let mut child =
-            self.command(PASSPHRASE, args).stdout(Stdio::piped()).spawn().expect("xchat starts");
+        let mut child = self.spawn(args);
         let output = BufReader::new(child.stdout.take().expect("piped")).lines();
         let (send, lines) = mpsc::channel();
         // A thread, so that a line which never comes is a failure and not a test without an end.
