@@ -71,6 +71,9 @@ impl Network {
             .args(["--json", "net", "up", "--rate", RATE, "--mix-delay", MIX_DELAY, "--dir"])
             .arg(&self.dir)
             .args(&self.options)
+            // A pipe that ends with the test, however that ends.
+            .arg("--until-stdin-closes")
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("xchat starts");

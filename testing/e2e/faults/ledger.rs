@@ -68,6 +68,8 @@ pub(crate) struct State {
     pub(crate) directions: [[Direction; PEOPLE]; PEOPLE],
     pub(crate) accepted: usize,
     pub(crate) arrived: usize,
+    /// Messages that each person's present `listen` has told whole.
+    whole: [BTreeSet<u64>; PEOPLE],
     /// Any change at all: what the watchdog looks at.
     events: usize,
     /// Messages that each person may have on their way beyond [`WINDOW`], so that sending goes on in a fault.
@@ -225,6 +227,7 @@ impl Ledger {
     /// A person's `listen` begins anew, with their first message.
     pub(crate) fn listens_anew(&self, who: usize) {
         self.change(|state| {
+            state.whole[who].clear();
             for directions in &mut state.directions {
                 directions[who].told.clear();
             }
@@ -277,6 +280,9 @@ impl Ledger {
                     return state
                         .problem(format!("{} sees what nobody wrote: {content}", NAMES[who]));
                 };
+                if !state.whole[who].insert(id) {
+                    state.problem(format!("{}'s listen tells message {id} twice", NAMES[who]));
+                }
                 let direction = &mut state.directions[from][to];
                 if !incoming {
                     direction.sent.insert(id, (number, state_name));
@@ -296,5 +302,82 @@ impl Ledger {
             },
             _ => {}
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const ALICE: usize = 0;
+    const BOB: usize = 1;
+
+    fn incoming(number: usize) -> Value {
+        json!({ "event": "message", "id": 10 + number, "direction": "in", "text": text(ALICE, BOB, number) })
+    }
+
+    fn outgoing(id: u64, number: usize, state: &str) -> Value {
+        let text = text(ALICE, BOB, number);
+        json!({ "event": "message", "id": id, "direction": "out", "text": text, "state": state })
+    }
+
+    fn problems(events: &[Value]) -> usize {
+        let ledger = Ledger::new(12);
+        for event in events {
+            let (who, other) = if event["direction"] == "in" { (BOB, ALICE) } else { (ALICE, BOB) };
+            ledger.told(who, other, event);
+        }
+        ledger.lock().problems.len()
+    }
+
+    #[test]
+    fn what_comes_twice_or_out_of_order_or_from_nowhere_is_a_problem() {
+        assert_eq!(problems(&[incoming(0), incoming(1), incoming(7)]), 0);
+        let mut again = incoming(0);
+        again["id"] = json!(99);
+        assert_eq!(problems(&[incoming(0), again]), 1);
+        assert_eq!(problems(&[outgoing(5, 0, "waiting"), outgoing(5, 0, "stored")]), 1);
+        assert_eq!(problems(&[incoming(1), incoming(0)]), 1);
+        let forged = json!({ "event": "message", "id": 1, "direction": "in", "text": "1 from bob to carol" });
+        assert_eq!(problems(&[forged]), 1);
+    }
+
+    /// One message that was accepted: lost, then arrived, then known to have.
+    #[test]
+    fn what_was_accepted_is_waited_for_until_it_is_there_and_known_to_be() {
+        let ledger = Ledger::new(1);
+        assert_eq!(ledger.next(ALICE), Some((BOB, 0)));
+        ledger.sent(ALICE, BOB, 0, Ok(5));
+        ledger.told(ALICE, BOB, &outgoing(5, 0, "waiting"));
+        assert!(!ledger.lock().nothing_to_come(&[]) && !ledger.lock().all_settled());
+        ledger.told(BOB, ALICE, &incoming(0));
+        assert!(ledger.lock().nothing_to_come(&[]) && !ledger.lock().all_settled());
+        let delivered = json!({ "event": "message_state", "id": 5, "state": "delivered" });
+        ledger.told(ALICE, BOB, &delivered);
+        assert!(ledger.lock().all_settled());
+    }
+
+    /// A send without an answer may have taken place: if its message is in the history, it has to arrive.
+    #[test]
+    fn what_is_in_the_history_is_waited_for_whatever_send_has_said() {
+        let ledger = Ledger::new(1);
+        ledger.change(|state| state.may_fail[ALICE] = 1);
+        assert_eq!(ledger.next(ALICE), Some((BOB, 0)));
+        ledger.sent(ALICE, BOB, 0, Err("stopped".to_owned()));
+        assert!(ledger.lock().all_settled(), "it never was");
+        ledger.told(ALICE, BOB, &outgoing(5, 0, "delivered"));
+        assert!(!ledger.lock().all_settled());
+        ledger.told(BOB, ALICE, &incoming(0));
+        assert!(ledger.lock().all_settled() && ledger.lock().problems.is_empty());
+    }
+
+    #[test]
+    fn a_send_that_fails_while_nothing_is_wrong_is_a_problem() {
+        let ledger = Ledger::new(1);
+        ledger.next(ALICE);
+        ledger.sent(ALICE, BOB, 0, Err("stopped".to_owned()));
+        assert_eq!(ledger.lock().problems.len(), 1);
     }
 }
