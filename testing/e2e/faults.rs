@@ -155,7 +155,7 @@ fn go_through(step: &Step, world: &mut World, ledger: &Arc<Ledger>) -> Result<()
         (state.accepted, state.arrived)
     };
     if let Until::Accepted(count) = step.until {
-        ledger.change(|state| state.grant = count);
+        ledger.grant(count);
     }
     step.faults.iter().try_for_each(|fault| world.inflict(fault, ledger))?;
     let kept: Vec<_> = step.faults.iter().filter_map(Fault::person).collect();
@@ -169,6 +169,6 @@ fn go_through(step: &Step, world: &mut World, ledger: &Arc<Ledger>) -> Result<()
         Until::Noticed => step.faults.iter().try_for_each(|fault| world.wait_until_noticed(fault)),
     }?;
     step.faults.iter().try_for_each(|fault| world.mend(fault, ledger))?;
-    ledger.change(|state| state.grant = 0);
+    ledger.end_grant();
     Ok(())
 }

@@ -73,7 +73,7 @@ pub(crate) struct State {
     /// Any change at all: what the watchdog looks at.
     events: usize,
     /// Messages that each person may have on their way beyond [`WINDOW`], so that sending goes on in a fault.
-    pub(crate) grant: usize,
+    grant: [usize; PEOPLE],
     /// Whose sending rests.
     pub(crate) away: [bool; PEOPLE],
     /// A send of this person may fail: so many have, and so many may.
@@ -201,6 +201,19 @@ impl Ledger {
         }
     }
 
+    /// Each person may send so many more, whatever arrives.
+    pub(crate) fn grant(&self, count: usize) {
+        self.change(|state| {
+            state.grant =
+                std::array::from_fn(|who| state.on_the_way(who).saturating_sub(WINDOW) + count);
+        });
+    }
+
+    /// Everybody waits again for what is on its way.
+    pub(crate) fn end_grant(&self) {
+        self.change(|state| state.grant = [0; PEOPLE]);
+    }
+
     /// The next message that this person has to send: to whom, and its number. `None` at the end.
     pub(crate) fn next(&self, from: usize) -> Option<(usize, usize)> {
         let mut state = self.lock();
@@ -215,7 +228,7 @@ impl Ledger {
             if state.over {
                 return None;
             }
-            if !state.away[from] && state.on_the_way(from) < WINDOW + state.grant {
+            if !state.away[from] && state.on_the_way(from) < WINDOW + state.grant[from] {
                 let direction = &mut state.directions[from][to];
                 direction.begun += 1;
                 return Some((to, direction.begun - 1));
