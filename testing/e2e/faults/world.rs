@@ -290,7 +290,8 @@ impl World {
 
     /// What can be said about everybody when something is wrong.
     pub(crate) fn describe(&self) -> String {
-        let people = self.people.iter().map(|person| format!("  {:?}", person.try_run(&["status"]).ok()));
+        let people =
+            self.people.iter().map(|person| format!("  {:?}", person.try_run(&["status"]).ok()));
         let nodes = node_names().into_iter().map(|name| format!("  {:?}", self.node_status(&name)));
         people.chain(nodes).collect::<Vec<_>>().join("\n")
     }
