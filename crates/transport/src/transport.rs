@@ -250,7 +250,7 @@ impl Transport {
         Rotation::of(self.pace, &self.document.parameters)
     }
 
-    fn reply_timeout(&self) -> Duration {
+    pub(crate) fn reply_timeout(&self) -> Duration {
         self.document.parameters.mix_delay * REPLY_DELAYS + REPLY_SLACK
     }
 

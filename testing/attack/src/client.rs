@@ -10,9 +10,10 @@ use xchat_base::{Wire, random};
 use xchat_directory::{Descriptor, NodeId};
 use xchat_pigeonhole::{Answer, BoxId, Op, SealedBox};
 use xchat_sphinx::frame::CLIENT_PACKET_FRAME_LEN;
+use xchat_sphinx::work::SHARES;
 use xchat_sphinx::{
-    ClientFrame, GatewayFrame, HopAddress, NodeTag, PACKET_LEN, PAYLOAD_LEN, Packet, ReplyTag,
-    SurbId,
+    ClientFrame, GatewayFrame, HopAddress, NodeTag, PACKET_LEN, PAYLOAD_LEN, Pace, Packet, Proof,
+    ReplyTag, SurbId,
 };
 
 use crate::Attack;
@@ -318,14 +319,20 @@ pub(crate) async fn loiter(attack: Arc<Attack>, mut dice: Dice) {
         attack.tally.tried(Kind::ClientFirstFrame);
         let (mut sender, mut receiver) = link.split();
         let frame = first_frame(&mut dice);
+        // Half of them ask for a session first, as they must, and then do not do the work.
+        if dice.next_u32() & 1 == 0
+            && sender.send(ClientFrame::Open.to_wire().into()).await.is_err()
+        {
+            continue;
+        }
         if sender.send(frame.into()).await.is_err() {
             continue;
         }
-        let answer = tokio::time::timeout(Duration::from_secs(2), receiver.recv()).await;
-        if let Ok(Ok(Some(frame))) = answer
-            && matches!(GatewayFrame::from_wire(&frame), Ok(GatewayFrame::Welcome { .. }))
-        {
-            attack.tally.wrong(Kind::ClientFirstFrame, "it was welcomed");
+        let end = Instant::now() + Duration::from_secs(2);
+        while let Ok(Ok(Some(frame))) = tokio::time::timeout_at(end, receiver.recv()).await {
+            if matches!(GatewayFrame::from_wire(&frame), Ok(GatewayFrame::Welcome { .. })) {
+                attack.tally.wrong(Kind::ClientFirstFrame, "it was welcomed");
+            }
         }
     }
 }
@@ -333,17 +340,20 @@ pub(crate) async fn loiter(attack: Arc<Attack>, mut dice: Dice) {
 /// Anything but a good Hello.
 fn first_frame(dice: &mut Dice) -> Vec<u8> {
     let tags = (0..16).map(|_| ReplyTag::random(dice)).collect();
-    let hello = ClientFrame::Hello { tags }.to_wire();
-    match dice.next_u32() % 5 {
+    // The numbers of a proof that was not searched for.
+    let proof = Proof::from_numbers([(); SHARES].map(|()| random::bytes(dice)));
+    let hello = ClientFrame::Hello { pace: Pace::Fast, tags, proof }.to_wire();
+    match dice.next_u32() % 6 {
         0 => rubbish(dice, 4096),
         1 => hello[..random::index(dice, hello.len())].to_vec(),
         2 => [hello.as_slice(), &[0]].concat(),
         3 => {
             // More tags than a pool has.
             let mut bytes = hello;
-            bytes[2] = 17 + (dice.next_u32() % 200) as u8;
+            bytes[3] = 17 + (dice.next_u32() % 200) as u8;
             bytes
         }
+        4 => hello,
         _ => {
             let mut packet = vec![0; PACKET_LEN];
             dice.fill_bytes(&mut packet);

@@ -7,7 +7,8 @@ use rand_core::RngCore;
 use tokio::sync::mpsc;
 use xchat_base::{Wire, random};
 use xchat_link::{CloseReason, Link};
-use xchat_sphinx::{GatewayFrame, PACKET_LEN, Packet, RefusalCode, SessionToken};
+use xchat_sphinx::work::ChallengeSeed;
+use xchat_sphinx::{Challenge, GatewayFrame, PACKET_LEN, Packet, RefusalCode, SessionToken};
 
 use crate::Attack;
 use crate::tally::Kind;
@@ -48,6 +49,17 @@ async fn one_client(attack: Arc<Attack>, link: Link, mut dice: Dice) {
         return;
     }
     if dice.next_u32() & 3 != 0 {
+        // Work for nothing, or for more than anybody does.
+        let seed = ChallengeSeed::random(&mut dice);
+        let effort = if dice.next_u32() & 7 == 0 { dice.next_u32() } else { 1 };
+        let challenge = Challenge { seed, effort, within_secs: 60 };
+        let challenge = GatewayFrame::Challenge(challenge).to_wire();
+        let patience = Duration::from_secs(10);
+        if sender.send(challenge.into()).await.is_err()
+            || !matches!(tokio::time::timeout(patience, receiver.recv()).await, Ok(Ok(Some(_))))
+        {
+            return;
+        }
         let session = SessionToken::random(&mut dice);
         let welcome = GatewayFrame::Welcome { session }.to_wire();
         if sender.send(welcome.into()).await.is_err() {
@@ -91,7 +103,9 @@ fn lie(attack: &Attack, dice: &mut Dice) -> Vec<u8> {
         }
         6 => GatewayFrame::Document(Some(attack.view.document.signed().to_wire())).to_wire(),
         _ if dice.next_u32() & 15 == 0 => {
-            GatewayFrame::Refused(RefusalCode::from((dice.next_u32() % 12) as u8)).to_wire()
+            let code = RefusalCode::from((dice.next_u32() % 12) as u8);
+            let retry_after_secs = dice.next_u32() as u16;
+            GatewayFrame::Refused { code, retry_after_secs }.to_wire()
         }
         _ => GatewayFrame::Document(None).to_wire(),
     }

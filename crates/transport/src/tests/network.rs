@@ -62,6 +62,8 @@ pub(super) struct Network {
     pub(super) cores: BTreeMap<NodeId, Core>,
     pub(super) people: Vec<Person>,
     pub(super) down: BTreeSet<NodeId>,
+    /// Gateways that take everything and give no packet back.
+    pub(super) keeping: BTreeSet<NodeId>,
     /// Share of frames between nodes that are lost.
     pub(super) loss: f64,
     /// Frames between nodes take up to so long, and overtake one another.
@@ -91,6 +93,7 @@ impl Network {
             cores: BTreeMap::new(),
             people: Vec::new(),
             down: BTreeSet::new(),
+            keeping: BTreeSet::new(),
             loss: 0.0,
             jitter: Duration::from_micros(200),
             twice: false,
@@ -280,6 +283,9 @@ impl Network {
     }
 
     fn node_event(&mut self, to: NodeId, event: Event) {
+        if self.keeping.contains(&to) && matches!(event, Event::Packet { .. }) {
+            return;
+        }
         let (now, rng) = (self.now, &mut self.rng);
         match self.cores.get_mut(&to).expect("known") {
             Core::Gateway(core) => {

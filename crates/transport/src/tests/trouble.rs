@@ -1,5 +1,6 @@
 //! Nodes that lie, die or fall silent.
 
+use xchat_base::Wire;
 use xchat_directory::Role;
 
 use super::fixture::{Fixture, boxes};
@@ -75,6 +76,44 @@ fn the_second_gateway_is_used_when_the_first_does_not_answer() {
     net.tell(person, write(&boxes(1, 1)[0]));
     assert!(net.run_until(secs(20), |net| net.people[person].written().len() == 1));
     assert_eq!(net.people[person].tried[0], first);
+}
+
+#[test]
+fn a_gateway_that_sends_rubbish_in_place_of_answers_is_left_for_the_other() {
+    let mut net = Network::new(Fixture::new(1), 7);
+    let person = net.join(1);
+    net.run_for(secs(3));
+    let (first, _) = net.people[person].link.expect("online");
+    net.keeping.insert(first);
+    let rubbish =
+        xchat_sphinx::Packet::from_bytes(&[7; xchat_sphinx::PACKET_LEN]).expect("as long");
+    let rubbish = xchat_sphinx::GatewayFrame::Packet(rubbish).to_wire();
+    let elsewhere = |net: &Network| net.people[person].link.is_some_and(|(at, _)| at != first);
+    for _ in 0..45 {
+        net.tell(person, crate::Input::Frame(rubbish.clone()));
+        net.run_for(secs(1));
+    }
+    assert!(elsewhere(&net), "a minute of rubbish, and still there");
+    net.tell(person, write(&boxes(1, 1)[0]));
+    assert!(net.run_until(secs(20), |net| net.people[person].written().len() == 1));
+}
+
+#[test]
+fn a_gateway_that_welcomes_and_hangs_up_does_not_keep_a_client_to_itself() {
+    let mut net = Network::new(Fixture::new(1), 8);
+    let person = net.join(1);
+    let first = net.people[person].tried[0];
+    net.keeping.insert(first);
+    for _ in 0..4 {
+        net.run_for(secs(4));
+        if net.people[person].link.is_some_and(|(at, _)| at == first) {
+            net.cut(person);
+        }
+    }
+    assert!(net.people[person].link.is_some_and(|(at, _)| at != first));
+    assert_eq!(net.people[person].tried.iter().filter(|tried| **tried == first).count(), 1);
+    net.tell(person, write(&boxes(1, 1)[0]));
+    assert!(net.run_until(secs(20), |net| net.people[person].written().len() == 1));
 }
 
 #[test]

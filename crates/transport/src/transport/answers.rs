@@ -20,8 +20,7 @@ struct NotBelieved;
 impl Transport {
     /// A packet from the gateway: a reply or one of our loops, or rubbish.
     pub(super) fn packet(&mut self, packet: &Packet, now: Timestamp, out: &mut Vec<Effect>) {
-        let Link::Online { session, last_heard, .. } = &mut self.link else { return };
-        *last_heard = now;
+        let Link::Online { session, .. } = &self.link else { return };
         match unwrap(session.secret(), packet).map(|processed| processed.unwrapped) {
             Ok(Unwrapped::Reply { id, payload }) => self.reply(&id, payload, now, out),
             _ => self.measure.refused_answers += 1,
@@ -35,6 +34,7 @@ impl Transport {
             self.not_believed(packet.purpose, packet.late, now);
             return;
         };
+        self.heard(now);
         self.measure.answered(packet.purpose == Purpose::Loop, packet.late, packet.sent, now);
         if packet.purpose == Purpose::Loop {
             return;

@@ -22,10 +22,10 @@ const MAX_PROVING: Duration = Duration::from_secs(60);
 /// After this long offline a collector may have dropped what came: all registrations are made anew.
 const SHORT_BREAK: Duration = Duration::from_secs(60);
 
-/// A gateway through which nothing has come for this long (or [`SILENT_SLOTS`], if that is longer) is left for the
-/// other one.
-const SILENT_FOR: Duration = Duration::from_secs(60);
-/// See [`SILENT_FOR`].
+/// A gateway through which no packet of ours has come back for so many times that an answer may take,
+/// and for so many slots, is left for the other one.
+const SILENT_ANSWERS: u32 = 2;
+/// See [`SILENT_ANSWERS`].
 const SILENT_SLOTS: u32 = 24;
 
 /// Documents are asked for at least this often, at most this often.
@@ -43,7 +43,17 @@ pub(super) enum Link {
     /// The driver searches for the proof of work.
     Proving { gateway: NodeId, deadline: Timestamp, puzzle: Box<Puzzle>, session: Box<Session> },
     /// We were welcomed: slots run.
-    Online { gateway: NodeId, since: Timestamp, last_heard: Timestamp, session: Box<Session> },
+    Online { gateway: NodeId, since: Timestamp, heard: Heard, session: Box<Session> },
+}
+
+/// What has come back of our packets. Rubbish, and packets that nobody asked for, do not count: a
+/// gateway can make as many of those as it likes, and keep a client that takes them for life.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Heard {
+    /// When the last did; before that, when we were welcomed.
+    pub(super) last: Timestamp,
+    /// Whether any did in this session.
+    pub(super) any: bool,
 }
 
 /// What is expected of the gateway.
@@ -102,8 +112,10 @@ impl Transport {
                 let attempts = puzzle.challenge().attempts();
                 self.leave(Trouble::WorkTooSlow { attempts }, now, out);
             }
-            Link::Online { last_heard, .. } => {
-                if now.since(*last_heard) > SILENT_FOR.max(self.mean_gap() * SILENT_SLOTS) {
+            Link::Online { heard, .. } => {
+                let patience =
+                    (self.reply_timeout() * SILENT_ANSWERS).max(self.mean_gap() * SILENT_SLOTS);
+                if now.since(heard.last) > patience {
                     self.leave(Trouble::Silent, now, out);
                 } else if self.ask_document_at <= now {
                     self.ask_document(now, out);
@@ -190,8 +202,9 @@ impl Transport {
             self.link = before;
             return;
         };
-        self.link = Link::Online { gateway, since: now, last_heard: now, session };
-        self.attempts.succeeded();
+        // Whether it is worth anything, the first packet that comes back will tell.
+        let heard = Heard { last: now, any: false };
+        self.link = Link::Online { gateway, since: now, heard, session };
         if self.offline_since.take().is_some_and(|since| now.since(since) > SHORT_BREAK) {
             self.collectors = crate::collectors::Collectors::new();
             self.follows.retain_standing(|_, _| false);
@@ -200,11 +213,22 @@ impl Transport {
         self.ask_document(now, out);
     }
 
+    /// One of our packets has come back as it should.
+    pub(super) fn heard(&mut self, now: Timestamp) {
+        if let Link::Online { heard, .. } = &mut self.link {
+            heard.last = now;
+            if !core::mem::replace(&mut heard.any, true) {
+                self.attempts.succeeded();
+            }
+        }
+    }
+
     /// The link is gone by itself, or could not be made.
     pub(super) fn link_down(&mut self, trouble: Trouble, now: Timestamp) {
         match &self.link {
             Link::Waiting { .. } => {}
-            Link::Online { .. } => self.close(None, now),
+            Link::Online { heard: Heard { any: true, .. }, .. } => self.close(None, now),
+            Link::Online { .. } => self.close(Some(Trouble::Silent), now),
             Link::Connecting { .. } => self.close(Some(trouble), now),
             // It was there, and nobody has said why it is not any more.
             Link::Greeting { .. } | Link::Proving { .. } => {
