@@ -1,6 +1,5 @@
 //! A person's disk fails: full, read only, damaged, in use. Real processes, real file systems.
 
-#[allow(dead_code)] // Each test program uses its part.
 mod harness;
 #[allow(dead_code)]
 mod sandbox;

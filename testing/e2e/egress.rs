@@ -4,7 +4,6 @@
 //! A look-up of a name, made on purpose from where the program runs, must be seen on the wire before and after:
 //! or the test has not listened.
 
-#[allow(dead_code)] // Each test program uses its part.
 mod harness;
 #[allow(dead_code)]
 mod sandbox;

@@ -1,6 +1,5 @@
 //! Two people, real processes, real QUIC, real disks, by the command line alone.
 
-#[allow(dead_code)] // Each test program uses its part.
 mod harness;
 
 use harness::{Network, Person};

@@ -27,11 +27,14 @@ pub(crate) struct Frame {
     pub(crate) bytes: Bytes,
 }
 
+/// Links out, by node and protocol.
+type Links = BTreeMap<(NodeId, &'static [u8]), mpsc::Sender<Bytes>>;
+
 /// The attacker in a node's place.
 pub(crate) struct Place {
     pub(crate) taken: Taken,
     endpoint: Endpoint,
-    out: Mutex<BTreeMap<(NodeId, &'static [u8]), mpsc::Sender<Bytes>>>,
+    out: Mutex<Links>,
 }
 
 impl Place {

@@ -216,14 +216,14 @@ impl World {
             }
         }
         self.scan_nodes()?;
-        for who in 0..PEOPLE {
+        for (who, name) in NAMES.iter().enumerate() {
             self.scan(&self.people[who].profile().join("daemon.log"))?;
             let Some(now) = self.daemon_pid(who).filter(|pid| !self.killed.contains(pid)) else {
                 continue;
             };
             match self.daemons[who].replace(now) {
                 Some(before) if before != now => {
-                    return Err(format!("{}'s daemon died by itself", NAMES[who]));
+                    return Err(format!("{name}'s daemon died by itself"));
                 }
                 _ => {}
             }
