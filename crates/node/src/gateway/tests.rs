@@ -94,14 +94,14 @@ fn link(session: SessionId) -> LinkKey {
 }
 
 fn challenge_in(effects: &[Effect]) -> Challenge {
-    let challenges = effects.iter().filter_map(|effect| match effect {
+    let mut challenges = effects.iter().filter_map(|effect| match effect {
         Effect::ToClient { bytes, .. } => match GatewayFrame::from_wire(bytes) {
             Ok(GatewayFrame::Challenge(challenge)) => Some(challenge),
             _ => None,
         },
         _ => None,
     });
-    challenges.last().unwrap_or_else(|| panic!("no challenge: {effects:?}"))
+    challenges.next_back().unwrap_or_else(|| panic!("no challenge: {effects:?}"))
 }
 
 /// The frames to clients, by name; refusals with their code.
