@@ -38,6 +38,8 @@ pub(crate) struct Measure {
     round_trips: VecDeque<Duration>,
     /// When anything at all was last answered.
     pub(crate) last_answer: Timestamp,
+    /// When a store last refused because it had too much to do.
+    busy_at: Option<Timestamp>,
     /// Answers that did not verify.
     pub(crate) refused_answers: u64,
     /// Packets emitted.
@@ -46,7 +48,20 @@ pub(crate) struct Measure {
     pub(crate) empty_slots: u64,
 }
 
+/// A refusal as busy is news for so long: longer than a refused operation waits at most paces.
+const BUSY_FOR: Duration = Duration::from_secs(60);
+
 impl Measure {
+    /// A store had too much to do.
+    pub(crate) fn busy(&mut self, now: Timestamp) {
+        self.busy_at = Some(now);
+    }
+
+    /// Whether one had, lately.
+    pub(crate) fn stores_are_busy(&self, now: Timestamp) -> bool {
+        self.busy_at.is_some_and(|at| now.since(at) < BUSY_FOR)
+    }
+
     pub(crate) fn lost(&mut self, is_loop: bool) {
         self.packets.add(true);
         if is_loop {

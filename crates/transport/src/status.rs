@@ -37,6 +37,8 @@ pub struct Status {
     pub refused_answers: u64,
     /// Stores that do not answer at present.
     pub silent_stores: usize,
+    /// Whether a store lately refused something because it had too much to do. It is asked for again.
+    pub stores_busy: bool,
     /// Epoch of the network document in use.
     pub document_epoch: u64,
     /// When that document ends. Past it, nothing is emitted until a newer one is there.

@@ -170,6 +170,7 @@ impl Transport {
             round_trip_ms: self.measure.round_trip_ms(),
             refused_answers: self.measure.refused_answers,
             silent_stores: self.health.silent(now),
+            stores_busy: self.measure.stores_are_busy(now),
             document_epoch: self.document.epoch,
             document_valid_until: self.document.valid_until,
             emitted: self.measure.emitted,

@@ -163,6 +163,9 @@ pub(super) fn status(status: &Status, pid: u32) -> String {
     if let Some(ms) = status.round_trip_ms {
         row("answers", format!("after {ms} ms"));
     }
+    if status.stores_busy {
+        row("stores", "busy; what they refused goes out again by itself".to_owned());
+    }
     if status.document.expired {
         row("warning", "the network document has expired; nothing is sent".to_owned());
     }

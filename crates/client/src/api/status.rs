@@ -35,6 +35,9 @@ pub struct Status {
     pub round_trip_ms: Option<u64>,
     /// Answers that did not verify, since the start.
     pub refused_answers: u64,
+    /// Whether a store lately refused something because it had too much to do. It goes out again by itself.
+    #[serde(default)]
+    pub stores_busy: bool,
     /// The network document in use.
     pub document: DocumentStatus,
     /// Why nothing can be stored at present; the client tries again by itself.

@@ -243,6 +243,7 @@ impl Driver {
             loop_loss: transport.loop_loss,
             round_trip_ms: transport.round_trip_ms,
             refused_answers: transport.refused_answers,
+            stores_busy: transport.stores_busy,
             document: DocumentStatus {
                 epoch: transport.document_epoch,
                 valid_until: transport.document_valid_until.as_millis(),

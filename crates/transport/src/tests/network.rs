@@ -166,6 +166,24 @@ impl Network {
         }
     }
 
+    /// All stores have more to do than they can, or no longer.
+    pub(super) fn press_stores(&mut self, pressed: bool) {
+        for id in self.fixture.stores() {
+            let Some(Core::Store(core)) = self.cores.get_mut(&id) else { continue };
+            let effects = core.handle(store::Input::Pressed(pressed), self.now, &mut self.rng);
+            self.store_effects(id, effects);
+        }
+    }
+
+    /// Requests that stores have refused as busy.
+    pub(super) fn refused_busy(&self) -> u64 {
+        let counts = self.cores.values().filter_map(|core| match core {
+            Core::Store(core) => Some(core.counters().refused_busy),
+            _ => None,
+        });
+        counts.sum()
+    }
+
     /// A person goes, and does not come back: its app has ended.
     pub(super) fn leave_for_good(&mut self, person: usize) {
         if let Some((gateway, session)) = self.people[person].link.take() {

@@ -199,3 +199,27 @@ fn a_second_challenge_and_a_proof_nobody_asked_for_change_nothing() {
     assert!(sent(&alone.tell(Input::Solved(wrong))).is_empty());
     assert_eq!(alone.state(), proving);
 }
+
+#[test]
+fn stores_that_cannot_keep_up_are_asked_less_and_less_and_nothing_is_lost() {
+    let mut net = Network::new(Fixture::new(1), 7);
+    let person = net.join(1);
+    net.run_for(secs(5));
+    net.press_stores(true);
+    let own = boxes(1, 5);
+    for boxed in &own {
+        net.tell(person, write(boxed));
+    }
+    net.run_for(secs(40));
+    let status = net.people[person].transport.status(net.now);
+    assert!(status.stores_busy);
+    assert_eq!((status.queued_writes, net.people[person].written().len()), (5, 0));
+    // Each is refused after 0, 1, 2, 4, 8, 16, 32 slots and then every 32 of them: of 800 slots, some 30 times.
+    let refused = net.refused_busy();
+    assert!((100..200).contains(&refused), "{refused} refusals");
+
+    net.press_stores(false);
+    assert!(net.run_until(secs(20), |net| net.people[person].written().len() == 5));
+    net.run_for(secs(61));
+    assert!(!net.people[person].transport.status(net.now).stores_busy);
+}

@@ -3,7 +3,7 @@
 use xchat_base::{Timestamp, Wire};
 use xchat_directory::NodeId;
 use xchat_pigeonhole::{
-    Answer, BoxId, ReadOutcome, SealedBox, SignedAnswer, StoreId, WriteOutcome,
+    Answer, BoxId, ReadOutcome, Refusal, SealedBox, SignedAnswer, StoreId, WriteOutcome,
 };
 use xchat_sphinx::{CollectorSession, Packet, SealedReply, SurbId, Unwrapped, unwrap};
 
@@ -67,15 +67,15 @@ impl Transport {
             Purpose::Loop => Ok(()),
             Purpose::Collect { session } => self.collected(session, signed, now, out),
             Purpose::Write { attempt, store } => {
-                let answer = self.verified(&signed, &store, &attempt.id)?;
+                let answer = self.verified(&signed, &store, &attempt.id, now)?;
                 self.written(&attempt, answer, out)
             }
             Purpose::Read { attempt, store } => {
-                let answer = self.verified(&signed, &store, &attempt.id)?;
+                let answer = self.verified(&signed, &store, &attempt.id, now)?;
                 self.read(&attempt, answer, out)
             }
             Purpose::Check { id, store } => {
-                match self.verified(&signed, &store, &id)? {
+                match self.verified(&signed, &store, &id, now)? {
                     Answer::Found(boxed) => self.found(boxed, out),
                     Answer::Expired => self.expired(&id, out),
                     Answer::Empty | Answer::Refused(_) => {}
@@ -84,7 +84,7 @@ impl Transport {
                 Ok(())
             }
             Purpose::Register { id, number, store, session } => {
-                match self.verified(&signed, &store, &id)? {
+                match self.verified(&signed, &store, &id, now)? {
                     Answer::Registered => self.registered(&id, number, store, session, now),
                     Answer::Found(boxed) => self.found(boxed, out),
                     Answer::Expired => self.expired(&id, out),
@@ -102,10 +102,14 @@ impl Transport {
         signed: &SignedAnswer,
         store: &NodeId,
         id: &BoxId,
+        now: Timestamp,
     ) -> Result<Answer, NotBelieved> {
         let key = StoreId::from_bytes(*store.as_bytes());
         let answer = signed.verify(&key, id).map_err(|_| NotBelieved)?;
         self.health.answered(store);
+        if answer == Answer::Refused(Refusal::Busy) {
+            self.measure.busy(now);
+        }
         Ok(answer)
     }
 
