@@ -4,7 +4,11 @@
 //! [`inbox`] reads the others' lanes, [`epoch`] moves everybody to new keys without losing anything.
 
 mod epoch;
+mod group;
 mod inbox;
+#[cfg(feature = "mutations")]
+mod model;
+mod mutation;
 mod outbox;
 mod own_lane;
 mod stored;
@@ -21,8 +25,13 @@ use xchat_pigeonhole::{BoxId, SealedBox};
 use zeroize::Zeroizing;
 
 use self::epoch::Epoch;
+pub use self::group::EpochGroup;
 use self::inbox::Incoming;
 pub(crate) use self::inbox::clean_name;
+#[cfg(feature = "mutations")]
+pub use self::model::{Side, SideInput, commit_entry};
+#[cfg(feature = "mutations")]
+pub use self::mutation::Mutation;
 use self::outbox::Outbox;
 pub use self::stored::LoadError;
 pub(crate) use self::stored::Parts;
@@ -47,16 +56,17 @@ enum Purpose {
 }
 
 /// What a new conversation starts from.
-pub(crate) struct Founding {
+pub(crate) struct Founding<G = Group> {
     pub(crate) id: ConversationId,
-    pub(crate) group: Group,
+    pub(crate) group: G,
     pub(crate) name: String,
     /// The invitation's bundle hash: a link is used once.
     pub(crate) invitation: [u8; 32],
 }
 
 /// One conversation.
-pub(crate) struct Conversation {
+#[cfg_attr(feature = "mutations", derive(Clone))]
+pub(crate) struct Conversation<G = Group> {
     id: ConversationId,
     contact: ContactId,
     name: String,
@@ -64,7 +74,7 @@ pub(crate) struct Conversation {
     invitation: [u8; 32],
     /// The rejoin lane's secret, agreed at meeting and independent of epochs (spec/04, section 8).
     rejoin: Secret<32>,
-    group: Group,
+    group: G,
     outbox: Outbox,
     /// Per sender leaf.
     incoming: BTreeMap<u32, Incoming>,
@@ -73,11 +83,19 @@ pub(crate) struct Conversation {
     next_check: Timestamp,
     last_activity: Timestamp,
     dirty: bool,
+    #[cfg(feature = "mutations")]
+    mutation: Option<Mutation>,
 }
 
 impl Conversation {
+    pub(crate) fn safety_number(&self) -> String {
+        self.group.safety_number().to_string()
+    }
+}
+
+impl<G: EpochGroup> Conversation<G> {
     /// Starts a conversation in its group's first common epoch.
-    pub(crate) fn found(turn: &mut Turn<'_>, founding: Founding) -> Self {
+    pub(crate) fn found(turn: &mut Turn<'_>, founding: Founding<G>) -> Self {
         let Founding { id, group, name, invitation } = founding;
         let rejoin = group.export("rejoin", b"");
         let epoch = Epoch::enter(&group, turn.now);
@@ -96,6 +114,8 @@ impl Conversation {
             next_check: turn.now + COMMIT_CHECK_PERIOD,
             last_activity: turn.now,
             dirty: true,
+            #[cfg(feature = "mutations")]
+            mutation: None,
         };
         turn.save_group(id, &mut conversation.group);
         conversation
@@ -135,10 +155,6 @@ impl Conversation {
 
     pub(crate) fn invitation(&self) -> &[u8; 32] {
         &self.invitation
-    }
-
-    pub(crate) fn safety_number(&self) -> String {
-        self.group.safety_number().to_string()
     }
 
     pub(crate) fn set_verified(&mut self, turn: &mut Turn<'_>, verified: bool) {

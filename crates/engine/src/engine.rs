@@ -15,7 +15,7 @@ use crate::api::{
 };
 use crate::conversation::{Conversation, LoadError, Parts};
 use crate::invite::{self, Invitation};
-use crate::keys::{self, Key, Part};
+use crate::keys::{self, Key};
 use crate::turn::Turn;
 
 /// A person's conversations, as one state machine.
@@ -91,15 +91,7 @@ impl Engine {
                 Key::Invitation(id) => self.invitations.push(Invitation::load(id, &value)?),
                 Key::Acceptance(id) => acceptances.push((id, value)),
                 Key::Conversation(id, part) => {
-                    let parts = parts.entry(id).or_default();
-                    match part {
-                        Part::State => parts.state = Some(value),
-                        Part::Mls(key) => parts.mls.push((key, value)),
-                        Part::Outgoing(seq) => drop(parts.outgoing.insert(seq, value)),
-                        Part::Flight(index) => drop(parts.flights.insert(index, value)),
-                        Part::Unreceipted(seq) => drop(parts.unreceipted.insert(seq, value)),
-                        Part::Commit(number) => drop(parts.commit.insert(number, value)),
-                    }
+                    parts.entry(id).or_default().add(part, value);
                 }
             }
         }

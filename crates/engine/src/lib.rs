@@ -23,5 +23,7 @@ mod redact;
 mod turn;
 
 pub use api::*;
-pub use conversation::LoadError;
+pub use conversation::{EpochGroup, LoadError};
+#[cfg(feature = "mutations")]
+pub use conversation::{Mutation, Side, SideInput, commit_entry};
 pub use engine::Engine;

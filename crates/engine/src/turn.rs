@@ -2,13 +2,13 @@
 
 use xchat_base::random::Rng;
 use xchat_base::{Timestamp, Wire};
-use xchat_e2ee::Group;
 use xchat_pigeonhole::{BoxId, SealedBox};
 
 use crate::api::{
     Change, CommandError, ConversationId, Effect, Event, MessageRow, MessageState, Response,
     Urgency,
 };
+use crate::conversation::EpochGroup;
 use crate::keys;
 
 /// The inputs and the growing outputs of one `handle` call.
@@ -70,7 +70,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Keeps what OpenMLS changed in its storage.
-    pub(crate) fn save_group(&mut self, conversation: ConversationId, group: &mut Group) {
+    pub(crate) fn save_group(&mut self, conversation: ConversationId, group: &mut impl EpochGroup) {
         for (key, value) in group.take_changes() {
             let key = keys::mls(conversation, &key);
             match value {

@@ -105,6 +105,7 @@ fn next(secret: &Secret<32>) -> Secret<32> {
 }
 
 /// The keys of one box: it can be written, found and opened with them, and nothing else can.
+#[cfg_attr(feature = "mutations", derive(Clone))]
 pub struct BoxKeys {
     signing: SigningKey,
     sealing: Secret<32>,

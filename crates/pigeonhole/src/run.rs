@@ -134,6 +134,7 @@ impl fmt::Debug for RunPointer {
 }
 
 /// Collects a run's boxes in any order. Bounded by the pointer's length.
+#[cfg_attr(feature = "mutations", derive(Clone))]
 pub struct RunReader {
     pointer: RunPointer,
     keys: Vec<BoxKeys>,

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use xchat_base::{Timestamp, Wire};
-use xchat_e2ee::Group;
 use xchat_pigeonhole::outcome::{ReadOutcome, WriteOutcome};
 use xchat_pigeonhole::{BoxId, Lane, RunPointer, RunReader, SealedBox};
 
 use super::inbox::ReadLane;
+use super::mutation::Mutation;
 use super::own_lane::Flight;
-use super::{Conversation, Purpose};
+use super::{Conversation, EpochGroup, Purpose};
 use crate::api::{Alert, Event};
 use crate::keys;
 use crate::record::{Record, kind};
@@ -40,9 +40,9 @@ pub(super) const MAX_COMMIT_BOXES: usize = 16;
 
 /// One entry of the commit lane: where the commit lies.
 #[derive(Debug, Serialize, Deserialize)]
-struct CommitEntry {
+pub(super) struct CommitEntry {
     /// [`RunPointer`] in its fixed layout.
-    pointer: Vec<u8>,
+    pub(super) pointer: Vec<u8>,
 }
 
 impl Wire for CommitEntry {
@@ -52,6 +52,7 @@ impl Wire for CommitEntry {
 }
 
 /// The epoch that this device is in.
+#[cfg_attr(feature = "mutations", derive(Clone))]
 pub(super) struct Epoch {
     pub(super) number: u64,
     pub(super) since: Timestamp,
@@ -65,15 +66,16 @@ pub(super) struct Epoch {
     pub(super) run_ids: BTreeSet<BoxId>,
     /// A read of the commit lane is under way; if it comes back `Empty`, our boxes and records up to
     /// these are safe.
-    check: Option<(u64, u64)>,
-    asked: bool,
+    pub(super) check: Option<(u64, u64)>,
+    pub(super) asked: bool,
     /// Somebody hinted at a commit while a read was under way that may be older than the hint.
-    ask_again: bool,
+    pub(super) ask_again: bool,
     pub(super) own_commit: Option<OwnCommit>,
-    phase: Phase,
+    pub(super) phase: Phase,
 }
 
 /// A commit of ours that has not won yet.
+#[cfg_attr(feature = "mutations", derive(Clone))]
 pub(super) struct OwnCommit {
     pub(super) pointer: RunPointer,
     /// Boxes of the run that are not stored yet.
@@ -82,7 +84,8 @@ pub(super) struct OwnCommit {
     pub(super) entry: Option<SealedBox>,
 }
 
-enum Phase {
+#[cfg_attr(feature = "mutations", derive(Clone))]
+pub(super) enum Phase {
     Open,
     /// The commit lane has an entry; its run is being read.
     Reading {
@@ -100,7 +103,7 @@ enum Phase {
 
 /// The "epoch ended" record of the winner.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Marker {
+pub(super) enum Marker {
     /// Another won: theirs to write.
     NotOurs,
     /// In this box of our lane.
@@ -109,7 +112,7 @@ enum Marker {
 
 impl Epoch {
     /// The lanes of the group's present epoch, from its exporter.
-    pub(super) fn enter(group: &Group, now: Timestamp) -> Self {
+    pub(super) fn enter<G: EpochGroup>(group: &G, now: Timestamp) -> Self {
         let lane = |leaf: u32| Lane::new(group.export("lane", &leaf.to_be_bytes()));
         let own_leaf = group.own_leaf();
         let others = group.members().into_iter().filter(|leaf| *leaf != own_leaf);
@@ -135,7 +138,7 @@ impl Epoch {
     }
 }
 
-impl Conversation {
+impl<G: EpochGroup> Conversation<G> {
     /// After a restart: the run and entry of our own commit, and one look at the commit lane.
     pub(super) fn resume_epoch(&mut self, turn: &mut Turn<'_>) {
         if let Some(own) = &self.epoch.own_commit {
@@ -184,6 +187,8 @@ impl Conversation {
         match outcome {
             ReadOutcome::Found(boxed) => self.entry_found(turn, &boxed),
             ReadOutcome::Empty => {
+                let late = self.lacks(Mutation::LookBeforeAck);
+                let check = if late { self.acknowledged_prefix() } else { check };
                 if let Some((index, seq)) = check {
                     self.confirm_boxes(turn, index, seq);
                 }
@@ -243,6 +248,7 @@ impl Conversation {
     // --- reading the commit ---------------------------------------------------------------------
 
     pub(super) fn run_read(&mut self, turn: &mut Turn<'_>, id: BoxId, outcome: ReadOutcome) {
+        let leave_holes = self.lacks(Mutation::LeaveHoles);
         let Phase::Reading { reader } = &mut self.epoch.phase else { return };
         match outcome {
             ReadOutcome::Found(boxed) => {
@@ -254,6 +260,7 @@ impl Conversation {
             }
             // The writer must store the run before its entry. A box that is still empty is filled
             // with nothing, so that it is empty for every member: nobody can change it later.
+            ReadOutcome::Empty if leave_holes => self.entry_invalid(turn),
             ReadOutcome::Empty => match reader.void(turn.rng, &id) {
                 Some(void) => turn.write(void),
                 None => self.entry_invalid(turn),
@@ -294,8 +301,9 @@ impl Conversation {
             Marker::NotOurs
         };
         self.epoch.phase = Phase::Closing { commit, marker };
+        let drained = self.lacks(Mutation::NoDrain);
         for reading in &mut self.epoch.reads {
-            reading.drained = false;
+            reading.drained = drained;
             reading.draining = None;
         }
         self.dirty = true;
@@ -355,7 +363,9 @@ impl Conversation {
         turn.delete_prefix(keys::flights(self.id));
         turn.delete_prefix(keys::commits(self.id));
         self.epoch = Epoch::enter(&self.group, turn.now);
-        self.outbox.unseal_all();
+        if !self.lacks(Mutation::NoResend) {
+            self.outbox.unseal_all();
+        }
         self.dirty = true;
         turn.event(Event::EpochChanged { conversation: self.id, epoch: self.epoch.number });
         self.follow_lanes(turn);
@@ -379,7 +389,7 @@ impl Conversation {
         }
     }
 
-    fn begin_commit(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn begin_commit(&mut self, turn: &mut Turn<'_>) {
         let Ok(commit) = self.group.begin_update(turn.rng) else {
             return self.alert(turn, Alert::Unreadable);
         };
@@ -397,6 +407,9 @@ impl Conversation {
         }
         self.epoch.own_commit = Some(OwnCommit { pointer, left, entry: None });
         self.dirty = true;
+        if self.lacks(Mutation::EntryBeforeRun) {
+            self.write_entry(turn);
+        }
     }
 
     /// A box of our commit's run was decided. The run's secret is fresh, so nobody else can have

@@ -8,7 +8,8 @@ use xchat_base::{Timestamp, Wire, random};
 use xchat_pigeonhole::outcome::ReadOutcome;
 use xchat_pigeonhole::{Lane, SealedBox};
 
-use super::{Conversation, Purpose};
+use super::mutation::Mutation;
+use super::{Conversation, EpochGroup, Purpose};
 use crate::api::{
     Alert, Content, Direction, Event, MAX_NAME_CHARS, MessageRow, MessageState, Urgency,
 };
@@ -28,6 +29,7 @@ const RECEIPT_DELAY_MIN: Duration = Duration::from_millis(500);
 const RECEIPT_DELAY_SPREAD: Duration = Duration::from_millis(2_500);
 
 /// A lane that we read.
+#[cfg_attr(feature = "mutations", derive(Clone))]
 pub(super) struct ReadLane {
     /// At the next box to be read.
     pub(super) lane: Lane,
@@ -59,7 +61,7 @@ pub(super) struct Incoming {
     pub(super) receipt_due: Option<Timestamp>,
 }
 
-impl Conversation {
+impl<G: EpochGroup> Conversation<G> {
     /// Follows the next boxes of each lane.
     pub(super) fn follow_lanes(&mut self, turn: &mut Turn<'_>) {
         for lane in 0..self.epoch.reads.len() {
@@ -177,8 +179,9 @@ impl Conversation {
 
     /// Takes a record in exactly once: numbers only grow.
     fn sequenced_record(&mut self, turn: &mut Turn<'_>, leaf: u32, record: Record) {
+        let repeated = self.lacks(Mutation::TakeRepeated);
         let incoming = self.incoming.entry(leaf).or_default();
-        if record.seq <= incoming.last_seq {
+        if record.seq <= incoming.last_seq && !repeated {
             return;
         }
         let gap = record.seq != incoming.last_seq + 1;

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use xchat_base::Wire;
 
-use super::Conversation;
+use super::{Conversation, EpochGroup};
 use crate::api::{Content, Direction, MessageRow, MessageState};
 use crate::keys;
 use crate::record::{self, Record, Text};
@@ -13,6 +13,7 @@ use crate::turn::Turn;
 
 /// What we said and do not know to be safe, by sender sequence number.
 #[derive(Default)]
+#[cfg_attr(feature = "mutations", derive(Clone))]
 pub(super) struct Outbox {
     /// The last sequence number given out.
     pub(super) last_seq: u64,
@@ -37,7 +38,7 @@ impl Outbox {
     }
 }
 
-impl Conversation {
+impl<G: EpochGroup> Conversation<G> {
     /// Adds a text to history and outbox; its row and state.
     pub(super) fn queue_text(&mut self, turn: &mut Turn<'_>, text: String) -> (u64, MessageState) {
         let sent_at = turn.now.as_millis();

@@ -4,7 +4,7 @@ use xchat_base::Wire;
 use xchat_pigeonhole::SealedBox;
 use xchat_pigeonhole::outcome::WriteOutcome;
 
-use super::{Conversation, Purpose};
+use super::{Conversation, EpochGroup, Purpose};
 use crate::api::Alert;
 use crate::keys;
 use crate::record::{self, Batch, Record};
@@ -18,6 +18,7 @@ const MAX_UNACKNOWLEDGED: usize = 2;
 const MAX_FLIGHTS: usize = 32;
 
 /// A box of our own lane that is not confirmed yet.
+#[cfg_attr(feature = "mutations", derive(Clone))]
 pub(super) struct Flight {
     pub(super) boxed: SealedBox,
     /// Records up to this number lie in this box or before it.
@@ -33,7 +34,7 @@ impl Flight {
     }
 }
 
-impl Conversation {
+impl<G: EpochGroup> Conversation<G> {
     /// Moves everything on that can move: the renewal of keys, waiting records, the check.
     pub(super) fn pump(&mut self, turn: &mut Turn<'_>) {
         self.advance_epoch(turn);

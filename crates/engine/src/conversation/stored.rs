@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use xchat_base::{CodecError, Secret, Timestamp, Wire};
-use xchat_e2ee::Group;
 use xchat_pigeonhole::{Lane, RunPointer, SealedBox};
 
 use super::epoch::{Epoch, OwnCommit};
 use super::inbox::{Incoming, ReadLane};
 use super::outbox::Outbox;
 use super::own_lane::Flight;
-use super::{COMMIT_CHECK_PERIOD, Conversation};
+use super::{COMMIT_CHECK_PERIOD, Conversation, EpochGroup};
 use crate::api::{ContactId, ConversationId};
+use crate::keys::Part;
 use crate::record::Record;
 
 /// Why a stored conversation could not be loaded: the database is from another version, or damaged.
@@ -74,7 +74,21 @@ pub(crate) struct Parts {
     pub(crate) commit: BTreeMap<u64, Vec<u8>>,
 }
 
-impl Conversation {
+impl Parts {
+    /// Takes one stored value in.
+    pub(crate) fn add(&mut self, part: Part, value: Vec<u8>) {
+        match part {
+            Part::State => self.state = Some(value),
+            Part::Mls(key) => self.mls.push((key, value)),
+            Part::Outgoing(seq) => drop(self.outgoing.insert(seq, value)),
+            Part::Flight(index) => drop(self.flights.insert(index, value)),
+            Part::Unreceipted(seq) => drop(self.unreceipted.insert(seq, value)),
+            Part::Commit(number) => drop(self.commit.insert(number, value)),
+        }
+    }
+}
+
+impl<G: EpochGroup> Conversation<G> {
     pub(super) fn to_stored(&self) -> Vec<u8> {
         let lane = |lane: &Lane| lane.to_stored().expose().to_vec();
         Stored {
@@ -108,7 +122,7 @@ impl Conversation {
     ) -> Result<Self, LoadError> {
         let state = parts.state.ok_or(LoadError::Incomplete("no conversation state"))?;
         let stored = Stored::from_wire(&state)?;
-        let group = Group::load(parts.mls)?;
+        let group = G::load(parts.mls)?;
         if group.epoch() != stored.epoch {
             return Err(LoadError::Incomplete("the group is in another epoch"));
         }
@@ -144,6 +158,8 @@ impl Conversation {
             next_check: now + COMMIT_CHECK_PERIOD,
             last_activity: stored.last_activity,
             dirty: false,
+            #[cfg(feature = "mutations")]
+            mutation: None,
         })
     }
 }
