@@ -259,6 +259,8 @@ pub struct Numbered {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -297,5 +299,31 @@ mod tests {
         let unknown = r#"{"command":"send","contact":"Bob","text":"hi","urgent":true}"#;
         serde_json::from_str::<Command>(unknown).expect_err("an unknown field is no guess");
         serde_json::from_str::<Command>(r#"{"command":"explode"}"#).expect_err("unknown");
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_command_is_an_error_or_a_command_that_reads_back(
+            which in 0usize..4,
+            edits in prop::collection::vec((0usize..120, any::<u8>()), 0..6),
+        ) {
+            let texts = [
+                r#"{"command":"send","contact":"Bob","text":"hi","wait":"delivered"}"#,
+                r#"{"command":"messages","contact":null,"before":18446744073709551615,"limit":7}"#,
+                r#"{"command":"accept","link":"xchat:xc1qqqq"}"#,
+                r#"{"command":"set_verified","contact":"Bob","verified":true}"#,
+            ];
+            let mut bytes = texts[which].as_bytes().to_vec();
+            for (at, byte) in edits {
+                if let Some(old) = bytes.get_mut(at) {
+                    *old = byte;
+                }
+            }
+            if let Ok(command) = serde_json::from_slice::<Command>(&bytes) {
+                let text = serde_json::to_string(&command).expect("serialises");
+                let again: Command = serde_json::from_str(&text).expect("its own text");
+                prop_assert_eq!(again, command);
+            }
+        }
     }
 }

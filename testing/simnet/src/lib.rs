@@ -10,7 +10,7 @@
 //! and crashes. One seed gives one run.
 
 mod links;
-mod network;
+pub mod network;
 mod person;
 mod world;
 

@@ -47,23 +47,31 @@ impl Default for Shape {
 
 /// A node's core.
 #[allow(clippy::large_enum_variant)] // A handful of them, each living as long as the world.
-pub(crate) enum Core {
+pub enum Core {
+    /// Of a gateway.
     Gateway(Gateway),
+    /// Of a mix.
     Mix(Mix),
+    /// Of a store, over a table in memory.
     Store(Store<MemoryTable>),
 }
 
 /// A core, and when it wants to be woken.
-pub(crate) struct Node {
-    pub(crate) core: Core,
-    pub(crate) wake_at: Option<Timestamp>,
+pub struct Node {
+    /// The core.
+    pub core: Core,
+    /// When it wants to be woken.
+    pub wake_at: Option<Timestamp>,
 }
 
 /// Everything a run starts with.
-pub(crate) struct Founded {
-    pub(crate) root: Root,
-    pub(crate) document: VerifiedDocument,
-    pub(crate) nodes: BTreeMap<NodeId, Node>,
+pub struct Founded {
+    /// The root of trust.
+    pub root: Root,
+    /// Its first document.
+    pub document: VerifiedDocument,
+    /// Its nodes, each with the keys that the document lists.
+    pub nodes: BTreeMap<NodeId, Node>,
 }
 
 /// The secrets of one node.
@@ -77,7 +85,7 @@ struct Keys {
 const VALID_FOR: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// Founds a network.
-pub(crate) fn found(shape: &Shape, now: Timestamp, rng: &mut Rng) -> Founded {
+pub fn found(shape: &Shape, now: Timestamp, rng: &mut Rng) -> Founded {
     let authorities: Vec<_> = (0..3).map(|_| AuthoritySecret::random(rng)).collect();
     let name = NetworkName::new("sim").expect("a valid name");
     let root = Root::new(name, authorities.iter().map(AuthoritySecret::public).collect(), 2)
