@@ -77,8 +77,12 @@ impl<G: EpochGroup> Conversation<G> {
         first..=self.outbox.last_seq
     }
 
-    /// Gives unconfirmed records fresh numbers at the end, so that they get another box.
+    /// Gives unconfirmed records fresh numbers at the end, so that they get another box. There may be
+    /// none: a box can hold nothing but a hint, or what a receipt has confirmed already.
     pub(super) fn renumber(&mut self, turn: &mut Turn<'_>, displaced: RangeInclusive<u64>) {
+        if displaced.is_empty() {
+            return;
+        }
         let seqs: Vec<u64> = self.outbox.records.range(displaced).map(|(seq, _)| *seq).collect();
         for old in seqs {
             let Some(mut record) = self.outbox.records.remove(&old) else { continue };

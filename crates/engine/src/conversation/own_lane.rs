@@ -116,7 +116,7 @@ impl<G: EpochGroup> Conversation<G> {
         let Some(flight) = self.epoch.flights.get_mut(&index) else { return };
         let displaced = before + 1..=flight.last_seq;
         flight.acknowledged = true;
-        flight.last_seq = before;
+        flight.last_seq = flight.last_seq.min(before);
         turn.put(keys::flight(self.id, index), flight.to_stored());
         self.renumber(turn, displaced);
     }

@@ -228,6 +228,20 @@ fn what_a_taken_slot_displaced_goes_further_on() {
 }
 
 #[test]
+fn a_taken_slot_with_nothing_of_ours_in_it_is_passed() {
+    let mut pair = Pair::new();
+    let foreign = pair.sides[0].epoch.own.keys();
+    let foreign = foreign.seal(&mut pair.rng, b"mine now").expect("short");
+    let hint = Record { seq: 0, kind: kind::EPOCH_ENDED, more: false, body: Vec::new() };
+    let out = pair.hold(|pair| pair.slip_in(0, vec![hint]));
+    pair.put(foreign);
+    pair.carry_out(0, out);
+    pair.send(0, "after");
+    assert_eq!(pair.texts(1), ["after"]);
+    assert!(pair.sides[0].outbox.records.is_empty(), "all is confirmed");
+}
+
+#[test]
 fn a_commit_lane_full_of_rubbish_stops_the_conversation_and_says_so() {
     let mut pair = Pair::new();
     let mut lane = pair.sides[0].epoch.commits.clone();
