@@ -12,7 +12,7 @@
 //!   one who stays away is a laggard.
 //! - **An insider** may put rubbish into the commit lane, and an entry whose run comes late.
 //! - **Time** stands still, and no receipts are sent: they would only confirm earlier. Hours pass only
-//!   where the commit lane has an entry that nothing else points somebody to. At the beginning
+//!   when all is still and the commit lane has an entry that nothing has pointed somebody to. At the beginning
 //!   the second person's first look at the commit lane has been answered, the first one's not.
 //!
 //! A world is *at rest* when nothing is under way but what is lost. Worlds at rest are where all that
@@ -188,14 +188,18 @@ impl PairModel {
         }
     }
 
-    fn at_rest(&self, world: &World) -> bool {
+    /// Nothing is under way but what is lost, and nothing more is going to be done.
+    fn is_still(&self, world: &World) -> bool {
         world.insider.is_empty()
             && world.people.iter().zip(&self.scenario.plans).all(|(person, plan)| {
                 person.is_idle()
                     && person.steps() == plan.len()
                     && world.arrivals(person).is_empty()
-                    && !world.is_unaware(person)
             })
+    }
+
+    fn at_rest(&self, world: &World) -> bool {
+        self.is_still(world) && !world.people.iter().any(|person| world.is_unaware(person))
     }
 
     fn said(&self, who: usize, steps: usize) -> Vec<String> {
@@ -226,10 +230,7 @@ impl World {
 
     /// Whether the commit lane has an entry that nothing points this person to.
     fn is_unaware(&self, person: &Person) -> bool {
-        person.is_idle()
-            && !person.is_lost()
-            && self.arrivals(person).is_empty()
-            && self.boxes.contains_key(&person.commit_lane().id())
+        !person.is_lost() && self.boxes.contains_key(&person.commit_lane().id())
     }
 }
 
@@ -283,15 +284,16 @@ impl Model for PairModel {
                     actions.push(Action::CrashInTurn(who, Cause::Arrival(id)));
                 }
             }
-            if world.is_unaware(person) {
-                actions.push(Action::Wake(who));
-            }
             if world.crashes < self.scenario.crashes {
                 actions.push(Action::Crash(who));
             }
         }
         if !world.insider.is_empty() {
             actions.push(Action::Insider);
+        }
+        if self.is_still(world) {
+            let unaware = |who: &usize| world.is_unaware(&world.people[*who]);
+            actions.extend([0, 1].into_iter().filter(unaware).map(Action::Wake));
         }
     }
 
