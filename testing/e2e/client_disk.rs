@@ -1,7 +1,6 @@
 //! A person's disk fails: full, read only, damaged, in use. Real processes, real file systems.
 
 mod harness;
-#[allow(dead_code)]
 mod sandbox;
 
 use std::collections::BTreeMap;

@@ -5,7 +5,6 @@
 //! or the test has not listened.
 
 mod harness;
-#[allow(dead_code)]
 mod sandbox;
 mod wire;
 

@@ -251,17 +251,11 @@ impl Person {
     /// Runs a command: its lines, or how it failed.
     pub(crate) fn try_run(&self, args: &[&str]) -> Result<Vec<Value>, Refused> {
         let output = self.command(PASSPHRASE, args).output().expect("xchat runs");
-        let lines = |bytes: &[u8]| -> Vec<Value> {
-            let text = str::from_utf8(bytes).expect("utf-8");
-            text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
-        };
-        if output.status.success() {
-            return Ok(lines(&output.stdout));
+        if !output.status.success() {
+            return Err(refusal(&output));
         }
-        let exit = output.status.code().expect("not ended by a signal");
-        assert!(exit > 1 && exit < 100, "{args:?} ended with {exit}: {}", text(&output));
-        let error = lines(&output.stderr).pop().expect("an error object");
-        Err(Refused { exit, error })
+        let lines = str::from_utf8(&output.stdout).expect("utf-8").lines();
+        Ok(lines.map(|line| serde_json::from_str(line).expect("JSON")).collect())
     }
 
     fn command(&self, passphrase: &str, args: &[&str]) -> Command {
@@ -358,6 +352,16 @@ impl Drop for Person {
 pub(crate) struct Refused {
     exit: i32,
     error: Value,
+}
+
+/// What a command that failed says, last of all on standard error.
+pub(crate) fn refusal(output: &Output) -> Refused {
+    let exit = output.status.code().expect("not ended by a signal");
+    assert!(exit > 1 && exit < 100, "ended with {exit}: {}", text(output));
+    let errors = str::from_utf8(&output.stderr).expect("utf-8");
+    let line = errors.lines().last().expect("an error on standard error");
+    let error = serde_json::from_str(line).expect("an error object");
+    Refused { exit, error }
 }
 
 impl Refused {

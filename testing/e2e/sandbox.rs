@@ -1,6 +1,7 @@
 //! Namespaces of a test's own: file systems, networks and processes that it may do anything to, and that
 //! go with it. Needs no privileges beyond what `unshare` gives to everybody on a usual Linux; where that is
 //! forbidden the tests fail and say so.
+#![allow(dead_code)] // Each test uses a part of it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -53,14 +54,8 @@ impl SmallDisk {
     /// Only [`inside`] namespaces.
     pub(crate) fn new(mib: u32) -> Self {
         let disk = Self { dir: TempDir::new().expect("a temporary directory") };
-        disk.mount_at(disk.path(), mib);
+        mount_at(disk.path(), mib);
         disk
-    }
-
-    /// Mounts another one at a directory that is there.
-    pub(crate) fn mount_at(&self, path: &Path, mib: u32) {
-        let options = format!("size={mib}m,mode=0700");
-        run("mount", &["-t", "tmpfs", "-o", &options, "tmpfs", text(path)]);
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -100,6 +95,12 @@ impl SmallDisk {
     pub(crate) fn make_writable(&self) {
         run("mount", &["-o", "remount,rw", text(self.path())]);
     }
+}
+
+/// Mounts a small file system in memory at a directory that is there; only [`inside`] namespaces.
+pub(crate) fn mount_at(path: &Path, mib: u32) {
+    let options = format!("size={mib}m,mode=0700");
+    run("mount", &["-t", "tmpfs", "-o", &options, "tmpfs", text(path)]);
 }
 
 /// Writes to a file until there is no room for one more page.

@@ -12,6 +12,7 @@
 
 mod card;
 pub(crate) mod connect;
+mod door;
 mod guard;
 mod http;
 mod routes;

@@ -199,7 +199,16 @@ fn load_text(load: &Load) -> String {
 pub(crate) fn failure(error: NodeError) -> Failure {
     let (exit, code, hint) = match &error {
         NodeError::Config(_) => (exit::INVALID, "config", "see docs/operate/node.md"),
-        NodeError::Key(_) => (exit::INVALID, "key", ""),
+        error if error.is_disk_full() => (
+            exit::UNAVAILABLE,
+            "disk_full",
+            "free some space and start the node again; nothing that it has answered for is lost",
+        ),
+        NodeError::Key(_) => (
+            exit::INVALID,
+            "key",
+            "restore the file from a backup: with another key it is another node",
+        ),
         NodeError::NetworkFile { .. } => (exit::INVALID, "network_file", ""),
         NodeError::Document { .. } => {
             (exit::INVALID, "document", "get the network's current file from its operators")
@@ -211,8 +220,20 @@ pub(crate) fn failure(error: NodeError) -> Failure {
             (exit::UNAVAILABLE, "address", "is another program, or another node, using it?")
         }
         NodeError::Running { .. } => (exit::UNAVAILABLE, "already_running", ""),
-        NodeError::Table(_) => (exit::INTERNAL, "table", ""),
-        NodeError::File { .. } => (exit::INTERNAL, "file", ""),
+        NodeError::Table(error) if error.is_loss() => (
+            exit::INVALID,
+            "table_lost",
+            "nothing was started. Put the newest `boxes` and `boxes.mark` back; if they are lost, move both \
+             away: the store then begins as another incarnation, which the network must list",
+        ),
+        NodeError::Table(_) => (
+            exit::UNAVAILABLE,
+            "table",
+            "is the disk whole, and not full? then start the node again",
+        ),
+        NodeError::File { .. } => {
+            (exit::UNAVAILABLE, "file", "can the node's directory be read and written by its user?")
+        }
         _ => (exit::INTERNAL, "internal", ""),
     };
     Failure::from((exit, code, error)).hint(hint)

@@ -1,5 +1,7 @@
 //! Network files: what a profile knows of its network before it goes online.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use thiserror::Error;
@@ -43,11 +45,14 @@ pub fn name(text: &str) -> Result<String, NetworkError> {
 }
 
 fn read_bounded(path: &Path) -> Result<String, NetworkError> {
-    let len = std::fs::metadata(path).map_err(NetworkError::Read)?.len();
-    if len > MAX_FILE_LEN as u64 {
+    let mut bytes = Vec::new();
+    // Not by its length as the system says it: it may be a device, or grow.
+    let file = File::open(path).map_err(NetworkError::Read)?;
+    file.take(MAX_FILE_LEN as u64 + 1).read_to_end(&mut bytes).map_err(NetworkError::Read)?;
+    if bytes.len() > MAX_FILE_LEN {
         return Err(NetworkFileError::TooLong.into());
     }
-    std::fs::read_to_string(path).map_err(NetworkError::Read)
+    String::from_utf8(bytes).map_err(|_| NetworkFileError::NotText.into())
 }
 
 /// What a start begins with.

@@ -32,6 +32,9 @@ pub enum NetworkFileError {
     /// Longer than any network file.
     #[error("not a network file: it is longer than {MAX_FILE_LEN} bytes")]
     TooLong,
+    /// Bytes that are no text.
+    #[error("not a network file: it is not text")]
+    NotText,
     /// Not JSON, or not with the fields of a network file.
     #[error("not a network file: {0}")]
     Json(#[from] serde_json::Error),

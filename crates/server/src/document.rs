@@ -1,5 +1,6 @@
 //! The network file: read at the start, and again whenever it changes.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -18,11 +19,19 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Reads and checks a network file.
 pub(crate) fn read(path: &Path) -> Result<(Root, VerifiedDocument), NodeError> {
-    let text = files::read_at_most(path, MAX_FILE_LEN).map_err(NodeError::file(path))?;
-    let parsed = NetworkFile::parse(&text).map_err(|source: NetworkFileError| {
-        NodeError::NetworkFile { path: path.to_owned(), source }
-    });
-    let file = parsed?;
+    let network_file =
+        |source: NetworkFileError| NodeError::NetworkFile { path: path.to_owned(), source };
+    let text = match files::read_at_most(path, MAX_FILE_LEN) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::FileTooLarge => {
+            return Err(network_file(NetworkFileError::TooLong));
+        }
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            return Err(network_file(NetworkFileError::NotText));
+        }
+        Err(error) => return Err(NodeError::file(path)(error)),
+    };
+    let file = NetworkFile::parse(&text).map_err(network_file)?;
     let document = file
         .verify(clock::now())
         .map_err(|source| NodeError::Document { path: path.to_owned(), source })?;

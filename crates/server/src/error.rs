@@ -1,9 +1,10 @@
 //! Why a node cannot start, or had to stop.
 
-use std::io;
+use std::error::Error;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
-use thiserror::Error;
+use thiserror::Error as ThisError;
 use xchat_link::LinkError;
 use xchat_node::StartError;
 use xchat_node::directory::{DirectoryError, NetworkFileError};
@@ -13,7 +14,7 @@ use crate::keys::KeyError;
 use crate::table::TableError;
 
 /// Why a node cannot start, or had to stop. All of it is the operator's to mend.
-#[derive(Debug, Error)]
+#[derive(Debug, ThisError)]
 #[non_exhaustive]
 pub enum NodeError {
     /// The configuration.
@@ -67,6 +68,21 @@ pub enum NodeError {
 }
 
 impl NodeError {
+    /// Whether the cause of it all is that a disk has no room.
+    pub fn is_disk_full(&self) -> bool {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            let full = |error: &io::Error| {
+                matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+            };
+            if error.downcast_ref().is_some_and(full) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+
     pub(crate) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { path, source }

@@ -41,15 +41,16 @@ pub fn private_dir(path: &Path) -> io::Result<()> {
 /// Reads a file that should be short; a longer one is an error and is not read to its end.
 ///
 /// # Errors
-/// What the system says, or [`io::ErrorKind::InvalidData`].
+/// What the system says; [`io::ErrorKind::FileTooLarge`], or [`io::ErrorKind::InvalidData`] if it is no text.
 pub fn read_at_most(path: &Path, max: usize) -> io::Result<String> {
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
-    File::open(path)?.take(limit).read_to_string(&mut text)?;
-    if text.len() > max {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is too long"));
+    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    if bytes.len() > max {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the file is too long"));
     }
-    Ok(text)
+    String::from_utf8(bytes)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the file is not text"))
 }
 
 /// Removes a file; one that is not there is as good.
@@ -97,6 +98,6 @@ mod tests {
         replace(&path, b"12345", false).expect("writes");
         assert_eq!(read_at_most(&path, 5).expect("fits"), "12345");
         let error = read_at_most(&path, 4).expect_err("too long");
-        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
     }
 }

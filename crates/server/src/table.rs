@@ -2,7 +2,11 @@
 //!
 //! Writes gather in one batch until [`DiskTable::commit`], which makes them durable with a single
 //! fdatasync: group commit. A `get` sees them before that. The table carries its own incarnation, so
-//! that a wiped table cannot pass for the one that the directory knows.
+//! that a wiped table cannot pass for the one that the directory knows, and counts its commits, so that one
+//! that has lost some cannot pass for the one that it was (see [`mark`]).
+
+mod layout;
+mod mark;
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -17,12 +21,22 @@ use xchat_node::directory::Incarnation;
 use xchat_node::pigeonhole::BoxId;
 use xchat_node::pigeonhole::register::{BoxRecord, BoxTable, Lifetimes, Sweep};
 
+use layout::Layout;
+use mark::{Mark, Noted};
+
 /// The version of the table's layout.
 const VERSION: u8 = 1;
 
 /// The directory of the table, below the node's, and where one is made.
 const DIR: &str = "boxes";
 const NEW: &str = "boxes.new";
+
+/// The keyspaces: what the table says about itself, the boxes, and when each is due.
+const PARTS: [&str; 3] = ["meta", "boxes", "due"];
+
+/// The count of commits in each part, behind every key that the part has otherwise: a part that has lost
+/// commits shows it by itself.
+const COUNT_KEY: [u8; DUE_KEY + 1] = [0xff; DUE_KEY + 1];
 
 const META_VERSION: &str = "version";
 const META_INCARNATION: &str = "incarnation";
@@ -53,18 +67,80 @@ pub enum TableError {
     /// What it says about itself is not readable.
     #[error("{}: the table is damaged", path.display())]
     Damaged {
+        /// The table's directory, or the file.
+        path: PathBuf,
+    },
+    /// Part of it is not there.
+    #[error("{}: the table lacks {what}", path.display())]
+    Incomplete {
+        /// The table's directory.
+        path: PathBuf,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// It is whole and yet older than what this store has promised.
+    #[error("{}: the table is at commit {commits}, and it has been at {noted}", path.display())]
+    RolledBack {
+        /// The table's directory.
+        path: PathBuf,
+        /// Commits that its most forgetful part knows of.
+        commits: u64,
+        /// Commits that were noted beside it, or that another part knows of.
+        noted: u64,
+    },
+    /// It is not the table that was here.
+    #[error("{}: this is another table than the one that this store had", path.display())]
+    OtherTable {
         /// The table's directory.
         path: PathBuf,
     },
+    /// A file beside it could not be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+impl TableError {
+    /// Whether the table has lost something, as opposed to a disk that does not work now.
+    pub fn is_loss(&self) -> bool {
+        match self {
+            Self::Damaged { .. }
+            | Self::Incomplete { .. }
+            | Self::RolledBack { .. }
+            | Self::OtherTable { .. } => true,
+            Self::Disk { source, .. } => engine_has_lost(source),
+            Self::Version { .. } | Self::File { .. } => false,
+        }
+    }
+}
+
+/// What the engine says of files that are damaged, cut or missing.
+fn engine_has_lost(error: &fjall::Error) -> bool {
+    use std::io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return matches!(error.kind(), NotFound | UnexpectedEof | InvalidData);
+        }
+        cause = error.source();
+    }
+    !matches!(error, fjall::Error::Poisoned | fjall::Error::Locked)
 }
 
 /// The table.
 pub struct DiskTable {
     path: PathBuf,
     database: Database,
+    meta: Keyspace,
     boxes: Keyspace,
     due: Keyspace,
     incarnation: Incarnation,
+    commits: u64,
+    mark: Mark,
     /// Written since the last commit; `None` is a removal.
     pending: BTreeMap<BoxId, Option<BoxRecord>>,
     /// The first failed read: [`BoxTable::get`] cannot tell, the next commit does.
@@ -72,51 +148,50 @@ pub struct DiskTable {
 }
 
 impl DiskTable {
-    /// Opens the table of a node's directory, and makes one with a fresh incarnation if there is none.
+    /// Opens the table of a node's directory, and makes one with a fresh incarnation if there is none. One
+    /// that has lost something is refused and not made anew.
     ///
     /// # Errors
     /// [`TableError`].
     pub fn open(dir: &Path, cache_mib: u32, rng: &mut Rng) -> Result<Self, TableError> {
         let path = dir.join(DIR);
-        if is_missing(&path) {
-            Self::make(dir, &path, rng)?;
+        match Layout::of(&path)? {
+            Layout::Absent => Self::make(dir, &path, rng)?,
+            Layout::Whole => {}
+            Layout::Lacks(what) => return Err(TableError::Incomplete { path, what }),
         }
-        Self::open_at(path, cache_mib, rng)
+        Self::open_at(dir, path, cache_mib)
     }
 
-    /// Makes a table beside its place and moves it there: the engine does not open one whose making was interrupted.
+    /// Makes a table beside its place and moves it there: what lies in its place is whole, or has lost something.
     fn make(dir: &Path, path: &Path, rng: &mut Rng) -> Result<(), TableError> {
         let new = dir.join(NEW);
-        let disk = |error: io::Error| TableError::Disk { path: new.clone(), source: error.into() };
+        let file = |source: io::Error| TableError::File { path: new.clone(), source };
         match fs::remove_dir_all(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(disk(error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(file(error)),
             _ => {}
         }
-        drop(Self::open_at(new.clone(), 1, rng)?);
-        fs::rename(&new, path).map_err(disk)?;
-        File::open(dir).and_then(|dir| dir.sync_all()).map_err(disk)
+        let incarnation = Incarnation::random(rng);
+        let (database, parts) = open_database(&new, 1)?;
+        let mut batch = database.batch().durability(Some(PersistMode::SyncAll));
+        batch.insert(&parts[0], META_INCARNATION, incarnation.as_bytes());
+        batch.insert(&parts[0], META_VERSION, [VERSION]);
+        for part in &parts {
+            batch.insert(part, COUNT_KEY, 0u64.to_be_bytes());
+        }
+        batch.commit().map_err(|source| TableError::Disk { path: new.clone(), source })?;
+        drop((database, parts));
+        Mark::set(dir, Noted { incarnation, commits: 0 })?;
+        fs::rename(&new, path).map_err(file)?;
+        File::open(dir).and_then(|dir| dir.sync_all()).map_err(file)
     }
 
-    fn open_at(path: PathBuf, cache_mib: u32, rng: &mut Rng) -> Result<Self, TableError> {
+    fn open_at(dir: &Path, path: PathBuf, cache_mib: u32) -> Result<Self, TableError> {
         let disk = |source| TableError::Disk { path: path.clone(), source };
-        let database = Database::builder(&path)
-            .cache_size(u64::from(cache_mib.max(1)) * 1024 * 1024)
-            .worker_threads(1)
-            .open()
-            .map_err(disk)?;
-        let keyspace =
-            |name: &str| database.keyspace(name, KeyspaceCreateOptions::default).map_err(disk);
-        let meta = keyspace("meta")?;
-        let (boxes, due) = (keyspace("boxes")?, keyspace("due")?);
+        let noted = Noted::read(dir)?;
+        let (database, parts) = open_database(&path, cache_mib)?;
+        let meta = &parts[0];
         let incarnation = match meta.get(META_VERSION).map_err(disk)?.as_deref() {
-            None => {
-                let incarnation = Incarnation::random(rng);
-                let mut batch = database.batch().durability(Some(PersistMode::SyncAll));
-                batch.insert(&meta, META_INCARNATION, incarnation.as_bytes());
-                batch.insert(&meta, META_VERSION, [VERSION]);
-                batch.commit().map_err(disk)?;
-                incarnation
-            }
             Some([VERSION]) => {
                 let stored = meta.get(META_INCARNATION).map_err(disk)?;
                 stored
@@ -124,17 +199,38 @@ impl DiskTable {
                     .ok_or_else(|| TableError::Damaged { path: path.clone() })?
             }
             Some([got]) => return Err(TableError::Version { path, got: *got }),
-            Some(_) => return Err(TableError::Damaged { path }),
+            _ => return Err(TableError::Damaged { path }),
         };
-        Ok(Self {
+        let mut counts = [None; PARTS.len()];
+        for (count, part) in counts.iter_mut().zip(&parts) {
+            let stored = part.get(COUNT_KEY).map_err(disk)?;
+            *count = stored.and_then(|bytes| Some(u64::from_be_bytes((*bytes).try_into().ok()?)));
+        }
+        let commits = check_counts(&path, counts, incarnation, noted)?;
+        let mark = Mark::set(dir, Noted { incarnation, commits })?;
+        Ok(Self::with(path, database, parts, incarnation, commits, mark))
+    }
+
+    fn with(
+        path: PathBuf,
+        database: Database,
+        [meta, boxes, due]: [Keyspace; PARTS.len()],
+        incarnation: Incarnation,
+        commits: u64,
+        mark: Mark,
+    ) -> Self {
+        Self {
             path,
             database,
+            meta,
             boxes,
             due,
             incarnation,
+            commits,
+            mark,
             pending: BTreeMap::new(),
             failed: OnceCell::new(),
-        })
+        }
     }
 
     /// The life of this table.
@@ -171,7 +267,13 @@ impl DiskTable {
                 None => batch.remove(&self.boxes, id.as_bytes()),
             }
         }
-        batch.commit().map_err(|source| self.disk(source))
+        let commits = self.commits + 1;
+        for part in [&self.meta, &self.boxes, &self.due] {
+            batch.insert(part, COUNT_KEY, commits.to_be_bytes());
+        }
+        batch.commit().map_err(|source| self.disk(source))?;
+        self.commits = commits;
+        self.mark.note(Noted { incarnation: self.incarnation, commits })
     }
 
     /// Sweeps records that are due, at most `limit` of them and none before `from`; the boxes to be
@@ -221,6 +323,47 @@ impl DiskTable {
     }
 }
 
+fn open_database(
+    path: &Path,
+    cache_mib: u32,
+) -> Result<(Database, [Keyspace; PARTS.len()]), TableError> {
+    let disk = |source| TableError::Disk { path: path.to_owned(), source };
+    let database = Database::builder(path)
+        .cache_size(u64::from(cache_mib.max(1)) * 1024 * 1024)
+        .worker_threads(1)
+        .open()
+        .map_err(disk)?;
+    let part = |name: &str| database.keyspace(name, KeyspaceCreateOptions::default).map_err(disk);
+    let parts = [part(PARTS[0])?, part(PARTS[1])?, part(PARTS[2])?];
+    Ok((database, parts))
+}
+
+/// How many commits a table has had, if nothing of them is lost.
+fn check_counts(
+    path: &Path,
+    counts: [Option<u64>; PARTS.len()],
+    incarnation: Incarnation,
+    noted: Option<Noted>,
+) -> Result<u64, TableError> {
+    let other = || TableError::OtherTable { path: path.to_owned() };
+    // A table of before there were counts, and marks.
+    if counts == [None; PARTS.len()] && noted.is_none() {
+        return Ok(0);
+    }
+    // One with counts has a mark: without it nobody can say whether it is the newest.
+    let noted = noted.ok_or_else(other)?;
+    if noted.incarnation != incarnation {
+        return Err(other());
+    }
+    let known = counts.map(Option::unwrap_or_default);
+    let least = known.into_iter().fold(u64::MAX, u64::min);
+    let noted = known.into_iter().fold(noted.commits, u64::max);
+    if least < noted {
+        return Err(TableError::RolledBack { path: path.to_owned(), commits: least, noted });
+    }
+    Ok(least)
+}
+
 impl BoxTable for DiskTable {
     fn get(&self, id: &BoxId) -> Option<BoxRecord> {
         match self.pending.get(id) {
@@ -257,11 +400,6 @@ impl SweepCursor {
         }
         self
     }
-}
-
-/// An empty directory is as good as none.
-fn is_missing(path: &Path) -> bool {
-    fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()) || !path.exists()
 }
 
 fn due_key(due: Timestamp, id: &BoxId) -> [u8; DUE_KEY] {

@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use xchat_client::{Command, Status};
 
 use super::output::Output;
@@ -93,8 +94,10 @@ pub(super) async fn stop(here: &Here<'_>, out: Output) -> Result<(), Failure> {
 
 pub(super) async fn status(here: &Here<'_>, out: Output) -> Result<(), Failure> {
     let daemon = here.daemon().await?;
-    let status: Status = daemon.command(&Command::Status, None).await?;
-    out.line(&status, || show::status(&status, daemon.pid()))?;
+    let whole: Value = daemon.command(&Command::Status, None).await?;
+    let status: Status =
+        Status::deserialize(&whole).map_err(|error| internal("no status", &error))?;
+    out.line(&whole, || show::status(&status, daemon.pid()))?;
     match status.halted {
         Some(why) => Err(Failure::new(exit::UNAVAILABLE, "halted", why.message).hint(why.hint)),
         None => Ok(()),

@@ -5,6 +5,9 @@
 //! a name that somebody points at 127.0.0.1 does not make a foreign page's request a local one (DNS
 //! rebinding); and an `Origin`, which browsers set and pages cannot, must be the daemon's own.
 
+use std::sync::Arc;
+
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
@@ -12,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
 use xchat_base::{Rng, id};
 
+use super::door::Caller;
 use super::routes::{Shared, refuse};
 
 /// A fresh token: 32 random bytes in hexadecimal.
@@ -21,15 +25,32 @@ pub(super) fn new_token(rng: &mut Rng) -> String {
     id::hex(&bytes)
 }
 
-pub(super) async fn check(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    match allowed(request.headers(), &shared.token, shared.port) {
+pub(super) async fn check(
+    State(shared): State<Shared>,
+    Extension(caller): Extension<Arc<Caller>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let allowed = allowed(request.headers(), &shared.token, shared.port);
+    if allowed.is_err() {
+        shared.door.refused();
+    }
+    let checked = allowed.and_then(|()| {
+        let message = "too many connections are open";
+        let refusal = (StatusCode::SERVICE_UNAVAILABLE, "too_many", message);
+        if caller.prove() { Ok(()) } else { Err(refusal) }
+    });
+    match checked {
         Ok(()) => {
             let mut response = next.run(request).await;
             let no_store = header::HeaderValue::from_static("no-store");
             response.headers_mut().insert(header::CACHE_CONTROL, no_store);
             response
         }
-        Err((status, code, message)) => refuse(status, code, message).into_response(),
+        // Whoever was refused does not stay, and nothing else of what they send is read.
+        Err((status, code, message)) => {
+            ([(header::CONNECTION, "close")], refuse(status, code, message)).into_response()
+        }
     }
 }
 

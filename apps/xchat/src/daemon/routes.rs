@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Query, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
@@ -15,13 +15,18 @@ use futures_util::stream;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
 use xchat_client::{Client, Command, Error, ErrorKind, Events, From as Since};
 
 use super::card::Card;
+use super::door::Counters;
 use super::guard;
 
 /// A body is at most this long: the longest text, every byte of it escaped, and room for the rest.
 const MAX_BODY: usize = 6 * xchat_client::MAX_TEXT_LEN + 16 * 1024;
+
+/// A body is there by then.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// In the head of a stream of events: the last change before its first event.
 pub(super) const PLACE_HEADER: &str = "x-xchat-after";
@@ -44,6 +49,7 @@ pub(super) struct Inner {
     /// Set before the client is told to stop.
     stopping: AtomicBool,
     streams: Arc<Semaphore>,
+    pub(super) door: Counters,
 }
 
 impl std::ops::Deref for Shared {
@@ -64,6 +70,7 @@ impl Shared {
             ended: watch::Sender::new(false),
             stopping: AtomicBool::new(false),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            door: Counters::default(),
         }))
     }
 
@@ -95,7 +102,9 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/v1/stop", post(stop))
         .route("/v1/alive", get(async || StatusCode::NO_CONTENT))
         .fallback(async || refuse(StatusCode::NOT_FOUND, "no_such_request", "no such request"))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .method_not_allowed_fallback(async || {
+            refuse(StatusCode::METHOD_NOT_ALLOWED, "no_such_request", "another method is expected")
+        })
         .layer(from_fn_with_state(shared.clone(), guard::check))
         .with_state(shared)
 }
@@ -129,19 +138,66 @@ struct CommandQuery {
 async fn command(
     State(shared): State<Shared>,
     Query(query): Query<CommandQuery>,
-    body: Bytes,
+    body: Body,
 ) -> Response {
-    let command: Command = match serde_json::from_slice(&body) {
+    let body = match whole(body).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
+    let command = match parse(&body) {
         Ok(command) => command,
-        Err(error) => {
-            let message = format!("not a command: {error}");
+        Err(why) => {
+            let message = format!("not a command: {why}");
             return refuse(StatusCode::BAD_REQUEST, "invalid", &message).into_response();
         }
     };
     let within = query.timeout_ms.map(Duration::from_millis);
+    let about_door = matches!(command, Command::Status);
     match shared.client.command(command, within).await {
+        Ok(response) if about_door => status(&shared, &response),
         Ok(response) => Json(response).into_response(),
         Err(error) => failed(&error),
+    }
+}
+
+/// A command, and nothing that is not in it: of a command without fields serde lets others pass.
+fn parse(body: &[u8]) -> Result<Command, String> {
+    let command: Command = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let given: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let known = serde_json::to_value(&command).map_err(|error| error.to_string())?;
+    let mut fields = given.as_object().into_iter().flat_map(|object| object.keys());
+    match fields.find(|field| known.get(field.as_str()).is_none()) {
+        Some(field) => Err(format!("unknown field `{field}`")),
+        None => Ok(command),
+    }
+}
+
+/// A body that is short enough and comes in time.
+async fn whole(body: Body) -> Result<Bytes, Response> {
+    let refusal = |status, code, message| {
+        ([(header::CONNECTION, "close")], refuse(status, code, message)).into_response()
+    };
+    match timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await {
+        Ok(Ok(body)) => Ok(body),
+        // Or it broke off, and nobody reads this.
+        Ok(Err(_)) => {
+            Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, "too_long", "the body is too long"))
+        }
+        Err(_) => Err(refusal(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body took too long")),
+    }
+}
+
+/// How things stand, and at the daemon's door.
+fn status(shared: &Shared, response: &xchat_client::Response) -> Response {
+    match serde_json::to_value(response) {
+        Ok(mut value) => {
+            value["door"] = json!(shared.door.status());
+            Json(value).into_response()
+        }
+        Err(_) => {
+            let message = "the status has no JSON form";
+            refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal", message).into_response()
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use xchat_client::{Client, Passphrase, Profile};
 use super::API_VERSION;
 use super::card::Card;
 use super::connect::StartLock;
+use super::door;
 use super::routes::{self, Shared};
 use crate::cli::failures::{failure, of_file};
 use crate::failure::{Failure, exit};
@@ -93,14 +94,7 @@ async fn start(
     let card = Card { api: API_VERSION, port, token, pid: std::process::id() };
     let shared = Shared::new(client, &card, profile.to_owned());
     let router = routes::router(shared.clone());
-    let ending = shared.clone();
-    let server = tokio::spawn(async move {
-        let serving = axum::serve(listener, router)
-            .with_graceful_shutdown(async move { ending.ended().await });
-        if let Err(error) = serving.await {
-            tracing::error!(%error, "the daemon's server ended");
-        }
-    });
+    let server = tokio::spawn(door::serve(listener, router, shared.clone()));
     card.write(profile).map_err(io_failure("write daemon.json"))?;
     announce(&card, profile, foreground);
     Ok((shared, server))

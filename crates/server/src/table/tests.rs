@@ -1,5 +1,7 @@
 //! The table on a real disk.
 
+mod losses;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
