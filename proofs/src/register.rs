@@ -1,28 +1,37 @@
-//! The write-once register of one box: three replicas, clients, a hostile network, crashes.
+//! The write-once register of one box: its stores, clients, a hostile network, crashes, lost disks, and
+//! placements that follow one another.
 //!
 //! - **Network**: the set of all messages on their way. Any of them may be delivered at any time or
-//!   never: loss and reordering without an action for each. Duplication is delivery without removal.
-//! - **Crash**: a replica loses everything but its table, which every handled input has synced
-//!   before its effects left (the driver's duty). Losing effects needs no action: see network.
+//!   never: loss, partition and reordering without an action for each. Duplication is delivery without
+//!   removal.
+//! - **Crash**: a store loses everything but its table, which every handled input has synced before its
+//!   effects left (the driver's duty). Losing effects needs no action: see network.
+//! - **Wipe**: a store loses its table too and draws a new incarnation, which a later placement lists.
+//! - **Placements**: each store takes up the next ones in its own time, or skips some.
 //! - **Time** stands still, except that a proposer that was outbid may be woken. A retransmission is a
 //!   duplicate of what was sent; giving up is a crash.
-//! - **A broken clock**: a replica may have a tombstone from the start, for a box that nobody has used.
+//! - **Tombstones**: some stores may have one from the start: two, of a box that was used; or one whose
+//!   clock is broken or that lies, for a box that nobody has used.
+//! - **Repair**: any store may look after the box at any time, whatever it holds: what a comparison of
+//!   tables leads to.
 //!
-//! Bounded are the clients' operations, the crashes, the duplicates, the wake-ups of outbid proposers
-//! (each is a new ballot) and the settlements that a replica starts by itself. Messages that can have
-//! no effect any more are dropped, see `Replica::has_spent`.
+//! Bounded are the clients' operations, the crashes, the wipes, the duplicates, the wake-ups of outbid
+//! proposers (each is a new ballot) and the settlements that a replica starts by itself. Messages that
+//! can have no effect any more are dropped, see `Replica::has_spent`.
 
-use std::collections::BTreeSet;
+mod placements;
+mod world;
 
 use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::{self, CryptoRng, RngCore, SeedableRng};
+use rand_chacha::rand_core::SeedableRng;
 use stateright::{Model, Property};
 use xchat_base::{Secret, Timestamp};
-use xchat_pigeonhole::register::{
-    BoxRecord, BoxTable, ClientOp, Incarnation, Member, MemoryTable, Mutation, OpId, REPLICAS,
-    RegisterEffect, RegisterInput, Replica, ReplicaMessage, ReplicaSet,
-};
-use xchat_pigeonhole::{Answer, BoxId, Lane, SealedBox, StoreId, VerifiedBox};
+use xchat_pigeonhole::register::{Ballot, BoxRecord, BoxTable, MemoryTable, Mutation, ReplicaSet};
+use xchat_pigeonhole::{BoxId, Lane, SealedBox, VerifiedBox};
+
+pub use placements::Life;
+use placements::Placed;
+pub use world::{Action, Envelope, Told, World};
 
 /// The moment at which everything happens.
 const NOW: Timestamp = Timestamp::from_secs(1_000_000);
@@ -35,22 +44,24 @@ pub const NEVER_EMPTY: &str = "never empty after a value was reported";
 pub const SAME_VALUE: &str = "the same value again is stored";
 /// One replica whose record has expired is not believed.
 pub const NEVER_EXPIRED: &str = "nobody hears that the box has expired";
+/// A box that was used and is over has no value any more, and is not empty.
+pub const STAYS_USED: &str = "a used box is never found empty or written again";
 /// No two tables hold different decisions.
 pub const REPLICAS_AGREE: &str = "the replicas agree on what was chosen";
 
-/// What a client does, at which replica (by rank).
+/// What a client does, at which store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// Write value 0 or 1.
     Write {
-        /// The contacted replica.
+        /// The contacted store.
         at: usize,
         /// Which value.
         value: usize,
     },
     /// Read.
     Read {
-        /// The contacted replica.
+        /// The contacted store.
         at: usize,
     },
 }
@@ -66,87 +77,33 @@ impl Step {
 /// What is explored.
 #[derive(Debug, Clone)]
 pub struct Scenario {
+    /// The replicas of the box by rank, in one placement after the other.
+    pub placements: Vec<[Life; 3]>,
     /// Each client's operations, one after the other; clients run concurrently.
     pub clients: Vec<Vec<Step>>,
-    /// Crashes, over all replicas.
+    /// Crashes, over all stores.
     pub crashes: u8,
+    /// The stores that may lose their disk, each once and in this order.
+    pub wipes: Vec<usize>,
     /// Deliveries after which the message is still on its way.
     pub duplicates: u8,
-    /// Wake-ups of proposers that were outbid, over all replicas.
+    /// Wake-ups of proposers that were outbid, over all stores.
     pub wakeups: u8,
-    /// Settlements that replicas start by themselves.
+    /// Settlements that stores start by themselves.
     pub settlements: u8,
-    /// A replica whose clock ran ahead: it has a tombstone.
-    pub tombstone: Option<usize>,
+    /// Stores that have a tombstone from the start.
+    pub tombstones: Vec<usize>,
+    /// A store that restarts may find an old document, that of the first placement.
+    pub old_documents: bool,
+    /// Stores that have accepted value 0 at a ballot of their own, in the first placement and before
+    /// anything is explored: each by a coordinator that died.
+    pub left_over: Vec<usize>,
+    /// Whether all stores have taken up the last placement before anything is explored.
+    pub taken_up: bool,
+    /// Crashes take what was written with them: nobody has waited for the disk.
+    pub unsynced: bool,
     /// What is broken on purpose.
     pub mutation: Option<Mutation>,
-}
-
-/// What a client was told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Told {
-    /// Its write is the box's value.
-    Stored,
-    /// The box's value is this one.
-    Exists(usize),
-    /// The box's value is this one.
-    Found(usize),
-    /// The box was empty.
-    Empty,
-    /// The box has expired.
-    Expired,
-    /// Anything else.
-    Nothing,
-}
-
-/// One operation of a client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Operation {
-    /// Whether any client had been told a value when it began.
-    after_value: bool,
-    told: Option<Told>,
-}
-
-/// A message on its way.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Envelope {
-    from: usize,
-    to: usize,
-    message: ReplicaMessage,
-}
-
-/// The world at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct World {
-    replicas: Vec<Replica>,
-    tables: Vec<MemoryTable>,
-    draws: Vec<u64>,
-    network: BTreeSet<Envelope>,
-    /// By client, the operations begun so far.
-    operations: Vec<Vec<Operation>>,
-    /// By client, whether the latest operation's coordinator crashed meanwhile.
-    orphaned: Vec<bool>,
-    crashes: u8,
-    duplicates: u8,
-    wakeups: u8,
-    settlements: u8,
-}
-
-/// What can happen next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// A client begins its next operation.
-    Begin(usize),
-    /// A message arrives.
-    Deliver(Envelope),
-    /// A message arrives and is still on its way.
-    Duplicate(Envelope),
-    /// A replica crashes and restarts over its table.
-    Crash(usize),
-    /// A proposer that was outbid tries again.
-    Wake(usize),
-    /// A replica looks after what it accepted.
-    Settle(usize),
 }
 
 /// The model of one scenario.
@@ -154,11 +111,11 @@ pub struct RegisterModel {
     scenario: Scenario,
     id: BoxId,
     values: [VerifiedBox; 2],
-    set: ReplicaSet,
+    placed: Placed,
 }
 
 impl RegisterModel {
-    /// Two values for one box and three stores.
+    /// Two values for one box, and the stores of all placements.
     pub fn new(scenario: Scenario) -> Self {
         let keys = Lane::new(Secret::new([1; 32])).keys();
         let mut rng = ChaCha20Rng::seed_from_u64(1);
@@ -166,94 +123,17 @@ impl RegisterModel {
             let sealed = keys.seal(&mut rng, content).expect("four bytes fit into a box");
             sealed.verify().expect("sealed a line above")
         });
-        let members = [0, 1, 2].map(|rank| Member {
-            store: StoreId::from_bytes([rank; 32]),
-            incarnation: Incarnation::from_bytes([rank; 16]),
-        });
-        let set = ReplicaSet::new(1, members).expect("the three stores are distinct");
-        Self { scenario, id: keys.id(), values, set }
+        let placed = Placed::new(&scenario.placements);
+        Self { scenario, id: keys.id(), values, placed }
     }
 
-    fn replica(&self, rank: usize) -> Replica {
-        Replica::with_mutation(self.set.members()[rank], self.scenario.mutation)
-    }
-
-    fn step(&self, world: &mut World, rank: usize, input: RegisterInput, now: Timestamp) {
-        let mut draws = Draws { replica: rank as u64, count: world.draws[rank] };
-        let table = &mut world.tables[rank];
-        let effects = world.replicas[rank].handle(input, table, now, &mut draws);
-        world.draws[rank] = draws.count;
-        for effect in effects {
-            match effect {
-                RegisterEffect::Send { to, message } => {
-                    let to = self.set.rank_of(&to).map(usize::from);
-                    let to = to.expect("replicas talk to replicas only");
-                    world.network.insert(Envelope { from: rank, to, message });
-                }
-                RegisterEffect::Answer { op, answer } => self.tell(world, op, &answer),
-                RegisterEffect::Chosen(_) | RegisterEffect::WakeAt(_) => {}
-            }
-        }
-    }
-
-    fn tell(&self, world: &mut World, op: OpId, answer: &Answer) {
-        let told = match answer {
-            Answer::Stored => Told::Stored,
-            Answer::Exists(boxed) => Told::Exists(self.value(boxed)),
-            Answer::Found(boxed) => Told::Found(self.value(boxed)),
-            Answer::Empty => Told::Empty,
-            Answer::Expired => Told::Expired,
-            _ => Told::Nothing,
-        };
-        let (client, at) = (op.0 as usize / 16, op.0 as usize % 16);
-        world.operations[client][at].told = Some(told);
+    fn set(&self, placement: u32) -> &ReplicaSet {
+        self.placed.set(placement)
     }
 
     fn value(&self, sealed: &SealedBox) -> usize {
         let position = self.values.iter().position(|value| value.sealed() == sealed);
         position.expect("only the two values are ever written")
-    }
-
-    fn begin(&self, world: &mut World, client: usize) {
-        let at = world.operations[client].len();
-        let step = self.scenario.clients[client][at];
-        let after_value = self.reported(world).next().is_some();
-        world.operations[client].push(Operation { after_value, told: None });
-        world.orphaned[client] = false;
-        let request = match step {
-            Step::Write { value, .. } => ClientOp::Write(self.values[value].clone()),
-            Step::Read { .. } => ClientOp::Read(self.id),
-        };
-        let op = OpId((client * 16 + at) as u64);
-        let input = RegisterInput::Client { op, request, replicas: self.set };
-        self.step(world, step.at(), input, NOW);
-    }
-
-    fn deliver(&self, world: &mut World, Envelope { from, to, message }: Envelope) {
-        let from = self.set.members()[from].store;
-        let input = RegisterInput::Peer { from, message, replicas: self.set };
-        self.step(world, to, input, NOW);
-    }
-
-    fn drop_spent(&self, world: &mut World) {
-        let World { network, replicas, tables, .. } = world;
-        network.retain(|Envelope { from, to, message }| {
-            let rank = u8::try_from(*from).expect("there are three ranks");
-            !replicas[*to].has_spent(message, &replicas[*from], rank, &tables[*to], NOW)
-        });
-    }
-
-    fn crash(&self, world: &mut World, rank: usize) {
-        world.replicas[rank] = self.replica(rank);
-        for (client, operations) in world.operations.iter().enumerate() {
-            let last = operations.len().checked_sub(1);
-            if let Some(last) = last
-                && operations[last].told.is_none()
-                && self.scenario.clients[client][last].at() == rank
-            {
-                world.orphaned[client] = true;
-            }
-        }
     }
 
     /// The values that clients were told to be the box's.
@@ -276,17 +156,12 @@ impl RegisterModel {
         reported.all(|value| Some(value) == first)
     }
 
-    fn all_operations(world: &World) -> impl Iterator<Item = &Operation> {
-        world.operations.iter().flatten()
-    }
-
     fn replicas_agree(world: &World) -> bool {
-        let mut chosen = world.tables.iter().flat_map(MemoryTable::iter).filter_map(
-            |(_, record)| match record {
-                BoxRecord::Chosen { boxed, .. } => Some(boxed),
-                _ => None,
-            },
-        );
+        let records = world.stores.iter().flat_map(|store| store.table.iter());
+        let mut chosen = records.filter_map(|(_, record)| match record {
+            BoxRecord::Chosen { boxed, .. } => Some(boxed),
+            _ => None,
+        });
         let first = chosen.next();
         chosen.all(|boxed| Some(boxed) == first)
     }
@@ -301,6 +176,17 @@ impl RegisterModel {
             })
         })
     }
+
+    fn stays_used(&self, world: &World) -> bool {
+        let was_used = self.scenario.tombstones.len() >= 2;
+        let harmless = |told| matches!(told, None | Some(Told::Nothing | Told::Expired));
+        !was_used || world.all_operations().all(|operation| harmless(operation.told))
+    }
+
+    fn never_expired(&self, world: &World) -> bool {
+        let was_used = self.scenario.tombstones.len() >= 2;
+        was_used || world.all_operations().all(|operation| operation.told != Some(Told::Expired))
+    }
 }
 
 impl Model for RegisterModel {
@@ -308,76 +194,28 @@ impl Model for RegisterModel {
     type Action = Action;
 
     fn init_states(&self) -> Vec<World> {
-        let mut tables = vec![MemoryTable::new(); REPLICAS];
-        if let Some(broken) = self.scenario.tombstone {
-            tables[broken].put(self.id, BoxRecord::Tombstone { forget_at: Timestamp::MAX });
+        let mut tables = vec![MemoryTable::new(); self.placed.stores()];
+        for holder in &self.scenario.tombstones {
+            tables[*holder].put(self.id, BoxRecord::Tombstone { forget_at: Timestamp::MAX });
         }
-        vec![World {
-            replicas: (0..REPLICAS).map(|rank| self.replica(rank)).collect(),
-            tables,
-            draws: vec![0; REPLICAS],
-            network: BTreeSet::new(),
-            operations: vec![Vec::new(); self.scenario.clients.len()],
-            orphaned: vec![false; self.scenario.clients.len()],
-            crashes: 0,
-            duplicates: 0,
-            wakeups: 0,
-            settlements: 0,
-        }]
+        for holder in &self.scenario.left_over {
+            let rank = u8::try_from(*holder).expect("there are few stores");
+            let ballot = Ballot { placement: 1, round: 1, rank };
+            let accepted = Some((ballot, self.values[0].clone()));
+            let expires_at = Timestamp::MAX;
+            tables[*holder]
+                .put(self.id, BoxRecord::Open { promised: ballot, accepted, expires_at });
+        }
+        vec![self.world(tables)]
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {
-        for (client, operations) in world.operations.iter().enumerate() {
-            let idle = operations.last().is_none_or(|last| last.told.is_some());
-            let more = operations.len() < self.scenario.clients[client].len();
-            if more && (idle || world.orphaned[client]) {
-                actions.push(Action::Begin(client));
-            }
-        }
-        actions.extend(world.network.iter().cloned().map(Action::Deliver));
-        if world.duplicates < self.scenario.duplicates {
-            actions.extend(world.network.iter().cloned().map(Action::Duplicate));
-        }
-        for (rank, replica) in world.replicas.iter().enumerate() {
-            if replica.is_outbid() && world.wakeups < self.scenario.wakeups {
-                actions.push(Action::Wake(rank));
-            }
-            if replica.operation_count() > 0 && world.crashes < self.scenario.crashes {
-                actions.push(Action::Crash(rank));
-            }
-            if !world.tables[rank].is_empty() && world.settlements < self.scenario.settlements {
-                actions.push(Action::Settle(rank));
-            }
-        }
+        self.possible(world, actions);
     }
 
     fn next_state(&self, last: &World, action: Action) -> Option<World> {
         let mut world = last.clone();
-        match action {
-            Action::Begin(client) => self.begin(&mut world, client),
-            Action::Deliver(envelope) => {
-                world.network.remove(&envelope);
-                self.deliver(&mut world, envelope);
-            }
-            Action::Duplicate(envelope) => {
-                world.duplicates += 1;
-                self.deliver(&mut world, envelope);
-            }
-            Action::Crash(rank) => {
-                world.crashes += 1;
-                self.crash(&mut world, rank);
-            }
-            Action::Wake(rank) => {
-                world.wakeups += 1;
-                let due = world.replicas[rank].next_wake()?;
-                self.step(&mut world, rank, RegisterInput::Timer, due);
-            }
-            Action::Settle(rank) => {
-                world.settlements += 1;
-                let input = RegisterInput::Settle { id: self.id, replicas: self.set };
-                self.step(&mut world, rank, input, NOW);
-            }
-        }
+        self.happen(&mut world, action)?;
         self.drop_spent(&mut world);
         Some(world)
     }
@@ -385,54 +223,25 @@ impl Model for RegisterModel {
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
             Property::always(ONE_VALUE, |model: &Self, world| model.one_value(world)),
-            Property::always(NEVER_EMPTY, |_, world| {
-                Self::all_operations(world).all(|operation| {
+            Property::always(NEVER_EMPTY, |_, world: &World| {
+                world.all_operations().all(|operation| {
                     !(operation.after_value && operation.told == Some(Told::Empty))
                 })
             }),
             Property::always(SAME_VALUE, |model: &Self, world| model.same_value_is_stored(world)),
-            Property::always(NEVER_EXPIRED, |_, world| {
-                Self::all_operations(world).all(|operation| operation.told != Some(Told::Expired))
-            }),
+            Property::always(NEVER_EXPIRED, |model: &Self, world| model.never_expired(world)),
+            Property::always(STAYS_USED, |model: &Self, world| model.stays_used(world)),
             Property::always(REPLICAS_AGREE, |_, world| Self::replicas_agree(world)),
             Property::sometimes("an outbid proposer tries again", |model: &Self, world: &World| {
                 model.scenario.wakeups == 0 || world.wakeups > 0
             }),
-            Property::sometimes("all operations are answered", |model: &Self, world| {
+            Property::sometimes("all operations are answered", |model: &Self, world: &World| {
                 let planned: usize = model.scenario.clients.iter().map(Vec::len).sum();
-                let answered = Self::all_operations(world)
+                let answered = world
+                    .all_operations()
                     .filter(|operation| !matches!(operation.told, None | Some(Told::Nothing)));
-                answered.count() == planned
+                answered.count() == planned && world.has_last_placement(&model.placed)
             }),
         ]
     }
 }
-
-/// Draws that differ, are the same in every exploration, and are so small as numbers that a wait
-/// drawn from them is the shortest possible.
-struct Draws {
-    replica: u64,
-    count: u64,
-}
-
-impl RngCore for Draws {
-    fn next_u32(&mut self) -> u32 {
-        self.next_u64() as u32
-    }
-
-    fn next_u64(&mut self) -> u64 {
-        self.count += 1;
-        self.count * REPLICAS as u64 + self.replica
-    }
-
-    fn fill_bytes(&mut self, dest: &mut [u8]) {
-        rand_core::impls::fill_bytes_via_next(self, dest);
-    }
-
-    fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), rand_core::Error> {
-        self.fill_bytes(dest);
-        Ok(())
-    }
-}
-
-impl CryptoRng for Draws {}

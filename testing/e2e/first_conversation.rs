@@ -2,7 +2,12 @@
 
 mod harness;
 
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
 use harness::{Network, Person};
+use serde_json::Value;
 
 /// Invite, accept, 100 messages each way, restart of everything, 50 messages to one who is offline.
 #[test]
@@ -94,4 +99,104 @@ fn mistakes_get_clear_errors() {
     alice.ok(&["stop"]);
     bob.ok(&["stop"]);
     network.stop();
+}
+
+/// A store loses its disk while messages wait in boxes; the others give it back what it held; then
+/// another store dies for good. Every message is read, and new ones are stored.
+#[test]
+fn a_wiped_store_is_refilled_and_then_another_dies_for_good() {
+    const WAITING: usize = 40;
+    let mut network = Network::up();
+    let alice = Person::new(&network, "alice");
+    let bob = Person::new(&network, "bob");
+    let link = alice.ok(&["invite"])[0]["link"].as_str().expect("a link").to_owned();
+    bob.ok(&["accept", &link]);
+    alice.wait_for_contact("bob");
+    bob.ok(&["stop"]);
+    for n in 0..WAITING {
+        let sent = alice.ok(&["send", "bob", &format!("waiting {n}")]);
+        assert_eq!(sent[0]["state"], "stored", "message {n}: {sent:?}");
+    }
+
+    let stores = ["store-1", "store-2", "store-3", "store-4"];
+    let wiped = Node::of(&network, stores[0]);
+    let before = wiped.status().expect("it runs")["table"].clone();
+    wiped.kill();
+    let boxes = PathBuf::from(wiped.field("dir")).join("boxes");
+    std::fs::remove_dir_all(&boxes).expect("a store has a table");
+    wiped.restart();
+    for store in stores {
+        let mut status = Value::Null;
+        until(&format!("{store} has copied"), || {
+            status = Node::of(&network, store).status().unwrap_or_default();
+            status["table"]["placement"] == 2 && status["catching_up"] == false
+        });
+        assert_eq!((&status["serving"], &status["epoch"]), (&true.into(), &2.into()), "{status}");
+        println!("{store}: {}", status["table"]);
+        if store == stores[0] {
+            assert_ne!(status["table"]["incarnation"], before["incarnation"]);
+            assert!(status["table"]["refilled"].as_u64() > Some(0), "{status}");
+        }
+    }
+
+    Node::of(&network, stores[1]).kill();
+    let mut at_bob = bob.listen("0");
+    let expected: Vec<_> = (0..WAITING).map(|n| format!("waiting {n}")).collect();
+    assert_eq!(at_bob.texts_in(WAITING), expected);
+    let sent = alice.ok(&["send", "bob", "with three stores"]);
+    assert_eq!(sent[0]["state"], "stored", "{sent:?}");
+    assert_eq!(at_bob.texts_in(1), ["with three stores"]);
+    drop(at_bob);
+    alice.ok(&["stop"]);
+    bob.ok(&["stop"]);
+    network.stop();
+}
+
+/// A node of the network, as `nodes.json` has it.
+struct Node(Value, PathBuf);
+
+impl Node {
+    fn of(network: &Network, name: &str) -> Self {
+        let list = network.file().with_file_name("nodes.json");
+        let text = std::fs::read_to_string(&list).expect("written");
+        let nodes: Vec<Value> = serde_json::from_str(&text).expect("a list");
+        let node = nodes.into_iter().find(|node| node["name"] == name);
+        Self(node.expect("a node of this name"), list)
+    }
+
+    fn field(&self, name: &str) -> &str {
+        self.0[name].as_str().expect("a text")
+    }
+
+    fn status(&self) -> Option<Value> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xchat"));
+        command.args(["--json", "node", "status", "--config", self.field("config")]);
+        serde_json::from_slice(&command.output().expect("xchat runs").stdout).ok()
+    }
+
+    /// SIGKILL; returns when the supervisor knows.
+    fn kill(&self) {
+        let pid = self.0["pid"].as_u64().expect("it runs").to_string();
+        let killed = Command::new("kill").args(["-KILL", &pid]).status().expect("kill runs");
+        assert!(killed.success());
+        until("the supervisor notices", || {
+            let text = std::fs::read_to_string(&self.1).expect("written");
+            let nodes: Vec<Value> = serde_json::from_str(&text).unwrap_or_default();
+            nodes.iter().any(|node| node["name"] == self.0["name"] && node["pid"].is_null())
+        });
+    }
+
+    fn restart(&self) {
+        let command = Command::new("sh").args(["-c", self.field("restart")]).output();
+        let output = command.expect("sh runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(120);
+    while !holds() {
+        assert!(Instant::now() < end, "{what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }

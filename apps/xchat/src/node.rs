@@ -160,7 +160,7 @@ fn not_running(error: &io::Error) -> Failure {
 fn print_status(status: &NodeStatus) {
     let state = match (status.serving, status.catching_up) {
         (true, _) => "serving",
-        (false, true) => "catching up: the network lists another table of this store",
+        (false, true) => "catching up: it does not answer for all of its boxes yet",
         (false, false) => "not serving: the network document has expired",
     };
     println!("{} {}: {state}", status.role, status.id);
@@ -168,6 +168,13 @@ fn print_status(status: &NodeStatus) {
     println!("  network document {}", status.epoch);
     if let Some(load) = &status.load {
         println!("  {}", load_text(load));
+    }
+    if let Some(table) = &status.table {
+        println!("  table {} in placement {}", table.incarnation, table.placement);
+        println!(
+            "  boxes refilled {}, stores left to copy from {}",
+            table.refilled, table.sources_left
+        );
     }
     println!("  links {} of {}", status.links_up, status.links_wanted);
     println!("  frames dropped {}", status.frames_dropped);

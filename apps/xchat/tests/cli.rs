@@ -54,7 +54,7 @@ fn network_file(until: Timestamp) -> String {
         previous: DocumentHash::from_bytes([0; 32]),
         valid_from: until - 48 * HOUR,
         valid_until: until,
-        placement: Placement { epoch: PlacementEpoch(1), tokens },
+        placement: Placement { epoch: PlacementEpoch(1), tokens, past: Vec::new() },
         descriptors,
         parameters: Parameters::default(),
     };

@@ -8,7 +8,7 @@ use xchat_base::{Timestamp, Wire, identifier};
 use crate::descriptor::{Descriptor, NodeId};
 use crate::error::Invalid;
 use crate::parameters::Parameters;
-use crate::placement::Placement;
+use crate::placement::{Placement, View};
 use crate::root::NetworkId;
 
 identifier!(
@@ -75,6 +75,11 @@ impl Document {
         self.placement.replicas(box_id, self)
     }
 
+    /// The placement and those before it, the latest first; see [`Placement::views`].
+    pub fn views(&self) -> Vec<View> {
+        self.placement.views(self)
+    }
+
     /// Whether the document makes sense by itself: bounds, layers, keys, tokens. Authorities call it
     /// before they sign; [`crate::SignedDocument::verify`] calls it for everybody else.
     ///
@@ -89,7 +94,7 @@ impl Document {
 mod tests {
     use super::*;
     use crate::fixture::{HOUR, Network, START};
-    use crate::{HopKeyPeriod, Incarnation, Role};
+    use crate::{HopKeyPeriod, Incarnation, OperatorId, Past, PlacedStore, Role};
 
     /// An unsigned integer as the specification writes it: seven bits a byte, lowest first.
     fn varint(out: &mut Vec<u8>, mut n: u64) {
@@ -143,6 +148,12 @@ mod tests {
         doc.descriptors[0].addresses = vec![([1, 2, 3, 4, 5, 6, 7, 8], 65_000).into()];
         doc.descriptors[9].role = Role::Store { incarnation: Incarnation::from_bytes([5; 16]) };
         doc.parameters.pace_override = Some(4_000);
+        let (id, token) = doc.placement.tokens[0];
+        let (operator, incarnation) =
+            (OperatorId::from_bytes([7; 32]), Incarnation::from_bytes([8; 16]));
+        let were = vec![PlacedStore { id, operator, token, incarnation }];
+        let came = vec![doc.placement.tokens[1].0];
+        doc.placement.past = vec![Past { were, came }, Past::default()];
 
         let mut out = vec![1];
         out.extend(doc.network.as_bytes());
@@ -156,6 +167,16 @@ mod tests {
             out.extend(id.as_bytes());
             out.extend(token.as_bytes());
         }
+        out.extend([2, 1]);
+        for store in &doc.placement.past[0].were {
+            out.extend(store.id.as_bytes());
+            out.extend(store.operator.as_bytes());
+            out.extend(store.token.as_bytes());
+            out.extend(store.incarnation.as_bytes());
+        }
+        out.push(1);
+        out.extend(doc.placement.past[0].came[0].as_bytes());
+        out.extend([0, 0]);
         varint(&mut out, doc.descriptors.len() as u64);
         for node in &doc.descriptors {
             descriptor(&mut out, node);

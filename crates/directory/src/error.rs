@@ -134,6 +134,10 @@ pub enum Invalid {
     /// Not exactly one distinct token for each store.
     #[error("the placement tokens do not match the stores")]
     Tokens,
+    /// More past placements than [`crate::MAX_PAST`], or than there were; or more stores in one than
+    /// a document has nodes.
+    #[error("the past placements are not possible")]
+    Past,
     /// Outside the allowed range.
     #[error("a parameter is out of range")]
     Parameters,

@@ -83,7 +83,7 @@ impl Network {
             previous: DocumentHash::from_bytes([9; 32]),
             valid_from: START,
             valid_until: START + HOUR,
-            placement: Placement { epoch: PlacementEpoch(3), tokens },
+            placement: Placement { epoch: PlacementEpoch(3), tokens, past: Vec::new() },
             descriptors,
             parameters: Parameters::default(),
         };

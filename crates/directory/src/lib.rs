@@ -34,7 +34,9 @@ pub use document::{Document, DocumentHash};
 pub use error::{DirectoryError, Invalid};
 pub use network_file::{NetworkFile, NetworkFileError};
 pub use parameters::Parameters;
-pub use placement::{Placement, PlacementEpoch, REPLICAS, Token};
+pub use placement::{
+    MAX_PAST, Past, PlacedStore, Placement, PlacementEpoch, REPLICAS, Token, View,
+};
 pub use root::{NetworkId, NetworkName, Root, RootError};
 pub use route::{random_route, random_store};
 pub use signed::{SignError, SignedDocument, VerifiedDocument};

@@ -1,11 +1,11 @@
-//! Placement: which stores hold a box.
+//! Placement: which stores hold a box, now and in the placements before.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use xchat_base::identifier;
 
-use crate::descriptor::NodeId;
+use crate::descriptor::{Incarnation, NodeId, OperatorId, Role};
 use crate::document::Document;
 
 identifier!(
@@ -32,35 +32,111 @@ pub struct Placement {
     pub epoch: PlacementEpoch,
     /// One for each store of the document, and for nothing else.
     pub tokens: Vec<(NodeId, Token)>,
+    /// The placements before this one, the latest first, each as its difference from the one after it;
+    /// at most [`MAX_PAST`]. A store that has copied boxes for an earlier one goes on from there.
+    pub past: Vec<Past>,
 }
 
-impl Placement {
-    /// The replicas of a box, first-ranked first: [`REPLICAS`] stores of distinct operators.
+/// So many placements a document tells of besides its own. A store that was away for more changes
+/// than these has to begin with an empty table.
+pub const MAX_PAST: usize = 16;
+
+/// How a placement differed from the one after it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Past {
+    /// Stores that were in it as they are not in the one after it.
+    pub were: Vec<PlacedStore>,
+    /// Stores that came with the one after it.
+    pub came: Vec<NodeId>,
+}
+
+/// A store, as far as placement goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PlacedStore {
+    /// Its key.
+    pub id: NodeId,
+    /// Who runs it.
+    pub operator: OperatorId,
+    /// Its draw.
+    pub token: Token,
+    /// The life of its table.
+    pub incarnation: Incarnation,
+}
+
+/// One placement, in use or past.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// Which.
+    pub epoch: PlacementEpoch,
+    /// Its stores.
+    pub stores: BTreeMap<NodeId, PlacedStore>,
+}
+
+impl View {
+    /// The replicas of a box, first-ranked first: [`REPLICAS`] stores of distinct operators, or fewer if
+    /// there are not so many.
     ///
     /// Rendezvous hashing (Thaler and Ravishankar, "Using name-based mappings to increase hit
     /// rates", 1998): every store is scored by `BLAKE3(token ‖ box id)` and the highest scores win,
-    /// so a store that comes or goes moves only the boxes it holds. `doc` is the document this
-    /// placement belongs to; it tells the operators. Fewer than [`REPLICAS`] come back only from a
-    /// document that was never checked.
-    pub fn replicas(&self, box_id: &[u8; 32], doc: &Document) -> Vec<NodeId> {
+    /// so a store that comes or goes moves only the boxes it holds.
+    pub fn replicas(&self, box_id: &[u8; 32]) -> Vec<&PlacedStore> {
         let mut ranked: Vec<_> =
-            self.tokens.iter().map(|(id, token)| (score(token, box_id), *id)).collect();
+            self.stores.values().map(|store| (score(&store.token, box_id), store)).collect();
         ranked.sort_unstable_by(|a, b| b.cmp(a));
-
         let mut operators = BTreeSet::new();
-        let mut replicas = Vec::with_capacity(REPLICAS);
-        for (_, id) in ranked {
-            let Some(store) = doc.descriptors.iter().find(|d| d.id == id) else {
-                continue;
-            };
-            if operators.insert(store.operator) {
-                replicas.push(id);
-            }
-            if replicas.len() == REPLICAS {
-                break;
+        let distinct = ranked.into_iter().filter(|(_, store)| operators.insert(store.operator));
+        distinct.take(REPLICAS).map(|(_, store)| store).collect()
+    }
+
+    /// How this placement differs from the one after it.
+    pub fn before(&self, after: &Self) -> Past {
+        let was = |store: &&PlacedStore| after.stores.get(&store.id) != Some(*store);
+        let came = |id: &&NodeId| !self.stores.contains_key(*id);
+        Past {
+            were: self.stores.values().filter(was).copied().collect(),
+            came: after.stores.keys().filter(came).copied().collect(),
+        }
+    }
+
+    /// The placement of which this one is the next, by how they differ.
+    fn previous(&self, past: &Past) -> Option<Self> {
+        let mut stores = self.stores.clone();
+        stores.retain(|id, _| !past.came.contains(id));
+        stores.extend(past.were.iter().map(|store| (store.id, *store)));
+        let epoch = PlacementEpoch(self.epoch.0.checked_sub(1).filter(|epoch| *epoch > 0)?);
+        Some(Self { epoch, stores })
+    }
+}
+
+impl Placement {
+    /// The replicas of a box, first-ranked first; see [`View::replicas`]. `doc` is the document this
+    /// placement belongs to. Fewer than [`REPLICAS`] come back only from a document that was never
+    /// checked.
+    pub fn replicas(&self, box_id: &[u8; 32], doc: &Document) -> Vec<NodeId> {
+        self.view(doc).replicas(box_id).into_iter().map(|store| store.id).collect()
+    }
+
+    /// This placement with its stores.
+    pub fn view(&self, doc: &Document) -> View {
+        let placed = self.tokens.iter().filter_map(|(id, token)| {
+            let store = doc.descriptors.iter().find(|d| d.id == *id)?;
+            let Role::Store { incarnation } = store.role else { return None };
+            let (operator, token) = (store.operator, *token);
+            Some((*id, PlacedStore { id: *id, operator, token, incarnation }))
+        });
+        View { epoch: self.epoch, stores: placed.collect() }
+    }
+
+    /// This placement and those before it that the document tells of, the latest first.
+    pub fn views(&self, doc: &Document) -> Vec<View> {
+        let mut views = vec![self.view(doc)];
+        for past in &self.past {
+            match views.last().and_then(|view| view.previous(past)) {
+                Some(view) => views.push(view),
+                None => break,
             }
         }
-        replicas
+        views
     }
 }
 

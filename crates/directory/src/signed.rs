@@ -10,9 +10,10 @@ use xchat_base::id::array;
 use xchat_base::{Timestamp, Wire};
 
 use crate::authority::AuthoritySecret;
-use crate::descriptor::{Descriptor, NodeId, Role};
+use crate::descriptor::{Descriptor, NodeId};
 use crate::document::{Document, DocumentHash, MAX_DOCUMENT_LEN};
 use crate::error::{DirectoryError, Invalid};
+use crate::placement::View;
 use crate::root::{MAX_AUTHORITIES, Root};
 
 /// A document as it travels: bytes and signatures, not yet believed.
@@ -210,9 +211,9 @@ impl VerifiedDocument {
     }
 
     /// Whether this document may take the place of `previous`: the same network, a later epoch, the
-    /// hash link where the epochs touch, and a placement that only goes forward. Within one placement
-    /// epoch the stores keep their tokens and their incarnations: an empty table in the place of one
-    /// that has promised would let a box have two values.
+    /// hash link where the epochs touch, and a placement that only goes forward. What is said of one
+    /// placement epoch is the same in both: its stores, their operators, tokens and incarnations. An
+    /// empty table in the place of one that has promised would let a box have two values.
     ///
     /// Where epochs were missed the link cannot be checked; the signatures then carry it alone.
     ///
@@ -231,19 +232,16 @@ impl VerifiedDocument {
         if epoch - 1 == previous.epoch && self.previous != previous.hash() {
             return Err(DirectoryError::BrokenChain { epoch });
         }
-        let (new, old) = (&self.placement, &previous.placement);
-        let sets = |p: &crate::Placement| p.tokens.iter().copied().collect::<BTreeSet<_>>();
-        let same = || sets(new) == sets(old) && lives(self) == lives(previous);
-        if new.epoch < old.epoch || (new.epoch == old.epoch && !same()) {
+        let before = previous.views();
+        let agrees = |view: &View| {
+            before.iter().find(|old| old.epoch == view.epoch).is_none_or(|old| old == view)
+        };
+        let goes_back = self.placement.epoch < previous.placement.epoch;
+        if goes_back || !self.views().iter().all(agrees) {
             return Err(DirectoryError::PlacementRegressed { epoch });
         }
         Ok(())
     }
-}
-
-/// The stores, each with the life of its table.
-fn lives(document: &Document) -> BTreeMap<NodeId, Role> {
-    document.stores().map(|store| (store.id, store.role)).collect()
 }
 
 impl Deref for VerifiedDocument {

@@ -213,7 +213,7 @@ impl Gateway {
             }
             Input::ClientClosed { session } => self.close(session),
             Input::NodeFrame { from, bytes } => self.node_frame(&from, &bytes, &mut effects),
-            Input::Document(newer) => self.follow(newer, now),
+            Input::Document(newer) => self.follow(newer, now, &mut effects),
             Input::Timer => self.woken_for = None,
         }
         self.let_go_of_the_late(now, &mut effects);
@@ -251,11 +251,21 @@ impl Gateway {
         self.sessions.len() as f64 / self.limits.max_sessions.max(1) as f64
     }
 
-    fn follow(&mut self, newer: VerifiedDocument, now: Timestamp) {
+    /// Clients ask for documents on a schedule. A placement that changes is told to all of them at once,
+    /// since requests by the old one are refused; none could be told apart by asking sooner.
+    fn follow(&mut self, newer: VerifiedDocument, now: Timestamp, effects: &mut Vec<Effect>) {
         let (before, until) = (self.document.parameters.clone(), self.document.valid_until);
+        let placement = self.document.placement.epoch;
         if start::replace(&mut self.document, newer).is_err() {
             self.counters.refused_documents += 1;
             return;
+        }
+        if self.document.placement.epoch != placement {
+            let bytes = GatewayFrame::Document(Some(self.document.signed().to_wire())).to_wire();
+            for session in self.sessions.keys() {
+                self.counters.documents += 1;
+                effects.push(Effect::ToClient { session: *session, bytes: bytes.clone() });
+            }
         }
         self.rates.replaced(before, until, now);
     }

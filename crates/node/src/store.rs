@@ -9,15 +9,17 @@ mod peers;
 mod registrations;
 #[cfg(test)]
 mod tests;
+mod views;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use xchat_base::{Rng, Timestamp};
-use xchat_directory::{Incarnation, NodeId, PlacementEpoch, Role, VerifiedDocument};
+use xchat_directory::{Incarnation, NodeId, Role, VerifiedDocument};
 use xchat_pigeonhole::AnswerKey;
 use xchat_pigeonhole::register::{
-    self, BoxTable, Lifetimes, Member, OpId, RegisterInput, Replica, ReplicaSet,
+    self, BoxTable, Comparison, Lifetimes, Member, OpId, RegisterInput, Replica, Succession,
+    TableState,
 };
 use xchat_pigeonhole::{BoxId, StoreId};
 use xchat_sphinx::{HopKey, HopSecret, NodeFrame, ReplyTag, Unwrapped};
@@ -27,6 +29,7 @@ use crate::start::{self, StartError};
 use collectors::Collectors;
 use operations::Pending;
 use registrations::Registrations;
+use views::Views;
 
 pub use collectors::{MAX_COLLECTOR_SESSIONS, MAX_ITEMS, MAX_ITEMS_PER_SESSION};
 pub use registrations::{MAX_REGISTRATION_LIFETIME, MAX_REGISTRATIONS, MAX_REGISTRATIONS_PER_BOX};
@@ -34,10 +37,6 @@ pub use registrations::{MAX_REGISTRATION_LIFETIME, MAX_REGISTRATIONS, MAX_REGIST
 /// How often the table is swept. A box that outlives its time by so little harms nobody (reads check the time
 /// themselves), and a sweep costs a look at the expiry index.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(600);
-
-/// The placement that stores serve. Registers do not pass from one placement to the next yet: a
-/// replica set that began with empty tables would let a used box have a second value.
-pub const SERVED_PLACEMENT: PlacementEpoch = PlacementEpoch(1);
 
 /// How often idle collector sessions and ended registrations are looked for.
 const EXPIRE_EVERY: Duration = Duration::from_secs(10);
@@ -154,6 +153,8 @@ pub struct Counters {
     pub not_shared: u64,
     /// Documents that did not follow from the one in use.
     pub refused_documents: u64,
+    /// Boxes that a comparison with another replica found to be missing.
+    pub missed: u64,
     /// Operations under way now.
     pub pending: u64,
     /// Registrations held now.
@@ -203,9 +204,12 @@ pub struct Store<T> {
     incarnation: Incarnation,
     answer_key: AnswerKey,
     document: VerifiedDocument,
+    views: Views,
     hop: Hop,
     table: T,
     replica: Replica,
+    succession: Succession,
+    comparison: Comparison,
     pending: BTreeMap<OpId, Pending>,
     next_op: u64,
     registrations: Registrations,
@@ -224,14 +228,15 @@ impl<T: BoxTable> Store<T> {
     /// # Errors
     /// [`StartError`]: the document does not know this node as a store, or by other keys. A table of
     /// another incarnation than the document's is no error: the store collects, and refuses
-    /// requests about boxes until a document lists it ([`Self::is_catching_up`]).
+    /// requests about boxes until a document lists it and it has copied ([`Self::is_catching_up`]).
     pub fn new(
         setup: StoreSetup,
         document: VerifiedDocument,
         table: T,
         now: Timestamp,
+        rng: &mut Rng,
     ) -> Result<(Self, Vec<Effect>), StartError> {
-        Self::with_bounds(setup, document, table, now, &Bounds::default())
+        Self::with_bounds(setup, document, table, now, rng, &Bounds::default())
     }
 
     fn with_bounds(
@@ -239,6 +244,7 @@ impl<T: BoxTable> Store<T> {
         document: VerifiedDocument,
         table: T,
         now: Timestamp,
+        rng: &mut Rng,
         bounds: &Bounds,
     ) -> Result<(Self, Vec<Effect>), StartError> {
         let StoreSetup { id, answer_key, incarnation, hop } = setup;
@@ -247,14 +253,18 @@ impl<T: BoxTable> Store<T> {
             return Err(StartError::AnswerKey { id });
         }
         let hop = Hop::new(hop, own, bounds.tags).ok_or(StartError::NoHopKey { id })?;
+        let own = member(&id, &incarnation);
         let mut store = Self {
             id,
             incarnation,
             answer_key,
+            views: Views::of(&document),
             document,
             hop,
+            replica: Replica::new(own),
+            succession: Succession::new(own, &table),
+            comparison: Comparison::new(own, now),
             table,
-            replica: Replica::new(member(&id, &incarnation)),
             pending: BTreeMap::new(),
             next_op: 0,
             registrations: Registrations::new(bounds.registrations),
@@ -266,8 +276,8 @@ impl<T: BoxTable> Store<T> {
             next_sweep: now + SWEEP_EVERY,
             woken_for: None,
         };
-        store.replica.set_lifetimes(store.lifetimes());
         let mut effects = Vec::new();
+        store.take_up(now, rng, &mut effects);
         if store.may_sweep(now) {
             effects.push(Effect::Sweep);
         }
@@ -286,7 +296,7 @@ impl<T: BoxTable> Store<T> {
             Input::ReplicaFrame { from, bytes } => {
                 self.replica_frame(&from, &bytes, now, rng, &mut effects);
             }
-            Input::Document(newer) => self.follow(newer, now, &mut effects),
+            Input::Document(newer) => self.follow(newer, now, rng, &mut effects),
             Input::AddSecret(secret) => {
                 self.hop.add_secret(secret);
                 self.hop.follow(self.document.node(&self.id));
@@ -302,6 +312,7 @@ impl<T: BoxTable> Store<T> {
     /// What it has done so far.
     pub fn counters(&self) -> Counters {
         Counters {
+            missed: self.comparison.missed(),
             pending: self.pending.len() as u64,
             registrations: self.registrations.len() as u64,
             collector_sessions: self.collectors.sessions() as u64,
@@ -311,12 +322,20 @@ impl<T: BoxTable> Store<T> {
         }
     }
 
-    /// Whether the directory lists another life of this store's table, or another placement than
-    /// [`SERVED_PLACEMENT`], so that it neither votes nor answers for boxes.
+    /// Whether there are boxes for which it neither votes nor answers: the directory lists another life
+    /// of its table, or the replicas of an earlier placement are still to be copied.
     pub fn is_catching_up(&self) -> bool {
-        let own = self.document.node(&self.id);
-        self.document.placement.epoch != SERVED_PLACEMENT
-            || !own.is_some_and(|own| own.role == Role::Store { incarnation: self.incarnation })
+        !self.table_state().complete
+    }
+
+    /// How far its table is.
+    pub fn table_state(&self) -> TableState {
+        self.succession.state(&self.views)
+    }
+
+    /// The life of its table.
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
     }
 
     /// Whether records may be swept: not by a clock that the document says is wrong, or by a
@@ -329,11 +348,6 @@ impl<T: BoxTable> Store<T> {
     pub fn lifetimes(&self) -> Lifetimes {
         let parameters = &self.document.parameters;
         Lifetimes { boxed: parameters.box_lifetime, tombstone: parameters.tombstone_lifetime }
-    }
-
-    /// Whether it may say anything about a box now, to clients or to other stores.
-    fn may_vote(&self, now: Timestamp) -> bool {
-        !self.is_catching_up() && self.may_sweep(now)
     }
 
     /// The table: to sync it, or to sweep it.
@@ -383,13 +397,20 @@ impl<T: BoxTable> Store<T> {
         }
     }
 
-    fn follow(&mut self, newer: VerifiedDocument, now: Timestamp, effects: &mut Vec<Effect>) {
+    fn follow(
+        &mut self,
+        newer: VerifiedDocument,
+        now: Timestamp,
+        rng: &mut Rng,
+        effects: &mut Vec<Effect>,
+    ) {
         if start::replace(&mut self.document, newer).is_err() {
             self.counters.refused_documents += 1;
             return;
         }
+        self.views = Views::of(&self.document);
         self.hop.follow(self.document.node(&self.id));
-        self.replica.set_lifetimes(self.lifetimes());
+        self.take_up(now, rng, effects);
         self.forget_ended(now, effects);
     }
 
@@ -411,6 +432,7 @@ impl<T: BoxTable> Store<T> {
             self.register_wake = None;
             self.register(RegisterInput::Timer, now, rng, effects);
         }
+        self.table_timer(now, rng, effects);
     }
 
     fn forget_ended(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
@@ -423,6 +445,8 @@ impl<T: BoxTable> Store<T> {
             Some(self.next_expire),
             Some(self.next_sweep),
             self.register_wake,
+            self.succession.next_wake(),
+            Some(self.comparison.next_wake()),
             self.hop.next_end(),
         ];
         let next = times.into_iter().flatten().min();
@@ -430,18 +454,6 @@ impl<T: BoxTable> Store<T> {
             self.woken_for = Some(next);
             effects.push(Effect::WakeAt(next));
         }
-    }
-
-    /// The replicas of a box by the current document, with the lives of their tables.
-    fn replicas(&self, id: &BoxId) -> Option<ReplicaSet> {
-        let members = self.document.replicas(id.as_bytes()).into_iter().map(|node| {
-            match self.document.node(&node)?.role {
-                Role::Store { incarnation } => Some(member(&node, &incarnation)),
-                _ => None,
-            }
-        });
-        let members: Vec<Member> = members.collect::<Option<_>>()?;
-        ReplicaSet::new(self.document.placement.epoch.0, members.try_into().ok()?).ok()
     }
 }
 

@@ -14,26 +14,36 @@
 
 mod acceptor;
 mod ballot;
+mod comparison;
 mod coordinator;
 mod membership;
 mod message;
 mod operation;
+mod placements;
 mod record;
 mod replica;
 mod schedule;
 #[cfg(any(test, feature = "mutations"))]
 mod spent;
+mod standing;
+mod succession;
 mod table;
+mod table_message;
 
 pub use ballot::Ballot;
+pub use comparison::{COMPARE_EVERY, Comparison, Tables};
 pub use membership::{Incarnation, Member, REPLICAS, ReplicaSet, ReplicaSetError};
 pub use message::{MessageError, ReplicaMessage};
+pub use placements::{FIRST_PLACEMENT, Listed, Placements};
 pub use record::{BOX_LIFETIME, BoxRecord, Lifetimes, RecordError, Sweep, TOMBSTONE_LIFETIME};
 pub use replica::{
     ClientOp, MAX_OPERATIONS, MAX_OPERATIONS_PER_BOX, MAX_UNSETTLED, OP_TIMEOUT, OpId,
     RETRANSMIT_AFTER, RegisterEffect, RegisterInput, Replica, SETTLE_AFTER,
 };
+pub use standing::{Standing, StandingError};
+pub use succession::{MAX_PULLS, PULL_AFTER, Succession, TableEffect, TableState};
 pub use table::{BoxTable, MemoryTable};
+pub use table_message::{MAX_INVENTORY, MAX_PAGE, TableMessage};
 
 #[cfg(any(test, feature = "mutations"))]
 pub use replica::Mutation;

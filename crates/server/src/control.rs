@@ -57,13 +57,29 @@ pub struct NodeStatus {
     pub links_up: u64,
     /// Frames that were dropped because a peer was away or slow.
     pub frames_dropped: u64,
-    /// A store whose table is not the one that the directory lists: it answers for no box.
+    /// A store that does not answer for all of its boxes: the directory lists another table, or the boxes
+    /// of an earlier placement's replicas are still being copied.
     pub catching_up: bool,
     /// How much of what it can do it is doing; mixes do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<Load>,
+    /// A store's table.
+    pub table: Option<TableStatus>,
     /// What it has done since it started.
     pub counters: BTreeMap<String, u64>,
+}
+
+/// How a store's table is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableStatus {
+    /// Its life, in hexadecimal: another one after the disk was wiped.
+    pub incarnation: String,
+    /// The placement epoch that it has taken up.
+    pub placement: u32,
+    /// Boxes copied from other stores since the table was made.
+    pub refilled: u64,
+    /// Stores from which something is still to be copied.
+    pub sources_left: u64,
 }
 
 impl NodeStatus {
@@ -164,6 +180,7 @@ impl Control {
                 frames_dropped: links.dropped,
                 catching_up: core.catching_up,
                 load: core.load,
+                table: core.table,
                 counters: core.counters,
             };
             // One at a time is enough; whoever does not read its answer does not hold up the next.

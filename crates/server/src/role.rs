@@ -12,7 +12,7 @@ use xchat_node::directory::{NodeId, VerifiedDocument};
 use xchat_node::gateway::SessionId;
 use xchat_node::sphinx::{HopKey, HopSecret, LinkKey};
 
-use crate::control::Load;
+use crate::control::{Load, TableStatus};
 use crate::error::NodeError;
 
 pub(crate) use gateway::GatewayRole;
@@ -53,6 +53,7 @@ pub(crate) enum Act {
 pub(crate) struct RoleStatus {
     pub(crate) catching_up: bool,
     pub(crate) load: Option<Load>,
+    pub(crate) table: Option<TableStatus>,
     pub(crate) counters: BTreeMap<String, u64>,
 }
 

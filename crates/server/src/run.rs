@@ -139,11 +139,9 @@ fn start_core(prepared: &mut Prepared) -> Result<Started, NodeError> {
                 incarnation: table.incarnation(),
                 hop,
             };
-            let (store, effects) = Store::new(setup, document, table, clock::now())?;
+            let (store, effects) = Store::new(setup, document, table, clock::now(), &mut OsRng)?;
             if store.is_catching_up() {
-                tracing::warn!(
-                    "the network lists another table of this store; it answers for no box"
-                );
+                tracing::warn!("catching up: this store does not answer for all of its boxes yet");
             }
             let (role, acts) = StoreRole::new(store, effects);
             (Box::new(role), acts)

@@ -12,6 +12,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
@@ -19,7 +20,7 @@ use thiserror::Error;
 use xchat_base::{Rng, Timestamp};
 use xchat_node::directory::Incarnation;
 use xchat_node::pigeonhole::BoxId;
-use xchat_node::pigeonhole::register::{BoxRecord, BoxTable, Lifetimes, Sweep};
+use xchat_node::pigeonhole::register::{BoxRecord, BoxTable, Lifetimes, Standing, Sweep};
 
 use layout::Layout;
 use mark::{Mark, Noted};
@@ -40,6 +41,7 @@ const COUNT_KEY: [u8; DUE_KEY + 1] = [0xff; DUE_KEY + 1];
 
 const META_VERSION: &str = "version";
 const META_INCARNATION: &str = "incarnation";
+const META_STANDING: &str = "standing";
 
 /// Bytes of a key of the index by time: when, then which.
 const DUE_KEY: usize = 8 + BoxId::LEN;
@@ -143,6 +145,9 @@ pub struct DiskTable {
     mark: Mark,
     /// Written since the last commit; `None` is a removal.
     pending: BTreeMap<BoxId, Option<BoxRecord>>,
+    /// What the table says of itself, and whether that was written since the last commit.
+    standing: Standing,
+    standing_changed: bool,
     /// The first failed read: [`BoxTable::get`] cannot tell, the next commit does.
     failed: OnceCell<TableError>,
 }
@@ -201,6 +206,11 @@ impl DiskTable {
             Some([got]) => return Err(TableError::Version { path, got: *got }),
             _ => return Err(TableError::Damaged { path }),
         };
+        let damaged = |_| TableError::Damaged { path: path.clone() };
+        let standing = match meta.get(META_STANDING).map_err(disk)? {
+            Some(bytes) => Standing::from_stored(&bytes).map_err(damaged)?,
+            None => Standing::default(),
+        };
         let mut counts = [None; PARTS.len()];
         for (count, part) in counts.iter_mut().zip(&parts) {
             let stored = part.get(COUNT_KEY).map_err(disk)?;
@@ -208,18 +218,8 @@ impl DiskTable {
         }
         let commits = check_counts(&path, counts, incarnation, noted)?;
         let mark = Mark::set(dir, Noted { incarnation, commits })?;
-        Ok(Self::with(path, database, parts, incarnation, commits, mark))
-    }
-
-    fn with(
-        path: PathBuf,
-        database: Database,
-        [meta, boxes, due]: [Keyspace; PARTS.len()],
-        incarnation: Incarnation,
-        commits: u64,
-        mark: Mark,
-    ) -> Self {
-        Self {
+        let [meta, boxes, due] = parts;
+        Ok(Self {
             path,
             database,
             meta,
@@ -229,8 +229,10 @@ impl DiskTable {
             commits,
             mark,
             pending: BTreeMap::new(),
+            standing,
+            standing_changed: false,
             failed: OnceCell::new(),
-        }
+        })
     }
 
     /// The life of this table.
@@ -247,10 +249,14 @@ impl DiskTable {
         if let Some(failed) = self.failed.take() {
             return Err(failed);
         }
-        if self.pending.is_empty() {
+        if self.pending.is_empty() && !self.standing_changed {
             return Ok(());
         }
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
+        // In one batch with the records: what counts as copied is there.
+        if std::mem::take(&mut self.standing_changed) {
+            batch.insert(&self.meta, META_STANDING, self.standing.to_stored());
+        }
         for (id, record) in std::mem::take(&mut self.pending) {
             let before = self.stored(&id)?;
             let (was, is) = (before.map(|r| r.due()), record.as_ref().map(BoxRecord::due));
@@ -318,6 +324,42 @@ impl DiskTable {
         bytes.map(|bytes| BoxRecord::from_stored(&bytes).map_err(damaged)).transpose()
     }
 
+    /// The records on disk, with what waits for the next commit laid over them.
+    fn stored_after(
+        &self,
+        after: Option<&BoxId>,
+        limit: usize,
+    ) -> Result<Vec<(BoxId, BoxRecord)>, TableError> {
+        let behind = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut found: BTreeMap<BoxId, BoxRecord> = BTreeMap::new();
+        let from = behind.map(|id| id.as_bytes().to_vec());
+        let mut more = false;
+        // Pending removals may take some of them away.
+        let mut stored = self.boxes.range((from, Bound::Excluded(COUNT_KEY.to_vec())));
+        for _ in 0..limit + self.pending.len() {
+            let Some(guard) = stored.next() else { break };
+            let (key, bytes) = guard.into_inner().map_err(|source| self.disk(source))?;
+            let damaged = || TableError::Damaged { path: self.path.clone() };
+            let id = BoxId::from_slice(&key).ok_or_else(damaged)?;
+            found.insert(id, BoxRecord::from_stored(&bytes).map_err(|_| damaged())?);
+            more = found.len() == limit + self.pending.len();
+        }
+        let last = if more { found.keys().next_back().copied() } else { None };
+        for (id, record) in self.pending.range::<BoxId, _>((behind, Bound::Unbounded)) {
+            match record {
+                // Behind the last one looked at there may be others on disk.
+                Some(_) if last.is_some_and(|last| *id > last) => break,
+                Some(record) => {
+                    found.insert(*id, record.clone());
+                }
+                None => {
+                    found.remove(id);
+                }
+            }
+        }
+        Ok(found.into_iter().take(limit).collect())
+    }
+
     fn disk(&self, source: fjall::Error) -> TableError {
         TableError::Disk { path: self.path.clone(), source }
     }
@@ -379,6 +421,23 @@ impl BoxTable for DiskTable {
 
     fn put(&mut self, id: BoxId, record: BoxRecord) {
         self.pending.insert(id, Some(record));
+    }
+
+    fn after(&self, after: Option<&BoxId>, limit: usize) -> Vec<(BoxId, BoxRecord)> {
+        self.stored_after(after, limit).unwrap_or_else(|error| {
+            // As with `get`: what the core makes of it never leaves.
+            let _ = self.failed.set(error);
+            Vec::new()
+        })
+    }
+
+    fn standing(&self) -> Standing {
+        self.standing.clone()
+    }
+
+    fn put_standing(&mut self, standing: Standing) {
+        self.standing = standing;
+        self.standing_changed = true;
     }
 }
 

@@ -110,7 +110,7 @@ pub fn found(shape: &Shape, now: Timestamp, rng: &mut Rng) -> Founded {
         previous: DocumentHash::from_bytes([0; 32]),
         valid_from: now - Duration::from_secs(60),
         valid_until: now + VALID_FOR,
-        placement: Placement { epoch: PlacementEpoch(1), tokens },
+        placement: Placement { epoch: PlacementEpoch(1), tokens, past: Vec::new() },
         descriptors: nodes.iter().map(|(descriptor, _)| descriptor.clone()).collect(),
         parameters: Parameters {
             mix_delay: shape.mix_delay,
@@ -122,7 +122,7 @@ pub fn found(shape: &Shape, now: Timestamp, rng: &mut Rng) -> Founded {
     let document = file.verify(now).expect("just signed");
     let nodes = nodes
         .into_iter()
-        .map(|(descriptor, keys)| (descriptor.id, core(&descriptor, keys, &document, now)))
+        .map(|(descriptor, keys)| (descriptor.id, core(&descriptor, keys, &document, now, rng)))
         .collect();
     Founded { root, document, nodes }
 }
@@ -155,7 +155,13 @@ fn node(
     (descriptor, keys)
 }
 
-fn core(descriptor: &Descriptor, keys: Keys, document: &VerifiedDocument, now: Timestamp) -> Node {
+fn core(
+    descriptor: &Descriptor,
+    keys: Keys,
+    document: &VerifiedDocument,
+    now: Timestamp,
+    rng: &mut Rng,
+) -> Node {
     let id = descriptor.id;
     let hop = HopSetup { secrets: vec![keys.hop], remembered: Vec::new() };
     let core = match descriptor.role {
@@ -176,7 +182,7 @@ fn core(descriptor: &Descriptor, keys: Keys, document: &VerifiedDocument, now: T
                 hop,
             };
             let table = MemoryTable::default();
-            let (store, _) = Store::new(setup, document.clone(), table, now).expect("listed");
+            let (store, _) = Store::new(setup, document.clone(), table, now, rng).expect("listed");
             Core::Store(store)
         }
         other => unreachable!("founded above without {other:?}"),

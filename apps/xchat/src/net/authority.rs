@@ -112,7 +112,11 @@ fn document(plan: &Plan, now: Timestamp) -> Result<Document, Failure> {
         previous: DocumentHash::from_bytes([0; DocumentHash::LEN]),
         valid_from: now - SKEW,
         valid_until: now + VALIDITY,
-        placement: Placement { epoch: PlacementEpoch(1), tokens },
+        placement: Placement {
+            epoch: PlacementEpoch(plan.placement),
+            tokens,
+            past: plan.past.clone(),
+        },
         descriptors,
         parameters,
     })

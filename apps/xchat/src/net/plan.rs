@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use xchat_base::{Secret, Timestamp, id, random};
 use xchat_server::RoleName;
 use xchat_server::files as disk;
-use xchat_server::node::directory::{Incarnation, NodeId, OperatorId, Token};
+use xchat_server::node::directory::{
+    Incarnation, MAX_PAST, NodeId, OperatorId, Past, PlacedStore, Token,
+};
 use xchat_server::prepared::node_id;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -46,7 +48,16 @@ pub(super) struct Plan {
     /// Of each gateway, if not what a gateway does by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) max_sessions: Option<u32>,
+    /// The placement epoch, and what the placements before it were.
+    #[serde(default = "first_placement")]
+    pub(super) placement: u32,
+    #[serde(default)]
+    pub(super) past: Vec<Past>,
     pub(super) nodes: Vec<PlannedNode>,
+}
+
+const fn first_placement() -> u32 {
+    1
 }
 
 #[derive(Serialize, Deserialize)]
@@ -202,8 +213,24 @@ impl Plan {
             mix_delay_ms: MIX_DELAY_MS,
             pace: None,
             max_sessions: None,
+            placement: first_placement(),
+            past: Vec::new(),
             nodes,
         })
+    }
+
+    /// A store has another table than the document says: its disk was wiped. The next placement lists the
+    /// new one; the stores' draws stay, so that only this store's boxes have another set of replicas.
+    pub(super) fn relist(&mut self, index: usize, incarnation: Incarnation) -> Result<(), Failure> {
+        let node = &mut self.nodes[index];
+        let (id, operator) = (node.id()?, node.operator);
+        let store = node.store.as_mut().ok_or_else(damaged)?;
+        let before = store.incarnation.replace(incarnation).ok_or_else(damaged)?;
+        let was = PlacedStore { id, operator, token: store.token, incarnation: before };
+        self.past.insert(0, Past { were: vec![was], came: Vec::new() });
+        self.past.truncate(MAX_PAST);
+        self.placement += 1;
+        Ok(())
     }
 
     /// A running network keeps its shape: stores that came or went would need their boxes moved.
@@ -278,6 +305,26 @@ mod tests {
         assert_eq!((again.pace, again.mix_delay_ms), (Some(200), 7));
         assert_eq!(again.nodes[0].address, plan.nodes[0].address);
         assert_eq!(again.nodes[0].id().expect("a key"), plan.nodes[0].id().expect("a key"));
+    }
+
+    #[test]
+    fn a_wiped_store_is_listed_anew_in_the_next_placement() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut plan = Plan::load_or_new(dir.path(), &args(dir.path())).expect("a new plan");
+        let index = plan.nodes.iter().position(|node| node.store.is_some()).expect("four stores");
+        let [first, second] = [1, 2].map(|n| Incarnation::from_bytes([n; 16]));
+        assert_eq!(plan.relist(index, second).err().map(|failure| failure.code), Some("plan"));
+        plan.nodes[index].store.as_mut().expect("a store").incarnation = Some(first);
+        plan.relist(index, second).expect("relists");
+        assert_eq!(plan.placement, 2);
+        assert_eq!(plan.past[0].were[0].incarnation, first);
+        for _ in 0..2 * MAX_PAST {
+            plan.relist(index, first).expect("relists");
+        }
+        assert_eq!(plan.past.len(), MAX_PAST);
+        plan.save(dir.path()).expect("saves");
+        let again = Plan::load_or_new(dir.path(), &args(dir.path())).expect("reads");
+        assert_eq!((again.placement, again.past), (plan.placement, plan.past));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 use xchat_base::Timestamp;
 use xchat_server::control::{self, NodeStatus};
+use xchat_server::node::directory::Incarnation;
 use xchat_server::{clock, files as disk};
 
 use super::authority::RENEW_AFTER;
@@ -271,11 +272,15 @@ impl Supervisor {
         let waited = since.elapsed();
         let status = ask(&dir).await;
         let pid = self.slots[index].node.as_ref().map(|node| node.pid);
-        let up = status.filter(|status| Some(status.pid) == pid).is_some_and(|status| {
+        let status = status.filter(|status| Some(status.pid) == pid);
+        let up = status.as_ref().is_some_and(|status| {
             let patient = self.ready && waited >= CONNECT_WITHIN;
             (status.serving || status.catching_up)
                 && (status.links_up == status.links_wanted || patient)
         });
+        if up && let Some(status) = &status {
+            self.relist_if_wiped(index, status)?;
+        }
         let slot = &mut self.slots[index];
         if up {
             slot.starting = None;
@@ -293,6 +298,24 @@ impl Supervisor {
             }
             slot.answer(|| Answer::Failed(why.clone()));
         }
+        Ok(())
+    }
+
+    /// A store that came back with another table than the document lists was wiped, or is new: the next
+    /// document lists that table, and the store copies its boxes from the others.
+    fn relist_if_wiped(&mut self, index: usize, status: &NodeStatus) -> Result<(), Failure> {
+        let planned = self.plan.nodes[index].store.as_ref().and_then(|store| store.incarnation);
+        let table =
+            status.table.as_ref().and_then(|table| Incarnation::from_hex(&table.incarnation));
+        let Some(incarnation) = table.filter(|table| planned.is_some() && planned != Some(*table))
+        else {
+            return Ok(());
+        };
+        self.plan.relist(index, incarnation)?;
+        self.renewed = clock::now();
+        files::renew(&mut self.plan, &self.dir, self.renewed)?;
+        let placement = json!({ "placement": self.plan.placement });
+        emit(&self.node_event("store_relisted", index, placement));
         Ok(())
     }
 

@@ -58,7 +58,7 @@ fn document(valid_until: Timestamp) -> Document {
         previous: DocumentHash::from_bytes([0; 32]),
         valid_from: valid_until - 48 * HOUR,
         valid_until,
-        placement: Placement { epoch: PlacementEpoch(1), tokens },
+        placement: Placement { epoch: PlacementEpoch(1), tokens, past: Vec::new() },
         descriptors,
         parameters: Parameters::default(),
     }

@@ -7,7 +7,7 @@ use xchat_base::Timestamp;
 use super::{Document, MAX_NODES};
 use crate::descriptor::{Descriptor, HopKeyPeriod, LAYERS, MAX_ADDRESSES, MAX_HOP_KEYS, Role};
 use crate::error::Invalid;
-use crate::placement::REPLICAS;
+use crate::placement::{MAX_PAST, REPLICAS};
 
 pub(super) fn check(doc: &Document) -> Result<(), Invalid> {
     if doc.valid_from >= doc.valid_until {
@@ -25,7 +25,18 @@ pub(super) fn check(doc: &Document) -> Result<(), Invalid> {
     }
     check_identities(doc)?;
     check_population(doc)?;
-    check_tokens(doc)
+    check_tokens(doc)?;
+    check_past(doc)
+}
+
+/// What was has at most as many stores as what is: the bound on nodes holds for each placement.
+fn check_past(doc: &Document) -> Result<(), Invalid> {
+    let placement = &doc.placement;
+    let views = placement.views(doc);
+    let possible = placement.past.len() <= MAX_PAST
+        && views.len() == placement.past.len() + 1
+        && views.iter().all(|view| view.stores.len() <= MAX_NODES);
+    if possible { Ok(()) } else { Err(Invalid::Past) }
 }
 
 fn check_node(node: &Descriptor, doc: &Document) -> Result<(), Invalid> {

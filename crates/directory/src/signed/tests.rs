@@ -6,7 +6,7 @@ use xchat_base::{CodecError, Secret};
 use super::*;
 use crate::document::MAX_NODES;
 use crate::fixture::{HOUR, NOW, Network, START, authorities, mix, operator, store};
-use crate::{HopKeyPeriod, Incarnation, NetworkName, PlacementEpoch, Token};
+use crate::{HopKeyPeriod, Incarnation, NetworkName, PlacementEpoch, Role, Token};
 
 /// What checking says about the fixture's document after a change, when authorities who do not check
 /// have signed it all the same.

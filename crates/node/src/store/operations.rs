@@ -12,7 +12,7 @@ use xchat_sphinx::{
 
 use super::collectors::Item;
 use super::registrations::{DeliveryId, MAX_REGISTRATION_LIFETIME, Registration};
-use super::{Effect, Store, store_id};
+use super::{Effect, Store};
 
 /// An operation whose register has not decided yet. There is one for each of the replica's own
 /// operations, so [`xchat_pigeonhole::register::MAX_OPERATIONS`] bounds them.
@@ -105,7 +105,7 @@ impl<T: BoxTable> Store<T> {
 
     /// The replicas of a box, if this store is one of them and may answer.
     pub(super) fn serves(
-        &self,
+        &mut self,
         placement: u32,
         id: &BoxId,
         now: Timestamp,
@@ -114,12 +114,9 @@ impl<T: BoxTable> Store<T> {
         if placement != current {
             return Err(Refusal::WrongPlacement { current });
         }
-        let replicas = self.replicas(id).ok_or(Refusal::NotReplica)?;
-        replicas.rank_of(&store_id(&self.id)).ok_or(Refusal::NotReplica)?;
-        if !self.may_vote(now) {
-            return Err(Refusal::CatchingUp);
-        }
-        Ok(replicas)
+        let replicas = self.succession.admit(id, &self.views, &mut self.table, now)?;
+        // A wrong clock would let boxes expire.
+        if self.may_sweep(now) { Ok(replicas) } else { Err(Refusal::CatchingUp) }
     }
 
     /// Notes a standing read. It stands from now on, before the box is looked at: a value that is

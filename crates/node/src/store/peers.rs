@@ -2,10 +2,18 @@
 
 use xchat_base::{Rng, Timestamp};
 use xchat_directory::NodeId;
-use xchat_pigeonhole::BoxId;
-use xchat_pigeonhole::register::{BoxTable, RegisterEffect, RegisterInput, ReplicaMessage};
+use xchat_pigeonhole::register::{
+    BoxTable, RegisterEffect, RegisterInput, ReplicaMessage, TableEffect, TableMessage, Tables,
+};
+use xchat_pigeonhole::{BoxId, Refusal, StoreId};
 
 use super::{Effect, Store, store_id};
+
+/// What comes on a replica link: the first byte tells.
+enum StoreMessage {
+    Register(ReplicaMessage),
+    Table(TableMessage),
+}
 
 impl<T: BoxTable> Store<T> {
     pub(super) fn replica_frame(
@@ -20,25 +28,104 @@ impl<T: BoxTable> Store<T> {
             self.counters.unknown_peer += 1;
             return;
         }
-        let Ok(message) = ReplicaMessage::from_wire(bytes) else {
+        let known = match bytes.first() {
+            Some(&TableMessage::VERSION) => TableMessage::from_wire(bytes).map(StoreMessage::Table),
+            _ => ReplicaMessage::from_wire(bytes).map(StoreMessage::Register),
+        };
+        let Ok(message) = known else {
             self.counters.unreadable += 1;
             return;
         };
-        // A table that has lost its promises must not vote, nor one whose clock is wrong.
-        if !self.may_vote(now) {
+        // A clock that is wrong lets boxes expire that have not.
+        if !self.may_sweep(now) {
             return;
         }
-        let replicas = self.replicas(message.box_id()).filter(|replicas| {
-            let (own, from) = (store_id(&self.id), store_id(from));
-            replicas.rank_of(&own).is_some() && replicas.rank_of(&from).is_some()
-        });
-        let Some(replicas) = replicas else {
-            self.counters.not_shared += 1;
-            return;
-        };
-        self.counters.replica_frames += 1;
         let from = store_id(from);
-        self.register(RegisterInput::Peer { from, message, replicas }, now, rng, effects);
+        match message {
+            StoreMessage::Register(message) => {
+                let admitted =
+                    self.succession.admit(message.box_id(), &self.views, &mut self.table, now);
+                match admitted {
+                    Ok(replicas) if replicas.rank_of(&from).is_some() => {
+                        self.counters.replica_frames += 1;
+                        let input = RegisterInput::Peer { from, message, replicas };
+                        self.register(input, now, rng, effects);
+                    }
+                    Ok(_) | Err(Refusal::NotReplica) => self.counters.not_shared += 1,
+                    // A table that has lost its promises, or not copied yet, must not vote.
+                    Err(_) => {}
+                }
+            }
+            StoreMessage::Table(message) => {
+                self.counters.replica_frames += 1;
+                self.table_message(from, message, now, rng, effects);
+            }
+        }
+    }
+
+    fn table_message(
+        &mut self,
+        from: StoreId,
+        message: TableMessage,
+        now: Timestamp,
+        rng: &mut Rng,
+        effects: &mut Vec<Effect>,
+    ) {
+        let (views, table) = (&self.views, &mut self.table);
+        let mut wanted =
+            self.succession.on_message(from, message.clone(), views, &mut *table, now, rng);
+        let mut tables = Tables { placements: views, succession: &self.succession, table, now };
+        wanted.extend(self.comparison.on_message(from, message, &mut tables));
+        self.table_effects(wanted, now, rng, effects);
+    }
+
+    /// Takes up the placement of the document, if it is another one.
+    pub(super) fn take_up(&mut self, now: Timestamp, rng: &mut Rng, effects: &mut Vec<Effect>) {
+        let lifetimes = self.lifetimes();
+        self.replica.set_lifetimes(lifetimes);
+        self.succession.set_lifetimes(lifetimes);
+        let before = self.succession.sealed();
+        let wanted = self.succession.follow(&self.views, &mut self.table, now, rng);
+        let current = self.succession.sealed();
+        if current != before {
+            self.register(RegisterInput::Seal { current }, now, rng, effects);
+        }
+        self.table_effects(wanted, now, rng, effects);
+    }
+
+    /// Copying goes on, and the next stretch is compared.
+    pub(super) fn table_timer(&mut self, now: Timestamp, rng: &mut Rng, effects: &mut Vec<Effect>) {
+        // Records of a document that is over are not to be judged by this clock.
+        let (views, table) = (&self.views, &mut self.table);
+        let mut wanted = self.succession.on_timer(views, &mut *table, now, rng);
+        let mut tables = Tables { placements: views, succession: &self.succession, table, now };
+        wanted.extend(self.comparison.on_timer(&mut tables, rng));
+        self.table_effects(wanted, now, rng, effects);
+    }
+
+    fn table_effects(
+        &mut self,
+        wanted: Vec<TableEffect>,
+        now: Timestamp,
+        rng: &mut Rng,
+        effects: &mut Vec<Effect>,
+    ) {
+        // By a clock that is wrong nothing is asked, or told.
+        if !self.may_sweep(now) {
+            return;
+        }
+        for effect in wanted {
+            match effect {
+                TableEffect::Send { to, message } => {
+                    let to = NodeId::from_bytes(*to.as_bytes());
+                    effects.push(Effect::ToReplica { to, bytes: message.to_wire() });
+                }
+                TableEffect::Chosen(boxed) => self.deliver(&boxed, now, rng, effects),
+                TableEffect::Settle { id, replicas } => {
+                    self.register(RegisterInput::Settle { id, replicas }, now, rng, effects);
+                }
+            }
+        }
     }
 
     pub(super) fn settle(
@@ -48,13 +135,11 @@ impl<T: BoxTable> Store<T> {
         rng: &mut Rng,
         effects: &mut Vec<Effect>,
     ) {
-        if !self.may_vote(now) {
+        if !self.may_sweep(now) {
             return;
         }
         for id in boxes {
-            let replicas = self.replicas(&id);
-            let own = store_id(&self.id);
-            if let Some(replicas) = replicas.filter(|set| set.rank_of(&own).is_some()) {
+            if let Ok(replicas) = self.succession.admit(&id, &self.views, &mut self.table, now) {
                 self.register(RegisterInput::Settle { id, replicas }, now, rng, effects);
             }
         }

@@ -34,7 +34,8 @@ impl Bench {
     fn with_bounds(bounds: &Bounds) -> Self {
         let fixture = Fixture::new();
         let setup = fixture.store(0).store_setup();
-        let store = Store::with_bounds(setup, fixture.sign(), MemoryTable::new(), T0, bounds);
+        let store =
+            Store::with_bounds(setup, fixture.sign(), MemoryTable::new(), T0, &mut rng(3), bounds);
         Self { store: store.expect("listed").0, fixture, rng: rng(3), now: T0 }
     }
 
@@ -149,7 +150,8 @@ fn another_life_of_the_table_neither_answers_nor_votes() {
     let incarnation = Incarnation::from_bytes([77; 16]);
     let setup = StoreSetup { incarnation, ..node.store_setup() };
     let document = bench.fixture.sign();
-    bench.store = Store::new(setup, document, MemoryTable::new(), T0).expect("listed").0;
+    bench.store =
+        Store::new(setup, document, MemoryTable::new(), T0, &mut rng(3)).expect("listed").0;
     assert!(bench.store.is_catching_up());
     let keys = bench.keys(true);
     let read = Op::Read { placement: 1, id: keys.id() };
@@ -168,7 +170,8 @@ fn another_life_of_the_table_neither_answers_nor_votes() {
         .expect("two other replicas");
     let setup = other.fixture.store(n).store_setup();
     let document = other.fixture.sign();
-    other.store = Store::new(setup, document, MemoryTable::new(), T0).expect("listed").0;
+    other.store =
+        Store::new(setup, document, MemoryTable::new(), T0, &mut rng(3)).expect("listed").0;
     let gateway = bench.fixture.gateway(0).id;
     let (message, _) = peeled::request(&bench.fixture, &mut bench.rng, &gateway, read.clone());
     let mut effects = Vec::new();
@@ -204,7 +207,7 @@ fn another_placement_than_the_first_is_not_served() {
     let (to, bytes) = question.expect("asked");
     let node = bench.fixture.nodes.iter().find(|node| node.id == to).expect("known");
     let setup = node.store_setup();
-    let started = Store::new(setup, bench.fixture.sign(), MemoryTable::new(), T0);
+    let started = Store::new(setup, bench.fixture.sign(), MemoryTable::new(), T0, &mut rng(3));
     let mut other = started.expect("listed").0;
     let from = bench.fixture.store(0).id;
     let frame = || Input::ReplicaFrame { from, bytes: bytes.clone() };
@@ -246,7 +249,8 @@ fn a_clock_outside_the_document_neither_sweeps_nor_votes() {
     assert_eq!(to_replicas(&effects), 0);
 
     let setup = bench.fixture.store(0).store_setup();
-    let started = Store::new(setup, bench.fixture.sign(), MemoryTable::new(), bench.now);
+    let started =
+        Store::new(setup, bench.fixture.sign(), MemoryTable::new(), bench.now, &mut rng(3));
     assert!(!started.expect("listed").1.contains(&Effect::Sweep));
 }
 
@@ -360,7 +364,7 @@ fn the_table_is_swept_at_the_start_and_now_and_then() {
     let fixture = Fixture::new();
     let setup = fixture.store(0).store_setup();
     let (mut store, effects) =
-        Store::new(setup, fixture.sign(), MemoryTable::new(), T0).expect("listed");
+        Store::new(setup, fixture.sign(), MemoryTable::new(), T0, &mut rng(3)).expect("listed");
     assert!(effects.contains(&Effect::Sweep));
     let mut rng = rng(1);
     let early = store.handle(Input::Timer, T0 + SWEEP_EVERY - Duration::from_secs(1), &mut rng);
@@ -374,7 +378,8 @@ fn the_table_is_swept_at_the_start_and_now_and_then() {
 #[test]
 fn only_a_listed_store_with_its_keys_starts() {
     let fixture = Fixture::new();
-    let start = |setup| Store::new(setup, fixture.sign(), MemoryTable::new(), T0).err();
+    let start =
+        |setup| Store::new(setup, fixture.sign(), MemoryTable::new(), T0, &mut rng(3)).err();
     let node = fixture.store(0);
     let id = node.id;
     let answer_key = AnswerKey::from_seed(&Secret::new([1; 32]));

@@ -88,7 +88,7 @@ impl Network {
             _ => {
                 let (table, setup) = (MemoryTable::new(), node.store_setup());
                 let (store, effects) =
-                    Store::new(setup, document, table, self.now).expect("listed");
+                    Store::new(setup, document, table, self.now, &mut self.rng).expect("listed");
                 self.cores.insert(id, Core::Store(Box::new(store)));
                 self.store_effects(id, effects);
             }

@@ -17,10 +17,13 @@ pub(crate) enum Obstacle {
     /// It has promised this ballot: a higher one, or a lower one if what was asked is out of its
     /// reach as yet ([`Ballot::within_reach`]).
     Preempted(Ballot),
-    /// The decision is known.
-    Chosen(VerifiedBox),
+    /// The decision is known, and kept until then.
+    Chosen(VerifiedBox, Timestamp),
     /// This replica has known the decision, and its lifetime is over.
     Expired,
+    /// One store of an earlier placement says that the box has expired, and nobody has confirmed it:
+    /// this replica says nothing.
+    Doubtful,
 }
 
 /// An undecided box, as this replica sees it.
@@ -46,11 +49,12 @@ pub(crate) fn look(
             Ok(Undecided { promised: Some(promised), held: accepted, expires_at: Some(expires_at) })
         }
         Some(BoxRecord::Chosen { boxed, expires_at }) if now < expires_at => {
-            Err(Obstacle::Chosen(boxed))
+            Err(Obstacle::Chosen(boxed, expires_at))
         }
         Some(BoxRecord::Chosen { .. }) => Err(Obstacle::Expired),
         Some(BoxRecord::Tombstone { forget_at }) if now < forget_at => Err(Obstacle::Expired),
-        Some(BoxRecord::Tombstone { .. }) => Ok(untouched),
+        Some(BoxRecord::Doubtful { forget_at, .. }) if now < forget_at => Err(Obstacle::Doubtful),
+        Some(BoxRecord::Tombstone { .. } | BoxRecord::Doubtful { .. }) => Ok(untouched),
     }
 }
 
@@ -133,10 +137,12 @@ pub(crate) fn accept(
     Ok(())
 }
 
-/// Records the decision. True if it was news.
+/// Records the decision. `until`: how long another replica that knew of it keeps the box; to learn of
+/// it late does not prolong it. True if it was news.
 pub(crate) fn choose(
     table: &mut dyn BoxTable,
     boxed: &VerifiedBox,
+    until: Option<Timestamp>,
     now: Timestamp,
     lifetimes: &Lifetimes,
 ) -> bool {
@@ -144,17 +150,18 @@ pub(crate) fn choose(
     let Ok(box_state) = look(table, &id, now) else { return false };
     let expires_at = match (&box_state.held, box_state.expires_at) {
         (Some(_), Some(expires_at)) => expires_at,
-        _ => now + lifetimes.boxed,
+        _ => until.unwrap_or(Timestamp::MAX).min(now + lifetimes.boxed),
     };
     table.put(id, BoxRecord::Chosen { boxed: boxed.clone(), expires_at });
     true
 }
 
 /// Records that the box was decided and has expired, as both other replicas know: what was promised
-/// or accepted here would otherwise be completed after they have forgotten it. One replica's word
-/// is not enough, and no word is when the decision is known here.
+/// or accepted here would otherwise be completed after they have forgotten it, and what was missed
+/// here would be missing when one of them is lost. One replica's word is not enough, and no word is
+/// when the decision is known here.
 pub(crate) fn expire(table: &mut dyn BoxTable, id: &BoxId, now: Timestamp, lifetimes: &Lifetimes) {
-    if let Ok(Undecided { promised: Some(_), .. }) = look(table, id, now) {
+    if look(table, id, now).is_ok() {
         table.put(*id, BoxRecord::Tombstone { forget_at: now + lifetimes.tombstone });
     }
 }

@@ -58,10 +58,14 @@ impl Replica {
             ClientOp::Write(boxed) => (boxed.id(), Goal::Write(op, boxed.clone()), Some(boxed)),
             ClientOp::Read(id) => (id, Goal::Read(op), None),
         };
+        let operation_set = replicas;
         let operation = self.operation(id, goal, replicas, rank, candidate, turn.now);
         let state = match acceptor::look(turn.table, &id, turn.now) {
             Ok(state) => Some(state),
-            Err(Obstacle::Chosen(boxed)) => return answer_chosen(&operation, &boxed, turn),
+            Err(Obstacle::Chosen(boxed, _)) => return answer_chosen(&operation, &boxed, turn),
+            Err(Obstacle::Doubtful) => {
+                return turn.answer(op, Answer::Refused(Refusal::CatchingUp));
+            }
             // Its own word alone, by its own clock, is one vote: the others are asked.
             Err(Obstacle::Expired | Obstacle::Preempted(_)) => None,
         };
@@ -80,7 +84,11 @@ impl Replica {
         let key = self.insert(operation);
         if !is_write {
             self.ask(key, turn);
-        } else if rank == 0 && state.promised.is_none() && !self.is_proposing(&id) {
+        } else if rank == 0
+            && state.promised.is_none()
+            && self.may_use_zero(&operation_set)
+            && !self.is_proposing(&id)
+        {
             self.accept_at_zero(key, turn);
         } else {
             self.propose(key, turn);
@@ -135,9 +143,14 @@ impl Replica {
     }
 
     /// Records a decision and ends all operations on the box.
-    pub(crate) fn learn(&mut self, boxed: &VerifiedBox, turn: &mut Turn<'_>) {
+    pub(crate) fn learn(
+        &mut self,
+        boxed: &VerifiedBox,
+        until: Option<Timestamp>,
+        turn: &mut Turn<'_>,
+    ) {
         let id = boxed.id();
-        if acceptor::choose(turn.table, boxed, turn.now, &self.lifetimes) {
+        if acceptor::choose(turn.table, boxed, until, turn.now, &self.lifetimes) {
             turn.effects.push(RegisterEffect::Chosen(boxed.clone()));
         }
         self.forget_unsettled(&id);
@@ -176,10 +189,10 @@ impl Replica {
     fn follow(&mut self, key: OpKey, verdict: Verdict, turn: &mut Turn<'_>) {
         match verdict {
             Verdict::Wait => {}
-            Verdict::Chosen(boxed) => self.learn(&boxed, turn),
+            Verdict::Chosen(boxed, until) => self.learn(&boxed, Some(until), turn),
             Verdict::Decided(ballot, boxed) => {
                 self.announce(key, ballot, turn);
-                self.learn(&boxed, turn);
+                self.learn(&boxed, None, turn);
             }
             Verdict::Empty => self.end(key, Answer::Empty, turn),
             Verdict::Expired => self.learn_expired(key, turn),
@@ -206,8 +219,10 @@ impl Replica {
 
     fn follow_obstacle(&mut self, key: OpKey, obstacle: Obstacle, turn: &mut Turn<'_>) {
         match obstacle {
-            Obstacle::Chosen(boxed) => self.learn(&boxed, turn),
-            Obstacle::Expired => self.end(key, Answer::Refused(Refusal::NoMajority), turn),
+            Obstacle::Chosen(boxed, until) => self.learn(&boxed, Some(until), turn),
+            Obstacle::Expired | Obstacle::Doubtful => {
+                self.end(key, Answer::Refused(Refusal::NoMajority), turn)
+            }
             Obstacle::Preempted(ballot) => {
                 if let Some(operation) = self.operations.get_mut(&key) {
                     operation.seen = operation.seen.max(Some(ballot));
@@ -385,6 +400,7 @@ impl Replica {
             expired: [false; REPLICAS],
             refused: [false; REPLICAS],
             outbid: 0,
+            counts_copies: self.counts_copies(),
             deadline,
             due: deadline,
         }

@@ -40,6 +40,9 @@ pub enum ReplicaSetError {
 pub struct ReplicaSet {
     placement: u32,
     members: [Member; REPLICAS],
+    /// Whether ballot 0 may be used: nothing can have been chosen in an earlier placement, or this
+    /// store has read what a majority of that placement's replicas held.
+    zero: bool,
 }
 
 impl ReplicaSet {
@@ -52,7 +55,24 @@ impl ReplicaSet {
         if a == b || b == c || a == c {
             return Err(ReplicaSetError::Duplicate);
         }
-        Ok(Self { placement, members })
+        Ok(Self { placement, members, zero: true })
+    }
+
+    /// The same set, without the first-ranked replica's ballot 0: what an earlier placement may have
+    /// chosen has first to be asked for.
+    #[must_use]
+    pub fn without_zero(self) -> Self {
+        Self { zero: false, ..self }
+    }
+
+    /// Whether the first-ranked replica may use its ballot 0.
+    pub(crate) fn may_use_zero(&self) -> bool {
+        self.zero
+    }
+
+    /// Whether both have the same stores, in the same lives of their disks, whatever their ranks.
+    pub fn has_members_of(&self, other: &Self) -> bool {
+        self.members.iter().all(|member| other.members.contains(member))
     }
 
     /// The placement epoch.

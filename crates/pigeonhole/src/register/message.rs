@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use xchat_base::{CodecError, Wire};
+use xchat_base::{CodecError, Timestamp, Wire};
 
 use crate::boxes::{BoxError, BoxId, SEALED_BOX_LEN, SealedBox, VerifiedBox};
 
@@ -22,6 +22,9 @@ pub enum MessageError {
     /// The box in it is not the one that the message is about.
     #[error("the message carries another box than it is about")]
     WrongBox,
+    /// More entries than a page or an inventory has.
+    #[error("the message has too many entries")]
+    TooMany,
 }
 
 /// One message between replicas. Whoever holds one knows that the box in it has been verified.
@@ -61,8 +64,8 @@ pub(crate) enum Body {
     Accepted,
     /// Reply to a prepare or an accept: I have promised this higher ballot.
     Preempted(Ballot),
-    /// Reply to any request: this is chosen.
-    Chosen(VerifiedBox),
+    /// Reply to any request: this is chosen, and kept here until then.
+    Chosen(VerifiedBox, Timestamp),
     /// Reply to any request: something was chosen and has expired.
     Expired,
 }
@@ -107,7 +110,7 @@ enum BodyIn {
     Promise(Option<(Ballot, SealedBox)>),
     Accepted,
     Preempted(Ballot),
-    Chosen(SealedBox),
+    Chosen(SealedBox, Timestamp),
     Expired,
 }
 
@@ -139,7 +142,7 @@ impl MessageIn {
             BodyIn::Promise(held) => Body::Promise(check_held(held)?),
             BodyIn::Accepted => Body::Accepted,
             BodyIn::Preempted(ballot) => Body::Preempted(ballot),
-            BodyIn::Chosen(sealed) => Body::Chosen(check(sealed)?),
+            BodyIn::Chosen(sealed, until) => Body::Chosen(check(sealed)?, until),
             BodyIn::Expired => Body::Expired,
         };
         Ok(ReplicaMessage {
@@ -164,7 +167,7 @@ impl From<ReplicaMessage> for MessageIn {
             Body::Promise(accepted) => BodyIn::Promise(held(accepted)),
             Body::Accepted => BodyIn::Accepted,
             Body::Preempted(ballot) => BodyIn::Preempted(ballot),
-            Body::Chosen(boxed) => BodyIn::Chosen(boxed.into_sealed()),
+            Body::Chosen(boxed, until) => BodyIn::Chosen(boxed.into_sealed(), until),
             Body::Expired => BodyIn::Expired,
         };
         Self {

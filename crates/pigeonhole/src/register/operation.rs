@@ -18,7 +18,7 @@ pub(crate) type Replies<T> = [Option<T>; REPLICAS];
 pub(crate) enum Goal {
     Write(OpId, VerifiedBox),
     Read(OpId),
-    /// To complete what this replica has accepted, for no client.
+    /// To complete what this replica has accepted, or to learn what it has missed, for no client.
     Settle,
 }
 
@@ -41,8 +41,8 @@ pub(crate) enum Phase {
 pub(crate) enum Verdict {
     /// Nothing yet.
     Wait,
-    /// The value is decided, as somebody knew.
-    Chosen(VerifiedBox),
+    /// The value is decided, as somebody knew who keeps it until then.
+    Chosen(VerifiedBox, Timestamp),
     /// Two have accepted at this ballot: the value is decided, and this operation found out.
     Decided(Ballot, VerifiedBox),
     /// Two hold nothing.
@@ -81,6 +81,8 @@ pub(crate) struct Operation {
     pub(crate) refused: [bool; REPLICAS],
     /// How often it was outbid.
     pub(crate) outbid: u8,
+    /// False in every product; see `Mutation`.
+    pub(crate) counts_copies: bool,
     pub(crate) deadline: Timestamp,
     pub(crate) due: Timestamp,
 }
@@ -122,7 +124,7 @@ impl Operation {
         let at = usize::from(rank);
         let first = self.waits_for(rank);
         match (&mut self.phase, reply) {
-            (_, Body::Chosen(boxed)) => return Verdict::Chosen(boxed),
+            (_, Body::Chosen(boxed, until)) => return Verdict::Chosen(boxed, until),
             (_, Body::Expired) => self.expired[at] = true,
             (_, Body::State(Some((ballot, _))) | Body::Promise(Some((ballot, _))))
                 if !ballot.is_possible(self.replicas.placement()) =>
@@ -205,9 +207,13 @@ impl Operation {
 
     fn judge_states(&mut self, states: Replies<Held>) -> Verdict {
         let held: Vec<_> = states.iter().flatten().flatten().collect();
-        let agreed = held
-            .iter()
-            .find(|(ballot, _)| held.iter().filter(|(other, _)| other == ballot).count() >= QUORUM);
+        // What was copied from an earlier placement was not accepted by who holds it now: one
+        // replica's minority value may have been copied by all three.
+        let placement = self.replicas.placement();
+        let agreed = held.iter().find(|(ballot, _)| {
+            (ballot.placement == placement || self.counts_copies)
+                && held.iter().filter(|(other, _)| other == ballot).count() >= QUORUM
+        });
         if let Some((ballot, boxed)) = agreed {
             return Verdict::Decided(*ballot, boxed.clone());
         }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use xchat_base::{CodecError, Timestamp, Wire};
 
+use crate::answer::StoreId;
 use crate::boxes::{SEALED_BOX_LEN, SealedBox, VerifiedBox};
 
 use super::ballot::Ballot;
@@ -55,6 +56,21 @@ pub enum BoxRecord {
         /// When the box may be forgotten.
         forget_at: Timestamp,
     },
+    /// One replica of an earlier placement says that there was a chosen value, and no other one has
+    /// said so yet. Its word alone does not expire the box, and until it is refuted the box is not
+    /// taken for unused.
+    Doubtful {
+        /// Who says so.
+        by: StoreId,
+        /// Who handed that on; the same, unless that one was in doubt itself.
+        from: StoreId,
+        /// The placement in which this replica began to doubt.
+        since: u32,
+        /// What was accepted, in case it is refuted.
+        accepted: Option<(Ballot, VerifiedBox)>,
+        /// When the box may be forgotten.
+        forget_at: Timestamp,
+    },
 }
 
 /// What to do with a record when a table is swept; see [`BoxRecord::sweep`].
@@ -82,7 +98,7 @@ impl BoxRecord {
     pub fn due(&self) -> Timestamp {
         match self {
             Self::Open { expires_at, .. } | Self::Chosen { expires_at, .. } => *expires_at,
-            Self::Tombstone { forget_at } => *forget_at,
+            Self::Tombstone { forget_at } | Self::Doubtful { forget_at, .. } => *forget_at,
         }
     }
 
@@ -98,7 +114,9 @@ impl BoxRecord {
         }
         match self {
             Self::Open { accepted: Some(_), .. } => Sweep::Settle,
-            Self::Open { accepted: None, .. } | Self::Tombstone { .. } => Sweep::Remove,
+            Self::Open { accepted: None, .. } | Self::Tombstone { .. } | Self::Doubtful { .. } => {
+                Sweep::Remove
+            }
             Self::Chosen { expires_at, .. } => {
                 Sweep::Replace(Self::Tombstone { forget_at: *expires_at + lifetimes.tombstone })
             }
@@ -117,6 +135,13 @@ impl BoxRecord {
                 Stored::Chosen { boxed: boxed.into_sealed(), expires_at }
             }
             Self::Tombstone { forget_at } => Stored::Tombstone { forget_at },
+            Self::Doubtful { by, from, since, accepted, forget_at } => Stored::Doubtful {
+                by,
+                from,
+                since,
+                accepted: accepted.map(|(ballot, boxed)| (ballot, boxed.into_sealed())),
+                forget_at,
+            },
         }
         .to_wire()
     }
@@ -138,20 +163,44 @@ impl BoxRecord {
                 Self::Chosen { boxed: VerifiedBox::assume_verified(boxed), expires_at }
             }
             Stored::Tombstone { forget_at } => Self::Tombstone { forget_at },
+            Stored::Doubtful { by, from, since, accepted, forget_at } => Self::Doubtful {
+                by,
+                from,
+                since,
+                accepted: accepted
+                    .map(|(ballot, sealed)| (ballot, VerifiedBox::assume_verified(sealed))),
+                forget_at,
+            },
         })
     }
 }
 
 #[derive(Serialize, Deserialize)]
 enum Stored {
-    Open { promised: Ballot, accepted: Option<(Ballot, SealedBox)>, expires_at: Timestamp },
-    Chosen { boxed: SealedBox, expires_at: Timestamp },
-    Tombstone { forget_at: Timestamp },
+    Open {
+        promised: Ballot,
+        accepted: Option<(Ballot, SealedBox)>,
+        expires_at: Timestamp,
+    },
+    Chosen {
+        boxed: SealedBox,
+        expires_at: Timestamp,
+    },
+    Tombstone {
+        forget_at: Timestamp,
+    },
+    Doubtful {
+        by: StoreId,
+        from: StoreId,
+        since: u32,
+        accepted: Option<(Ballot, SealedBox)>,
+        forget_at: Timestamp,
+    },
 }
 
 impl Wire for Stored {
     const FORMAT: &'static str = "box record";
     const VERSION: u8 = 1;
-    /// A box, two ballots of at most 11 bytes, a time of at most 10, version and tags.
-    const MAX_LEN: usize = SEALED_BOX_LEN + 40;
+    /// A box, two stores, two ballots of at most 11 bytes, numbers of at most 10, version and tags.
+    const MAX_LEN: usize = SEALED_BOX_LEN + 64 + 48;
 }

@@ -68,12 +68,19 @@ pub enum RegisterInput {
         /// The replicas, by the current placement, of the box that the message is about.
         replicas: ReplicaSet,
     },
-    /// Find out what became of a box for which this replica holds an accepted value (repair).
+    /// Find out what became of a box for which this replica holds an accepted value, or of which it has
+    /// missed the decision (repair).
     Settle {
         /// The box.
         id: BoxId,
         /// Its replicas by the current placement.
         replicas: ReplicaSet,
+    },
+    /// This store has taken up another placement: nothing of an earlier one may be promised, accepted
+    /// or decided here any more.
+    Seal {
+        /// The placement taken up.
+        current: u32,
     },
     /// The time of a [`RegisterEffect::WakeAt`] has come.
     Timer,
@@ -112,6 +119,18 @@ pub enum Mutation {
     EmptyFromOne,
     /// A write answers `Stored` when one replica has accepted.
     StoredAfterOne,
+    /// Values copied from an earlier placement count as accepted by who copied them.
+    CountCopies,
+    /// A replica serves a placement when it has read one replica of the one before, or none.
+    ServeUnread,
+    /// The seal is not on the disk: a store that restarts with an old document serves its placement.
+    ForgetSeal,
+    /// The first-ranked replica uses ballot 0 in a placement before which it has read nothing.
+    ZeroUnread,
+    /// Messages of a store that has lost its disk are taken as its former self's.
+    IgnoreIncarnation,
+    /// One store's word that a box has expired is taken over as a tombstone.
+    BelieveTombstone,
 }
 
 /// Names an operation: its box and a serial number, so that the operations on a box are neighbours.
@@ -201,6 +220,7 @@ impl Replica {
                 self.on_message(from, message, &replicas, &mut turn);
             }
             RegisterInput::Settle { id, replicas } => self.start_settle(id, replicas, &mut turn),
+            RegisterInput::Seal { current } => self.seal(current, &mut turn),
             RegisterInput::Timer => {
                 self.announced = None;
                 while let Some(wake) = self.schedule.pop_due(now) {
@@ -221,10 +241,22 @@ impl Replica {
         turn.effects
     }
 
+    /// Ends everything that was under way among the replicas of an earlier placement. What they had
+    /// accepted and not decided is found by repair, in the new one.
+    fn seal(&mut self, current: u32, turn: &mut Turn<'_>) {
+        for operation in core::mem::take(&mut self.operations).into_values() {
+            if let Some(op) = operation.client() {
+                turn.answer(op, Answer::Refused(Refusal::WrongPlacement { current }));
+            }
+        }
+        self.unsettled.clear();
+        self.schedule = Schedule::new();
+    }
+
     /// Whether this store, in this life of its disk, may speak for the box.
     pub(crate) fn own_rank(&self, replicas: &ReplicaSet) -> Result<u8, Refusal> {
         let rank = replicas.rank_of(&self.own.store).ok_or(Refusal::NotReplica)?;
-        if replicas.member(&self.own.store) != Some(&self.own) {
+        if replicas.member(&self.own.store) != Some(&self.own) && !self.ignores_incarnation() {
             return Err(Refusal::CatchingUp);
         }
         Ok(rank)
@@ -258,7 +290,7 @@ impl Replica {
         let Some(sender) = replicas.member(&from) else { return };
         let Some(rank) = replicas.rank_of(&from) else { return };
         let current = message.placement == replicas.placement()
-            && message.incarnation == sender.incarnation
+            && (message.incarnation == sender.incarnation || self.ignores_incarnation())
             && from != self.own.store;
         if !current || self.own_rank(replicas).is_err() {
             return;
@@ -266,7 +298,7 @@ impl Replica {
         let (id, attempt) = (message.id, message.attempt);
         let reply = match message.body {
             Body::Query => match acceptor::look(turn.table, &id, turn.now) {
-                Ok(state) => Body::State(state.held),
+                Ok(state) => Some(Body::State(state.held)),
                 Err(obstacle) => reply_obstacle(obstacle),
             },
             Body::Prepare(ballot) => {
@@ -274,7 +306,7 @@ impl Replica {
                     return;
                 }
                 match acceptor::prepare(turn.table, &id, ballot, turn.now, &self.lifetimes) {
-                    Ok(held) => Body::Promise(held),
+                    Ok(held) => Some(Body::Promise(held)),
                     Err(obstacle) => reply_obstacle(obstacle),
                 }
             }
@@ -293,7 +325,7 @@ impl Replica {
                 ) {
                     Ok(()) => {
                         self.watch(id, *replicas, turn);
-                        Body::Accepted
+                        Some(Body::Accepted)
                     }
                     Err(obstacle) => reply_obstacle(obstacle),
                 }
@@ -303,9 +335,10 @@ impl Replica {
             | Body::Promise(_)
             | Body::Accepted
             | Body::Preempted(_)
-            | Body::Chosen(_)
+            | Body::Chosen(..)
             | Body::Expired => return self.on_reply(rank, message, turn),
         };
+        let Some(reply) = reply else { return };
         let message = self.message(replicas.placement(), id, attempt, reply);
         turn.effects.push(RegisterEffect::Send { to: from, message });
     }
@@ -317,7 +350,7 @@ impl Replica {
             && let Some((at, boxed)) = state.held
             && at >= ballot
         {
-            self.learn(&boxed, turn);
+            self.learn(&boxed, None, turn);
         }
     }
 }
@@ -335,6 +368,18 @@ impl Replica {
     pub(crate) fn stored_after_one(&self) -> bool {
         self.mutation == Some(Mutation::StoredAfterOne)
     }
+
+    pub(crate) fn counts_copies(&self) -> bool {
+        self.mutation == Some(Mutation::CountCopies)
+    }
+
+    pub(crate) fn ignores_incarnation(&self) -> bool {
+        self.mutation == Some(Mutation::IgnoreIncarnation)
+    }
+
+    pub(crate) fn may_use_zero(&self, replicas: &ReplicaSet) -> bool {
+        replicas.may_use_zero() || self.mutation == Some(Mutation::ZeroUnread)
+    }
 }
 
 #[cfg(not(any(test, feature = "mutations")))]
@@ -350,12 +395,26 @@ impl Replica {
     pub(crate) const fn stored_after_one(&self) -> bool {
         false
     }
+
+    pub(crate) const fn counts_copies(&self) -> bool {
+        false
+    }
+
+    pub(crate) const fn ignores_incarnation(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn may_use_zero(&self, replicas: &ReplicaSet) -> bool {
+        replicas.may_use_zero()
+    }
 }
 
-fn reply_obstacle(obstacle: Obstacle) -> Body {
-    match obstacle {
+/// `None`: a replica in doubt is silent.
+fn reply_obstacle(obstacle: Obstacle) -> Option<Body> {
+    Some(match obstacle {
         Obstacle::Preempted(ballot) => Body::Preempted(ballot),
-        Obstacle::Chosen(boxed) => Body::Chosen(boxed),
+        Obstacle::Chosen(boxed, until) => Body::Chosen(boxed, until),
         Obstacle::Expired => Body::Expired,
-    }
+        Obstacle::Doubtful => return None,
+    })
 }

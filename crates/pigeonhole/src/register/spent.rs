@@ -7,7 +7,10 @@ use super::acceptor;
 use super::message::{Body, ReplicaMessage};
 use super::operation::Phase;
 use super::replica::Replica;
+use super::succession::Succession;
 use super::table::BoxTable;
+use super::table_message::TableMessage;
+use crate::answer::StoreId;
 
 impl Replica {
     /// Whether a message on its way to this replica is spent: delivering it, now or ever, changes no
@@ -41,7 +44,7 @@ impl Replica {
             Body::State(_) | Body::Promise(_) | Body::Accepted => {
                 !self.awaits_from(message, sender_rank)
             }
-            Body::Preempted(_) | Body::Chosen(_) | Body::Expired => !self.awaits(message),
+            Body::Preempted(_) | Body::Chosen(..) | Body::Expired => !self.awaits(message),
         }
     }
 
@@ -64,5 +67,20 @@ impl Replica {
         let mut operations = self.keys_of(&message.id).filter_map(|key| self.operations.get(&key));
         operations
             .any(|operation| operation.attempt == message.attempt && operation.waits_for(rank))
+    }
+}
+
+impl Succession {
+    /// Whether this store waits for what that source answers to a request, if this message is the
+    /// request or the answer.
+    pub fn awaits(&self, source: &StoreId, message: &TableMessage) -> bool {
+        self.awaited(message.placement, source) == Some(message.attempt)
+    }
+}
+
+impl ReplicaMessage {
+    /// The placement among whose replicas it is.
+    pub fn placement(&self) -> u32 {
+        self.placement
     }
 }

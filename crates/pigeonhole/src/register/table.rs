@@ -1,5 +1,6 @@
 //! Where a replica keeps its records.
 
+use core::ops::Bound;
 use std::collections::BTreeMap;
 
 use xchat_base::Timestamp;
@@ -7,6 +8,7 @@ use xchat_base::Timestamp;
 use crate::boxes::BoxId;
 
 use super::record::{BoxRecord, Sweep};
+use super::standing::Standing;
 
 /// A replica's durable records.
 ///
@@ -17,12 +19,19 @@ pub trait BoxTable {
     fn get(&self, id: &BoxId) -> Option<BoxRecord>;
     /// Writes or overwrites the record.
     fn put(&mut self, id: BoxId, record: BoxRecord);
+    /// The next records behind this id in the order of ids, at most so many.
+    fn after(&self, after: Option<&BoxId>, limit: usize) -> Vec<(BoxId, BoxRecord)>;
+    /// What the table says about itself; a new one says nothing.
+    fn standing(&self) -> Standing;
+    /// Writes that.
+    fn put_standing(&mut self, standing: Standing);
 }
 
 /// A table in memory, for tests and simulations.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct MemoryTable {
     records: BTreeMap<BoxId, BoxRecord>,
+    standing: Standing,
 }
 
 impl MemoryTable {
@@ -70,5 +79,19 @@ impl BoxTable for MemoryTable {
 
     fn put(&mut self, id: BoxId, record: BoxRecord) {
         self.records.insert(id, record);
+    }
+
+    fn after(&self, after: Option<&BoxId>, limit: usize) -> Vec<(BoxId, BoxRecord)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let behind = self.records.range((from, Bound::Unbounded)).take(limit);
+        behind.map(|(id, record)| (*id, record.clone())).collect()
+    }
+
+    fn standing(&self) -> Standing {
+        self.standing.clone()
+    }
+
+    fn put_standing(&mut self, standing: Standing) {
+        self.standing = standing;
     }
 }

@@ -5,6 +5,7 @@ mod faults;
 mod record;
 mod rules;
 mod schedules;
+mod succession;
 
 use core::time::Duration;
 use std::collections::BTreeMap;

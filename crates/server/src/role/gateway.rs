@@ -36,7 +36,7 @@ impl Role for GatewayRole {
             full: load.is_full(),
             proof_attempts: load.proof_attempts,
         };
-        RoleStatus { catching_up: false, load: Some(load), counters }
+        RoleStatus { catching_up: false, table: None, load: Some(load), counters }
     }
 }
 

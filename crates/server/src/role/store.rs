@@ -4,7 +4,7 @@ use xchat_base::{Rng, Timestamp};
 use xchat_node::store::{Effect, Input as StoreInput, Store};
 
 use super::{Act, Input, Kind, Role, RoleStatus, counters};
-use crate::control::Load;
+use crate::control::{Load, TableStatus};
 use crate::error::NodeError;
 use crate::table::{DiskTable, SweepCursor};
 
@@ -100,8 +100,15 @@ impl Role for StoreRole {
         let counters = counters!(self.store.counters(); received, writes, reads, registers, collects,
             answered, refused, refused_busy, deliveries_sent, items_kept, items_dropped, unknown_peer, unreadable,
             replays, cache_full, bad_reply_block, replica_frames, not_shared, refused_documents,
-            pending, registrations, collector_sessions, items, remembered);
+            missed, pending, registrations, collector_sessions, items, remembered);
+        let state = self.store.table_state();
+        let table = TableStatus {
+            incarnation: self.store.incarnation().to_hex(),
+            placement: state.placement,
+            refilled: state.refilled,
+            sources_left: state.sources_left as u64,
+        };
         let load = Some(Load::Store { busy: self.pressed });
-        RoleStatus { catching_up: self.store.is_catching_up(), load, counters }
+        RoleStatus { catching_up: !state.complete, table: Some(table), load, counters }
     }
 }

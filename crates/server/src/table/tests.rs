@@ -54,6 +54,30 @@ fn what_was_committed_survives_and_what_was_not_does_not() {
     assert_eq!(table.incarnation(), incarnation);
 }
 
+/// Seal and progress are in the batch of the records that they speak of: a crash takes both or none.
+#[test]
+fn what_a_table_says_of_itself_is_committed_with_its_records() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let standing = |sealed| {
+        let bytes = [&[1, sealed][..], &[0, 0, 0]].concat();
+        Standing::from_stored(&bytes).expect("a version, a placement, and nothing else")
+    };
+    let (first, second) = (chosen(1, T), chosen(2, T));
+    let mut table = open(dir.path());
+    assert_eq!(table.standing(), Standing::default());
+    table.put(first.0, first.1);
+    table.put_standing(standing(2));
+    table.commit().expect("commits");
+    table.put(second.0, second.1);
+    table.put_standing(standing(3));
+    drop(table);
+
+    let table = open(dir.path());
+    assert_eq!(table.standing().sealed(), 2);
+    let ids: Vec<_> = table.after(None, 10).into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids, [first.0]);
+}
+
 #[test]
 fn a_wiped_table_is_another_incarnation() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -150,6 +174,12 @@ proptest! {
                     table.commit().expect("commits");
                     model.sweep(now);
                     durable = model.clone();
+                }
+            }
+            for limit in 1..4 {
+                for after in [None, Some(promised(2, T).0)] {
+                    let records = table.after(after.as_ref(), limit);
+                    prop_assert_eq!(records, model.after(after.as_ref(), limit));
                 }
             }
             for n in 0..6 {

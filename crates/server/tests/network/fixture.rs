@@ -105,6 +105,7 @@ fn document(nodes: &[Planned]) -> Document {
         placement: Placement {
             epoch: PlacementEpoch(PLACEMENT),
             tokens: stores.map(|s| (s.descriptor.id, Token::random(&mut OsRng))).collect(),
+            past: Vec::new(),
         },
         descriptors: nodes.iter().map(|node| node.descriptor.clone()).collect(),
         parameters: Parameters { mix_delay: Duration::from_millis(1), ..Parameters::default() },

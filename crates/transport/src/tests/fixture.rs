@@ -77,7 +77,7 @@ impl Fixture {
             previous: DocumentHash::from_bytes([0; 32]),
             valid_from: T0,
             valid_until: T0 + VALIDITY,
-            placement: Placement { epoch: PlacementEpoch(1), tokens },
+            placement: Placement { epoch: PlacementEpoch(1), tokens, past: Vec::new() },
             descriptors: nodes.iter().map(FixtureNode::descriptor).collect(),
             parameters: Parameters {
                 mix_delay: Duration::from_millis(20),

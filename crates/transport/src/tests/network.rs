@@ -131,7 +131,8 @@ impl Network {
             _ => {
                 let setup = node.store_setup();
                 let (store, effects) =
-                    Store::new(setup, document, MemoryTable::new(), self.now).expect("listed");
+                    Store::new(setup, document, MemoryTable::new(), self.now, &mut rng(1))
+                        .expect("listed");
                 self.cores.insert(id, Core::Store(Box::new(store)));
                 self.store_effects(id, effects);
             }
