@@ -319,7 +319,8 @@ impl RegisterModel {
             if matters && world.crashes < scenario.crashes {
                 actions.push(Action::Crash(at));
             }
-            if world.settlements < scenario.settlements {
+            let may_know = !store.table.is_empty() || self.placed.last() > 1;
+            if may_know && world.settlements < scenario.settlements {
                 actions.push(Action::Settle(at));
             }
             for placement in store.document + 1..=self.placed.last() {

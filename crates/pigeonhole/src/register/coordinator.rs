@@ -400,7 +400,6 @@ impl Replica {
             expired: [false; REPLICAS],
             refused: [false; REPLICAS],
             outbid: 0,
-            counts_copies: self.counts_copies(),
             deadline,
             due: deadline,
         }

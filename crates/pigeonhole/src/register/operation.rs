@@ -81,8 +81,6 @@ pub(crate) struct Operation {
     pub(crate) refused: [bool; REPLICAS],
     /// How often it was outbid.
     pub(crate) outbid: u8,
-    /// False in every product; see `Mutation`.
-    pub(crate) counts_copies: bool,
     pub(crate) deadline: Timestamp,
     pub(crate) due: Timestamp,
 }
@@ -211,7 +209,7 @@ impl Operation {
         // replica's minority value may have been copied by all three.
         let placement = self.replicas.placement();
         let agreed = held.iter().find(|(ballot, _)| {
-            (ballot.placement == placement || self.counts_copies)
+            ballot.placement == placement
                 && held.iter().filter(|(other, _)| other == ballot).count() >= QUORUM
         });
         if let Some((ballot, boxed)) = agreed {

@@ -119,8 +119,6 @@ pub enum Mutation {
     EmptyFromOne,
     /// A write answers `Stored` when one replica has accepted.
     StoredAfterOne,
-    /// Values copied from an earlier placement count as accepted by who copied them.
-    CountCopies,
     /// A replica serves a placement when it has read one replica of the one before, or none.
     ServeUnread,
     /// The seal is not on the disk: a store that restarts with an old document serves its placement.
@@ -369,10 +367,6 @@ impl Replica {
         self.mutation == Some(Mutation::StoredAfterOne)
     }
 
-    pub(crate) fn counts_copies(&self) -> bool {
-        self.mutation == Some(Mutation::CountCopies)
-    }
-
     pub(crate) fn ignores_incarnation(&self) -> bool {
         self.mutation == Some(Mutation::IgnoreIncarnation)
     }
@@ -393,10 +387,6 @@ impl Replica {
     }
 
     pub(crate) const fn stored_after_one(&self) -> bool {
-        false
-    }
-
-    pub(crate) const fn counts_copies(&self) -> bool {
         false
     }
 
