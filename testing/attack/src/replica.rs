@@ -5,7 +5,7 @@ use rand_core::RngCore;
 use xchat_base::random;
 use xchat_pigeonhole::BoxId;
 
-use crate::view::Dice;
+use crate::view::{Dice, rubbish};
 
 /// A message's head.
 pub(crate) struct Head {
@@ -57,7 +57,8 @@ pub(crate) enum Body<'a> {
     Promise(Option<(Ballot, &'a [u8])>),
     Accepted,
     Preempted(Ballot),
-    Chosen(&'a [u8]),
+    /// With the time until which it can be read.
+    Chosen(&'a [u8], u64),
     Expired,
 }
 
@@ -72,11 +73,25 @@ impl Body<'_> {
             Self::Promise(held) => holding(&mut out, 5, *held),
             Self::Accepted => out.push(6),
             Self::Preempted(b) => tagged(&mut out, 7, Some(*b), &[]),
-            Self::Chosen(value) => tagged(&mut out, 8, None, value),
+            Self::Chosen(value, until) => {
+                tagged(&mut out, 8, None, value);
+                put(&mut out, *until);
+            }
             Self::Expired => out.push(9),
         }
         out
     }
+}
+
+/// A message about whole tables, well begun and badly ended (3.9).
+pub(crate) fn about_tables(dice: &mut Dice, head: &Head) -> Vec<u8> {
+    let mut out = vec![2];
+    put(&mut out, head.placement.into());
+    out.extend(head.incarnation);
+    put(&mut out, head.attempt);
+    out.push((dice.next_u32() % 6) as u8);
+    out.extend(rubbish(dice, 1_024));
+    out
 }
 
 /// Any ballot: of any placement near the one in force, any round, any rank.
@@ -165,7 +180,7 @@ mod tests {
             assert_eq!((read.placement, read.attempt, rest), (300, u64::MAX, &body.bytes()[..]));
         }
         let boxed = [3; xchat_pigeonhole::SEALED_BOX_LEN];
-        for body in [Body::Accept(ballot, &boxed), Body::Chosen(&boxed)] {
+        for body in [Body::Accept(ballot, &boxed), Body::Chosen(&boxed, 1)] {
             let bytes = head.with(&body.bytes());
             // Readable, but not believed: nobody has signed it.
             let error = xchat_pigeonhole::register::ReplicaMessage::from_wire(&bytes);

@@ -13,7 +13,7 @@ use xchat_sphinx::{NodeFrame, PACKET_LEN, Packet, ReplyBlock, Unwrapped, unwrap}
 
 use crate::Attack;
 use crate::place::{Frame, Place, named};
-use crate::replica::{Body, Head, any_ballot};
+use crate::replica::{Body, Head, about_tables, any_ballot};
 use crate::tally::Kind;
 use crate::view::{Dice, flipped, rubbish};
 
@@ -67,6 +67,9 @@ fn out_of_order(dice: &mut Dice, attack: &Attack, own: [u8; 16], id: BoxId) -> V
         1 => head.placement = dice.next_u32(),
         _ => {}
     }
+    if dice.next_u32() & 3 == 0 {
+        return about_tables(dice, &head);
+    }
     let ballot = any_ballot(dice, attack.view.placement());
     let body = match dice.next_u32() % 6 {
         0 => Body::Prepare(ballot),
@@ -98,7 +101,7 @@ fn forged_value(dice: &mut Dice, attack: &Attack, own: [u8; 16], id: BoxId) -> V
         0 => Body::Accept(ballot, &value),
         1 => Body::State(Some((ballot, &value))),
         2 => Body::Promise(Some((ballot, &value))),
-        _ => Body::Chosen(&value),
+        _ => Body::Chosen(&value, dice.next_u64()),
     };
     head.with(&body.bytes())
 }
@@ -162,7 +165,7 @@ fn to_a_store(
     let value = unsigned(dice, attack, head.id);
     let ballot = any_ballot(dice, attack.view.placement());
     let (kind, body) = match dice.next_u32() % 6 {
-        0 => (Kind::StoreForgedValue, Body::Chosen(&value)),
+        0 => (Kind::StoreForgedValue, Body::Chosen(&value, dice.next_u64())),
         1 => (Kind::StoreForgedValue, Body::State(Some((ballot, &value)))),
         2 => (Kind::StoreForgedValue, Body::Promise(Some((ballot, &value)))),
         3 => (Kind::StoreExpires, Body::Expired),
