@@ -99,7 +99,7 @@ impl Watched {
             Change::DeletePrefix { prefix } => {
                 self.disk.retain(|key, _| !key.starts_with(&prefix));
             }
-            Change::Message(_) | Change::MessageState { .. } => {}
+            Change::Message(_) | Change::MessageState { .. } | Change::MessageNumber { .. } => {}
         }
     }
 

@@ -89,7 +89,7 @@ impl Person {
                 assert!(!prefix.is_empty(), "everything would be deleted");
                 self.disk.retain(|key, _| !key.starts_with(&prefix));
             }
-            Change::Message(_) | Change::MessageState { .. } => {}
+            Change::Message(_) | Change::MessageState { .. } | Change::MessageNumber { .. } => {}
         }
     }
 }

@@ -391,7 +391,7 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
-    fn next(&mut self) -> Value {
+    pub(crate) fn next(&mut self) -> Value {
         let line = self.lines.recv_timeout(PATIENCE).expect("a line in time");
         let event: Value = serde_json::from_str(&line).expect("JSON");
         self.seen.push(event.clone());
@@ -413,7 +413,8 @@ impl Listening {
         let mut texts = Vec::new();
         while texts.len() < count {
             let event = self.next();
-            if event["event"] == "message" && event["direction"] == "in" {
+            let said = event["event"] == "message" && event["notice"].is_null();
+            if said && event["direction"] == "in" {
                 texts.push(event["text"].as_str().expect("a text").to_owned());
             }
         }

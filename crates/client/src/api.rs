@@ -143,12 +143,19 @@ pub struct Contact {
     pub conversation: ConversationId,
     /// The safety numbers were compared.
     pub verified: bool,
+    /// One of the two has rejoined since they were compared last: compare again.
+    #[serde(default)]
+    pub rejoined: bool,
+    /// This device is coming back, and waits until the other side is online.
+    #[serde(default)]
+    pub rejoining: bool,
 }
 
 impl From<xchat_engine::Contact> for Contact {
     fn from(contact: xchat_engine::Contact) -> Self {
-        let xchat_engine::Contact { contact, name, conversation, verified } = contact;
-        Self { contact, name, conversation, verified }
+        let xchat_engine::Contact { contact, name, conversation, verified, rejoined, rejoining } =
+            contact;
+        Self { contact, name, conversation, verified, rejoined, rejoining }
     }
 }
 
@@ -172,16 +179,56 @@ pub struct Message {
     /// It is of a kind that this version does not know.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub needs_newer_version: bool,
+    /// Nobody said it: it is what happened to the conversation at this point. The text is empty.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<Notice>,
+}
+
+/// What happened to a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "notice", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Notice {
+    /// The other side came back with another device state; the safety number has changed.
+    TheyRejoined,
+    /// This device came back; the safety number has changed.
+    WeRejoined,
+    /// Messages of the other side are gone for good.
+    Missing {
+        /// How many.
+        count: u64,
+    },
+}
+
+impl From<xchat_engine::Notice> for Notice {
+    fn from(notice: xchat_engine::Notice) -> Self {
+        match notice {
+            xchat_engine::Notice::TheyRejoined => Self::TheyRejoined,
+            xchat_engine::Notice::WeRejoined => Self::WeRejoined,
+            xchat_engine::Notice::Missing { count } => Self::Missing { count },
+        }
+    }
 }
 
 impl From<MessageRow> for Message {
     fn from(row: MessageRow) -> Self {
-        let (text, needs_newer_version) = match row.content {
-            Content::Text(text) => (text, false),
-            Content::Unknown { .. } => (String::new(), true),
+        let (text, needs_newer_version, notice) = match row.content {
+            Content::Text(text) => (text, false, None),
+            Content::Unknown { .. } => (String::new(), true, None),
+            Content::Notice(notice) => (String::new(), false, Some(notice.into())),
         };
         let MessageRow { id, conversation, contact, direction, sent_at, state, .. } = row;
-        Self { id, conversation, contact, direction, text, sent_at, state, needs_newer_version }
+        Self {
+            id,
+            conversation,
+            contact,
+            direction,
+            text,
+            sent_at,
+            state,
+            needs_newer_version,
+            notice,
+        }
     }
 }
 
@@ -274,6 +321,7 @@ mod tests {
             sent_at: 1_800_000_000_000,
             state: MessageState::Waiting,
             needs_newer_version: false,
+            notice: None,
         });
         let json = serde_json::to_value(&event).expect("serialises");
         let documented = serde_json::json!({
@@ -286,6 +334,28 @@ mod tests {
         let read: Numbered =
             serde_json::from_str(&numbered.expect("serialises")).expect("reads back");
         assert_eq!(read, Numbered { seq: 3, event });
+    }
+
+    #[test]
+    fn a_notice_stands_in_the_line_of_its_message() {
+        let message = Message {
+            id: 8,
+            conversation: ConversationId::from_bytes([1; 16]),
+            contact: ContactId::from_bytes([2; 8]),
+            direction: Direction::In,
+            text: String::new(),
+            sent_at: 1,
+            state: MessageState::Received,
+            needs_newer_version: false,
+            notice: Some(Notice::Missing { count: 3 }),
+        };
+        let json = serde_json::to_value(&message).expect("serialises");
+        assert_eq!((&json["notice"], &json["count"]), (&"missing".into(), &3.into()));
+        assert_eq!(serde_json::from_value::<Message>(json).expect("reads back"), message);
+        let said = Message { notice: None, ..message };
+        let json = serde_json::to_value(&said).expect("serialises");
+        assert!(json.get("notice").is_none());
+        assert_eq!(serde_json::from_value::<Message>(json).expect("reads back"), said);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 use xchat_base::Timestamp;
 use xchat_engine::{ConversationId, Engine, MessageState, Profile as EngineProfile};
-use xchat_transport::directory::VerifiedDocument;
+use xchat_transport::directory::{Root, VerifiedDocument};
 use xchat_transport::{Input as TransportInput, Transport};
 
 use crate::api::{Contact, Event, Numbered};
@@ -32,6 +32,7 @@ use crate::profile::{Profile, Reopen, Settings, setting};
 use crate::store::Store;
 
 use clock::Clock;
+pub use clock::ClockState;
 use requests::Pending;
 pub(crate) use requests::Request;
 use session::{MAX_UNREAD, Session, SessionEvent, What};
@@ -68,6 +69,7 @@ pub(crate) struct Driver {
     clock: Clock,
     settings: Settings,
     engine_profile: EngineProfile,
+    root: Root,
     document: VerifiedDocument,
     reopen: Reopen,
     contacts: BTreeMap<ConversationId, Contact>,
@@ -124,9 +126,15 @@ impl Driver {
         let (engine, engine_effects) =
             Engine::load(engine_profile.clone(), store.state()?, now, &mut OsRng)
                 .map_err(|error| requests::load_error(&error))?;
-        let (transport, transport_effects) =
-            Transport::new(root, document.clone(), settings.pace, kept.as_deref(), now, &mut OsRng)
-                .map_err(|error| Error::new(ErrorKind::Corrupt, error.to_string()))?;
+        let (transport, transport_effects) = Transport::new(
+            root.clone(),
+            document.clone(),
+            settings.pace,
+            kept.as_deref(),
+            now,
+            &mut OsRng,
+        )
+        .map_err(|error| Error::new(ErrorKind::Corrupt, error.to_string()))?;
         let (events, _) = broadcast::channel(MAX_UNHEARD);
         let mut driver = Self {
             seq: store.last_seq(),
@@ -139,6 +147,7 @@ impl Driver {
             clock,
             settings,
             engine_profile,
+            root,
             document,
             reopen,
             contacts: BTreeMap::new(),
@@ -161,6 +170,9 @@ impl Driver {
         mut sessions: mpsc::Receiver<SessionEvent>,
     ) {
         let stopped = loop {
+            if self.clock.was_set_back() {
+                self.start_over();
+            }
             let wake = self.next_wake();
             tokio::select! {
                 request = requests.recv() => match request {
@@ -202,7 +214,8 @@ impl Driver {
             State::Halted { retry_at, .. } => Some(*retry_at),
             State::Running { .. } => None,
         };
-        let wakes = [self.engine_wake, self.transport_wake, halted];
+        let engine = self.engine_wake.filter(|_| self.clock_state(now) == ClockState::Right);
+        let wakes = [engine, self.transport_wake, halted];
         let pause = wakes.into_iter().flatten().min().map_or(LONGEST_SLEEP, |at| at.since(now));
         Instant::now() + pause.min(LONGEST_SLEEP)
     }
@@ -213,13 +226,49 @@ impl Driver {
             self.transport_wake = None;
             self.transport_input(TransportInput::Timer);
         }
-        if self.engine_wake.is_some_and(|at| at <= now) {
+        // By a clock that may be wrong by a year, invitations would end and receipts be due. What the
+        // network answers is not held back: it answers nothing by a document that is not timely.
+        let right = self.clock_state(now) == ClockState::Right;
+        if right && self.engine_wake.is_some_and(|at| at <= now) {
             self.engine_wake = None;
             self.engine_input(xchat_engine::Input::Timer);
         }
         if matches!(&self.state, State::Halted { retry_at, .. } if *retry_at <= now) {
             self.try_again();
         }
+    }
+
+    /// What can be said of the clock.
+    fn clock_state(&self, now: Timestamp) -> ClockState {
+        ClockState::by(self.transport.document(), now)
+    }
+
+    /// The system's clock was set back: everything is loaded anew by the present one, as after a crash.
+    fn start_over(&mut self) {
+        tracing::warn!("the system's clock was set back");
+        let kept = match &self.state {
+            State::Running { store, .. } => store.setting(setting::TRANSPORT).ok().flatten(),
+            State::Halted { .. } => None,
+        };
+        self.session = None;
+        self.clock = Clock::start();
+        let now = self.now();
+        let (root, document) = (self.root.clone(), self.transport.document().clone());
+        let pace = self.settings.pace;
+        let transport = Transport::new(root, document, pace, kept.as_deref(), now, &mut OsRng);
+        (self.engine_wake, self.transport_wake) = (None, None);
+        let error = Error::new(ErrorKind::ClockWrong, "the system's clock was set back");
+        self.state = State::Halted { why: error.body(), kind: error.kind(), retry_at: now };
+        self.refuse_pending();
+        match transport {
+            Ok((transport, effects)) => {
+                self.transport = transport;
+                self.carry_out_transport(effects);
+            }
+            // It has read the same bytes before.
+            Err(error) => tracing::error!(%error, "what the transport kept cannot be read again"),
+        }
+        self.try_again();
     }
 
     fn session_event(&mut self, event: SessionEvent) {

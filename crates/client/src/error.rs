@@ -60,6 +60,8 @@ pub enum ErrorKind {
     TooMany,
     /// It takes longer than the caller would wait.
     Timeout,
+    /// This device's clock is not that of the network.
+    ClockWrong,
     /// The client is stopping or has stopped.
     Stopped,
     /// A bug of ours.
@@ -68,7 +70,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::NoProfile,
         Self::ProfileExists,
         Self::Exposed,
@@ -92,6 +94,7 @@ impl ErrorKind {
         Self::ForgedLink,
         Self::TooMany,
         Self::Timeout,
+        Self::ClockWrong,
         Self::Stopped,
         Self::Internal,
     ];
@@ -127,6 +130,7 @@ impl ErrorKind {
             Self::ForgedLink => "forged_link",
             Self::TooMany => "too_many",
             Self::Timeout => "timeout",
+            Self::ClockWrong => "clock_wrong",
             Self::Stopped => "stopped",
             Self::Internal => "internal",
         }
@@ -148,7 +152,7 @@ impl ErrorKind {
             Self::RolledBack => {
                 "`store.db-wal` is damaged or missing, or an older copy lies here. Nothing was \
                  changed. Put the newest files back. Only if they are lost for good, remove \
-                 `store.mark` to go on from the older state."
+                 `store.mark`: the older state then rejoins its conversations."
             }
             Self::DiskFull => "Free some space. Nothing that was confirmed is lost.",
             Self::Io => "Check that the directory exists, is yours and can be written to.",
@@ -166,6 +170,9 @@ impl ErrorKind {
             }
             Self::TooMany => "",
             Self::Timeout => "It goes on in the background; ask again later.",
+            Self::ClockWrong => {
+                "Set the clock of this machine right. Nothing is lost meanwhile, and nothing is sent."
+            }
             Self::Stopped => "Run the command again.",
             Self::Internal => "This is a bug in xchat. Please report it.",
         }

@@ -39,10 +39,11 @@ mod profile;
 mod store;
 
 pub use api::{
-    Alert, Command, Contact, Crowd, DocumentStatus, Event, Message, Numbered, Online, PaceStatus,
-    Queued, Response, Status, Trouble, Wait,
+    Alert, Command, Contact, Crowd, DocumentStatus, Event, Message, Notice, Numbered, Online,
+    PaceStatus, Queued, Response, Status, Trouble, Wait,
 };
 pub use client::Client;
+pub use driver::ClockState;
 pub use error::{Error, ErrorBody, ErrorKind};
 pub use events::{Events, From};
 pub use profile::{

@@ -121,6 +121,7 @@ impl Store {
                     stamps.push(Stamp { id: row.id, seq: next_seq });
                     next_seq += 1;
                 }
+                Change::MessageNumber { id, number } => messages::set_number(&tx, *id, *number)?,
                 Change::MessageState { id, state } => {
                     messages::set_state(&tx, *id, *state, next_seq)?;
                     stamps.push(Stamp { id: *id, seq: next_seq });
@@ -163,6 +164,12 @@ impl Store {
     fn committed(&mut self) {
         self.commits += 1;
         self.mark.note(self.commits);
+    }
+
+    /// Runs statements of a schema that this program does not write any more.
+    #[cfg(test)]
+    pub(crate) fn dangerously_execute(&self, sql: &str) {
+        self.conn.execute_batch(sql).expect("good statements");
     }
 
     /// From now on there is room for so many more pages only.

@@ -1,13 +1,13 @@
 //! Every released format of a profile opens in this version.
 //!
-//! `fixtures/v1` was made by the first version: `make_the_fixture` below, run with `--ignored` at
-//! that commit. Never remake an old one.
+//! `fixtures/vN` was made by the program that first wrote schema N: `make_the_fixture` below, run with
+//! `--ignored` at that commit. Never remake an old one.
 
 use std::path::{Path, PathBuf};
 
 use xchat_client::{Cost, NewProfile, Pace, Passphrase, Profile};
 use xchat_engine::{
-    Change, ContactId, Content, ConversationId, Direction, MessageRow, MessageState,
+    Change, ContactId, Content, ConversationId, Direction, MessageRow, MessageState, Notice,
 };
 
 fn fixture(version: &str) -> PathBuf {
@@ -28,6 +28,7 @@ fn changes() -> Vec<Change> {
             content,
             sent_at: 1_795_000_000_000 + id,
             state,
+            number: 0,
         })
     };
     let text = |text: &str| Content::Text(text.to_owned());
@@ -40,16 +41,49 @@ fn changes() -> Vec<Change> {
     ]
 }
 
-#[test]
-fn schema_1_opens_with_everything_in_it() {
-    // A copy, because opening may bring it to a later schema.
+/// What schema 2 added.
+fn changes_of_2() -> Vec<Change> {
+    let mut changes = changes();
+    let Some(Change::Message(first)) = changes.get_mut(1) else { unreachable!("a message") };
+    first.number = 7;
+    let told = MessageRow {
+        id: 4,
+        direction: Direction::In,
+        content: Content::Notice(Notice::Missing { count: 3 }),
+        state: MessageState::Received,
+        number: 0,
+        ..first.clone()
+    };
+    changes.push(Change::Message(told));
+    changes.push(Change::MessageNumber { id: 1, number: 8 });
+    changes
+}
+
+/// A copy, because opening may bring it to a later schema.
+fn open(version: &str) -> (tempfile::TempDir, Profile) {
     let dir = tempfile::tempdir().expect("a directory");
     let copy = dir.path().join("profile");
     xchat_client::files::private_dir(&copy).expect("a directory");
-    for name in ["profile.json", "store.db"] {
-        std::fs::copy(fixture("v1").join(name), copy.join(name)).expect("the fixture is there");
+    for file in std::fs::read_dir(fixture(version)).expect("the fixture is there") {
+        let file = file.expect("an entry");
+        std::fs::copy(file.path(), copy.join(file.file_name())).expect("copies");
     }
     let profile = Profile::open(&copy, &passphrase()).expect("opens");
+    (dir, profile)
+}
+
+#[test]
+fn schema_2_opens_with_everything_in_it() {
+    let (_dir, profile) = open("v2");
+    let rows = profile.store().messages_after(0, 9).expect("reads");
+    assert_eq!(rows.len(), 4);
+    assert_eq!((rows[0].row.number, rows[0].row.state), (8, MessageState::Delivered));
+    assert_eq!(rows[3].row.content, Content::Notice(Notice::Missing { count: 3 }));
+}
+
+#[test]
+fn schema_1_opens_with_everything_in_it() {
+    let (_dir, profile) = open("v1");
     assert_eq!(profile.name(), "Old Alice");
     let store = profile.store();
     assert_eq!(store.state().expect("reads"), [(b"key".to_vec(), b"value".to_vec())]);
@@ -71,7 +105,7 @@ fn schema_1_opens_with_everything_in_it() {
 #[test]
 #[ignore = "makes the fixture of the current version, once"]
 fn make_the_fixture() {
-    let dir = fixture("v1");
+    let dir = fixture("v2");
     assert!(!dir.exists(), "an old fixture is never remade");
     let new = NewProfile {
         name: "Old Alice".to_owned(),
@@ -82,7 +116,9 @@ fn make_the_fixture() {
     };
     Profile::create(&dir, &new, &passphrase()).expect("makes a profile");
     let mut profile = Profile::open(&dir, &passphrase()).expect("opens");
-    profile.store_mut().apply(&changes()).expect("applies");
+    profile.store_mut().apply(&changes_of_2()).expect("applies");
     drop(profile);
-    std::fs::remove_file(dir.join("lock")).expect("a lock file");
+    for beside in ["lock", "store.mark"] {
+        std::fs::remove_file(dir.join(beside)).expect("it is there while a profile is used");
+    }
 }

@@ -200,6 +200,12 @@ impl VerifiedDocument {
         now >= self.valid_until
     }
 
+    /// Whether its time has not come yet. A document that was timely once shows by this that the clock
+    /// is behind.
+    pub fn is_early(&self, now: Timestamp) -> bool {
+        now < self.valid_from
+    }
+
     /// The node with this identifier.
     pub fn node(&self, id: &NodeId) -> Option<&Descriptor> {
         self.node_by_tag(&id.tag()).filter(|node| node.id == *id)

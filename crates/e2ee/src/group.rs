@@ -137,6 +137,13 @@ impl Group {
         self.storage.take_changes()
     }
 
+    /// Everything that is stored of the group, whether it has changed or not, and as
+    /// [`Self::take_changes`] nothing of it is a change any more.
+    pub fn take_all(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.storage.take_changes();
+        self.storage.pairs().into_iter().map(|(key, value)| (key, value.to_vec())).collect()
+    }
+
     /// The group's epoch (RFC 9420's, a `GroupEpoch`). A conversation begins in epoch 1.
     pub fn epoch(&self) -> u64 {
         self.mls.epoch().as_u64()

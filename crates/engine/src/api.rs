@@ -45,6 +45,13 @@ pub enum Input {
     },
     /// A followed box was written.
     Arrived(SealedBox),
+    /// An [`Effect::Recall`] was answered from the history on disk.
+    Recalled {
+        /// Which conversation.
+        conversation: ConversationId,
+        /// What the history holds.
+        recalled: Recalled,
+    },
     /// The time of the last [`Effect::WakeAt`] has come.
     Timer,
 }
@@ -81,6 +88,18 @@ pub enum Command {
         /// Compared and equal.
         verified: bool,
     },
+}
+
+/// What the history holds of what we said in a conversation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recalled {
+    /// Our texts with a greater number than was asked for, by number: the last ones, if there are
+    /// more than the limit.
+    pub rows: Vec<MessageRow>,
+    /// How many more there are, before these.
+    pub older: u64,
+    /// Texts of ours from before messages had numbers.
+    pub unnumbered: u64,
 }
 
 /// Longest text of one message, in bytes of UTF-8. What is longer is a file (design 4.5).
@@ -177,6 +196,15 @@ pub enum Effect {
     Follow(BoxId, Urgency),
     /// No longer.
     Unfollow(BoxId),
+    /// Read what we said from the history, and answer with [`Input::Recalled`].
+    Recall {
+        /// In which conversation.
+        conversation: ConversationId,
+        /// Rows whose [`MessageRow::number`] is greater.
+        after: u64,
+        /// At most so many, the last ones.
+        limit: u32,
+    },
     /// A command's answer.
     Done {
         /// The command's tag.
@@ -228,6 +256,13 @@ pub enum Change {
         /// Its new state.
         state: MessageState,
     },
+    /// Give a row another number.
+    MessageNumber {
+        /// The row.
+        id: u64,
+        /// Its new [`MessageRow::number`].
+        number: u64,
+    },
 }
 
 /// One message of the history.
@@ -247,6 +282,9 @@ pub struct MessageRow {
     pub sent_at: u64,
     /// Where it stands.
     pub state: MessageState,
+    /// The sender's sequence number of its last record; 0 for one that has none: a notice, or a row
+    /// from before rows had numbers.
+    pub number: u64,
 }
 
 /// What a message says.
@@ -260,6 +298,24 @@ pub enum Content {
         kind: u16,
         /// Its body.
         body: Vec<u8>,
+    },
+    /// Said by nobody: what happened to the conversation at this point of its history.
+    Notice(Notice),
+}
+
+/// What happened to a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Notice {
+    /// The other side came back through the rejoin lane: a new device state, a restored backup, a long
+    /// absence, or somebody who has their rejoin secret. The safety number has changed.
+    TheyRejoined,
+    /// This device came back through the rejoin lane. The safety number has changed.
+    WeRejoined,
+    /// Messages of the other side are gone: they expired before this device read them, and the sender
+    /// does not hold them any more.
+    Missing {
+        /// How many.
+        count: u64,
     },
 }
 
@@ -310,6 +366,10 @@ pub struct Contact {
     pub conversation: ConversationId,
     /// The safety numbers were compared.
     pub verified: bool,
+    /// One of the two has rejoined since the safety numbers were last compared: compare again.
+    pub rejoined: bool,
+    /// This device is coming back through the rejoin lane, and waits for the other side to be online.
+    pub rejoining: bool,
 }
 
 /// Something the person sees.

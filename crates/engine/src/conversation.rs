@@ -1,7 +1,8 @@
 //! One conversation: an MLS group whose messages lie in lanes of boxes (spec/04).
 //!
 //! The parts: [`outbox`] keeps what we said until it cannot be lost, [`own_lane`] puts it into boxes,
-//! [`inbox`] reads the others' lanes, [`epoch`] moves everybody to new keys without losing anything.
+//! [`inbox`] reads the others' lanes, [`epoch`] moves everybody to new keys without losing anything,
+//! [`proof`] finds out whether what was loaded is still the newest, [`rejoin`] comes back if not.
 
 mod epoch;
 mod group;
@@ -11,6 +12,8 @@ mod model;
 mod mutation;
 mod outbox;
 mod own_lane;
+mod proof;
+mod rejoin;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -18,7 +21,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use xchat_base::{Secret, Timestamp};
+use xchat_base::Timestamp;
 use xchat_e2ee::Group;
 use xchat_pigeonhole::outcome::{ReadOutcome, WriteOutcome};
 use xchat_pigeonhole::{BoxId, SealedBox};
@@ -33,6 +36,8 @@ pub use self::model::{Side, SideInput, commit_entry};
 #[cfg(feature = "mutations")]
 pub use self::mutation::Mutation;
 use self::outbox::Outbox;
+use self::proof::Proof;
+use self::rejoin::Rejoin;
 pub use self::stored::LoadError;
 pub(crate) use self::stored::Parts;
 use crate::api::{Alert, Contact, ContactId, ConversationId, Event, MessageState};
@@ -53,6 +58,12 @@ enum Purpose {
     Commit,
     /// A box of our own commit's run.
     OwnRun,
+    /// The next box of our own lane, read to prove that our state is the newest.
+    OwnNext,
+    /// The next box of a rejoin lane, by its window.
+    Rejoin(u64),
+    /// A box of the run of our own request or answer in the rejoin lane.
+    RejoinRun,
 }
 
 /// What a new conversation starts from.
@@ -72,8 +83,20 @@ pub(crate) struct Conversation<G = Group> {
     name: String,
     verified: bool,
     invitation: [u8; 32],
-    /// The rejoin lane's secret, agreed at meeting and independent of epochs (spec/04, section 8).
-    rejoin: Secret<32>,
+    /// Somebody has rejoined since the safety numbers were compared.
+    rejoined: bool,
+    rejoin: Rejoin<G>,
+    proof: Proof,
+    /// When the network was last known to be as we are.
+    synced: Timestamp,
+    /// Numbers given out up to this one are surely ours: a later life of this device, if there was
+    /// one, may have given those behind it to other records. None once a box that we sealed since
+    /// was stored.
+    doubt: Option<u64>,
+    /// A receipt for numbers that are in doubt; 0 for none.
+    early_receipt: u64,
+    /// After a rejoin: what we said after this number is to be taken from the history.
+    recalling: Option<u64>,
     group: G,
     outbox: Outbox,
     /// Per sender leaf.
@@ -85,6 +108,9 @@ pub(crate) struct Conversation<G = Group> {
     dirty: bool,
     #[cfg(feature = "mutations")]
     mutation: Option<Mutation>,
+    /// A model's: its disk is never an older one, and nobody rejoins.
+    #[cfg(feature = "mutations")]
+    modelled: bool,
 }
 
 impl Conversation {
@@ -97,7 +123,7 @@ impl<G: EpochGroup> Conversation<G> {
     /// Starts a conversation in its group's first common epoch.
     pub(crate) fn found(turn: &mut Turn<'_>, founding: Founding<G>) -> Self {
         let Founding { id, group, name, invitation } = founding;
-        let rejoin = group.export("rejoin", b"");
+        let rejoin = Rejoin::new(group.export("rejoin", b""), group.own_leaf());
         let epoch = Epoch::enter(&group, turn.now);
         let mut conversation = Self {
             id,
@@ -105,7 +131,13 @@ impl<G: EpochGroup> Conversation<G> {
             name,
             verified: false,
             invitation,
+            rejoined: false,
             rejoin,
+            proof: Proof::BEGIN,
+            synced: turn.now,
+            doubt: None,
+            early_receipt: 0,
+            recalling: None,
             group,
             outbox: Outbox::default(),
             incoming: BTreeMap::new(),
@@ -116,6 +148,8 @@ impl<G: EpochGroup> Conversation<G> {
             dirty: true,
             #[cfg(feature = "mutations")]
             mutation: None,
+            #[cfg(feature = "mutations")]
+            modelled: false,
         };
         turn.save_group(id, &mut conversation.group);
         conversation
@@ -123,9 +157,14 @@ impl<G: EpochGroup> Conversation<G> {
 
     /// Asks for all boxes that this conversation waits for: at its start and after each restart.
     pub(crate) fn resume(&mut self, turn: &mut Turn<'_>) {
+        if !self.is_modelled() {
+            self.doubt.get_or_insert(self.outbox.last_seq);
+        }
         self.resume_flights(turn);
         self.follow_lanes(turn);
+        self.prove(turn);
         self.resume_epoch(turn);
+        self.resume_rejoin(turn);
         self.pump(turn);
     }
 
@@ -150,6 +189,8 @@ impl<G: EpochGroup> Conversation<G> {
             name: self.name.clone(),
             conversation: self.id,
             verified: self.verified,
+            rejoined: self.rejoined,
+            rejoining: self.rejoin.is_rejoining(),
         }
     }
 
@@ -159,6 +200,7 @@ impl<G: EpochGroup> Conversation<G> {
 
     pub(crate) fn set_verified(&mut self, turn: &mut Turn<'_>, verified: bool) {
         self.verified = verified;
+        self.rejoined &= !verified;
         self.dirty = true;
         turn.event(Event::Contact(self.contact()));
     }
@@ -173,7 +215,7 @@ impl<G: EpochGroup> Conversation<G> {
 
     /// Whether a box belongs to this conversation now.
     pub(crate) fn owns(&self, id: &BoxId) -> bool {
-        self.ids.contains_key(id) || self.epoch.run_ids.contains(id)
+        self.ids.contains_key(id) || self.epoch.run_ids.contains(id) || self.rejoin.owns(id)
     }
 
     /// One of our writes was decided.
@@ -185,7 +227,9 @@ impl<G: EpochGroup> Conversation<G> {
             Some(Purpose::Own(index)) => self.own_box_written(turn, index, outcome),
             Some(Purpose::OwnRun) => self.own_run_written(turn, id, &outcome),
             Some(Purpose::Commit) => self.own_entry_written(turn, outcome),
-            Some(Purpose::Peer(..)) | None => {}
+            Some(Purpose::Rejoin(window)) => self.rejoin_box_written(turn, window, id, outcome),
+            Some(Purpose::RejoinRun) => self.rejoin_run_written(turn, id, &outcome),
+            Some(Purpose::Peer(..) | Purpose::OwnNext) | None => {}
         }
         self.pump(turn);
     }
@@ -195,18 +239,28 @@ impl<G: EpochGroup> Conversation<G> {
         if self.epoch.run_ids.contains(&id) {
             self.run_read(turn, id, outcome.clone());
         }
+        if self.rejoin.owns(&id) {
+            self.rejoin_run_read(turn, id, outcome.clone());
+        }
         match self.ids.get(&id).copied() {
             Some(Purpose::Peer(lane, index)) => self.drain_read(turn, lane, index, outcome),
             Some(Purpose::Commit) => self.commit_read(turn, outcome),
-            Some(Purpose::Own(_) | Purpose::OwnRun) | None => {}
+            Some(Purpose::OwnNext) => self.own_next_read(turn, &outcome),
+            Some(Purpose::Rejoin(window)) => self.rejoin_box_read(turn, window, id, outcome),
+            Some(Purpose::Own(_) | Purpose::OwnRun | Purpose::RejoinRun) | None => {}
         }
         self.pump(turn);
     }
 
     /// A followed box was written.
     pub(crate) fn arrived(&mut self, turn: &mut Turn<'_>, boxed: SealedBox) {
-        if let Some(Purpose::Peer(lane, index)) = self.ids.get(&boxed.id()).copied() {
-            self.box_arrived(turn, lane, index, boxed);
+        let id = boxed.id();
+        match self.ids.get(&id).copied() {
+            Some(Purpose::Peer(lane, index)) => self.box_arrived(turn, lane, index, boxed),
+            Some(Purpose::Rejoin(window)) => {
+                self.rejoin_box_read(turn, window, id, ReadOutcome::Found(boxed));
+            }
+            _ => {}
         }
         self.pump(turn);
     }
@@ -217,13 +271,15 @@ impl<G: EpochGroup> Conversation<G> {
         if turn.now >= self.next_check {
             self.next_check = turn.now + COMMIT_CHECK_PERIOD;
             self.check_commit_lane(turn);
+            self.look_for_rejoin(turn);
         }
         self.pump(turn);
     }
 
     /// When [`Self::timer`] wants to be called next.
-    pub(crate) fn next_wake(&self) -> Timestamp {
-        self.receipt_due().map_or(self.next_check, |due| due.min(self.next_check))
+    pub(crate) fn next_wake(&self, now: Timestamp) -> Timestamp {
+        let due = [self.receipt_due(), self.rejoin.wake(now)];
+        due.into_iter().flatten().fold(self.next_check, Timestamp::min)
     }
 
     /// Keeps the conversation's own state if this turn changed it. Call once, at the turn's end.

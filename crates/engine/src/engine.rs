@@ -69,6 +69,11 @@ impl Engine {
             Input::Written { id, outcome } => self.written(&mut turn, id, outcome),
             Input::Read { id, outcome } => self.read(&mut turn, id, outcome),
             Input::Arrived(boxed) => self.arrived(&mut turn, boxed),
+            Input::Recalled { conversation, recalled } => {
+                if let Some(conversation) = self.conversations.get_mut(&conversation) {
+                    conversation.recalled(&mut turn, recalled);
+                }
+            }
             Input::Timer => self.timer(&mut turn),
         }
         self.finish(turn)
@@ -110,7 +115,7 @@ impl Engine {
         let mut earlier = |at: Timestamp| wake_at = Some(wake_at.map_or(at, |w| w.min(at)));
         for conversation in self.conversations.values_mut() {
             conversation.save(&mut turn);
-            earlier(conversation.next_wake());
+            earlier(conversation.next_wake(turn.now));
         }
         for invitation in &self.invitations {
             earlier(invitation.expires_at());

@@ -30,6 +30,10 @@ pub(crate) enum Part {
     Unreceipted(u64),
     /// A sealed box of our own commit: its run, by number, then its entry.
     Commit(u64),
+    /// What is under way in the rejoin lane: its state, then the boxes of its run, by number.
+    Rejoin(u64),
+    /// A key of OpenMLS' storage, of the group that a rejoin has made and that has not won yet.
+    NextMls(Vec<u8>),
 }
 
 pub(crate) fn next_row() -> Vec<u8> {
@@ -75,6 +79,29 @@ pub(crate) fn commits(id: ConversationId) -> Vec<u8> {
     prefixed(b'c', id.as_bytes(), Some(b'k'), &[])
 }
 
+pub(crate) fn rejoin(id: ConversationId, number: u64) -> Vec<u8> {
+    prefixed(b'c', id.as_bytes(), Some(b'j'), &number.to_be_bytes())
+}
+
+/// The prefix of all that is under way in the rejoin lane.
+pub(crate) fn rejoins(id: ConversationId) -> Vec<u8> {
+    prefixed(b'c', id.as_bytes(), Some(b'j'), &[])
+}
+
+/// The prefix of the group's parts.
+pub(crate) fn group(id: ConversationId) -> Vec<u8> {
+    prefixed(b'c', id.as_bytes(), Some(b'm'), &[])
+}
+
+pub(crate) fn next_mls(id: ConversationId, key: &[u8]) -> Vec<u8> {
+    prefixed(b'c', id.as_bytes(), Some(b'n'), key)
+}
+
+/// The prefix of the next group's parts.
+pub(crate) fn next_group(id: ConversationId) -> Vec<u8> {
+    prefixed(b'c', id.as_bytes(), Some(b'n'), &[])
+}
+
 pub(crate) fn invitation(id: &[u8; 16]) -> Vec<u8> {
     prefixed(b'i', id, None, &[])
 }
@@ -103,6 +130,8 @@ pub(crate) fn parse(key: &[u8]) -> Option<Key> {
                 b'f' => Part::Flight(number()?),
                 b'u' => Part::Unreceipted(number()?),
                 b'k' => Part::Commit(number()?),
+                b'j' => Part::Rejoin(number()?),
+                b'n' => Part::NextMls(rest.to_vec()),
                 _ => return None,
             };
             Some(Key::Conversation(ConversationId::from_bytes(*id), part))
@@ -135,6 +164,8 @@ mod tests {
         assert_eq!(parse(&flight(id, 4)), of(Part::Flight(4)));
         assert_eq!(parse(&unreceipted(id, 5)), of(Part::Unreceipted(5)));
         assert_eq!(parse(&commit(id, 6)), of(Part::Commit(6)));
+        assert_eq!(parse(&rejoin(id, 7)), of(Part::Rejoin(7)));
+        assert_eq!(parse(&next_mls(id, b"tree")), of(Part::NextMls(b"tree".to_vec())));
         assert_eq!(parse(&invitation(&[1; 16])), Some(Key::Invitation([1; 16])));
         assert_eq!(parse(&acceptance(id)), Some(Key::Acceptance(id)));
         assert_eq!(parse(b""), None);

@@ -1,7 +1,7 @@
 //! Records: what people and their apps say to each other inside an MLS message (spec/04, section 6).
 
 use serde::{Deserialize, Serialize};
-use xchat_base::Wire;
+use xchat_base::{Wire, kdf};
 
 /// Most bytes of an encoded [`Batch`] in one box.
 ///
@@ -25,6 +25,10 @@ pub(crate) mod kind {
     pub(crate) const RECEIPT: u16 = 3;
     /// No body, no sequence number: the sender moves on to the next epoch.
     pub(crate) const EPOCH_ENDED: u16 = 4;
+    /// [`super::Gap`]: in the place of records that are not sent again.
+    pub(crate) const GAP: u16 = 5;
+    /// [`super::Taken`], no sequence number: how far the sender has read the other side.
+    pub(crate) const TAKEN: u16 = 6;
 }
 
 /// The records of one box, in order: what waited for the same slot travels together.
@@ -58,6 +62,14 @@ impl Record {
     /// An upper bound of this record's share in a batch.
     pub(crate) fn encoded_len(&self) -> usize {
         RECORD_OVERHEAD + self.body.len()
+    }
+
+    /// Tells this record from another of the same number.
+    pub(crate) fn digest(&self) -> [u8; 16] {
+        let hash = kdf::derive(&self.to_wire(), "record digest", b"");
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&hash.expose()[..16]);
+        digest
     }
 }
 
@@ -104,6 +116,38 @@ impl Wire for Receipt {
     const FORMAT: &'static str = "receipt";
     const VERSION: u8 = 1;
     const MAX_LEN: usize = 16;
+}
+
+/// "All numbers after the last record and up to this one are not sent again." After a rejoin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Gap {
+    /// How many messages were among them.
+    pub(crate) lost: u64,
+}
+
+impl Wire for Gap {
+    const FORMAT: &'static str = "gap";
+    const VERSION: u8 = 1;
+    const MAX_LEN: usize = 16;
+}
+
+/// Sequence numbers above this one are refused where a rejoin tells them: nobody ever says so much,
+/// and our own could not go on from there.
+pub(crate) const MAX_TOLD_SEQ: u64 = 1 << 48;
+
+/// "I have your records up to this one, which was like this."
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Taken {
+    pub(crate) seq: u64,
+    /// [`Record::digest`] of the record of that number: two lives of one device, one of them restored
+    /// from a backup, may have given a number to different records.
+    pub(crate) digest: [u8; 16],
+}
+
+impl Wire for Taken {
+    const FORMAT: &'static str = "records taken in";
+    const VERSION: u8 = 1;
+    const MAX_LEN: usize = 32;
 }
 
 /// Splits a body into records that each fit a box of their own. `first_seq` numbers the first.
@@ -180,6 +224,8 @@ mod tests {
             let _ = Text::from_wire(&bytes);
             let _ = Profile::from_wire(&bytes);
             let _ = Receipt::from_wire(&bytes);
+            let _ = Gap::from_wire(&bytes);
+            let _ = Taken::from_wire(&bytes);
         }
     }
 }

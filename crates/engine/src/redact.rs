@@ -41,6 +41,7 @@ impl Debug for Change {
             Self::MessageState { id, state } => {
                 write!(f, "MessageState({id}, {})", state.as_str())
             }
+            Self::MessageNumber { id, number } => write!(f, "MessageNumber({id}, {number})"),
         }
     }
 }
@@ -49,6 +50,7 @@ impl Debug for Content {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
             Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::Notice(notice) => notice.fmt(f),
             Self::Unknown { kind, body } => write!(f, "Unknown({kind}, {} bytes)", body.len()),
         }
     }
@@ -73,6 +75,8 @@ mod tests {
             name: "planted".into(),
             conversation,
             verified: false,
+            rejoined: false,
+            rejoining: false,
         };
         let printed = [
             format!("{:?}", Command::Accept { link: "planted".into() }),

@@ -69,6 +69,16 @@ impl<'a> Turn<'a> {
         self.event(Event::MessageState { id, conversation, state });
     }
 
+    /// Gives a row of the history another number.
+    pub(crate) fn message_number(&mut self, id: u64, number: u64) {
+        self.changes.push(Change::MessageNumber { id, number });
+    }
+
+    /// Asks for what we said, from the history.
+    pub(crate) fn recall(&mut self, conversation: ConversationId, after: u64, limit: u32) {
+        self.effects.push(Effect::Recall { conversation, after, limit });
+    }
+
     /// Keeps what OpenMLS changed in its storage.
     pub(crate) fn save_group(&mut self, conversation: ConversationId, group: &mut impl EpochGroup) {
         for (key, value) in group.take_changes() {

@@ -95,6 +95,24 @@ impl EpochGroup for ModelGroup {
         Self::from_wire(bytes).map_err(|_| GroupError::Stored)
     }
 
+    // Nobody rejoins in the models.
+
+    fn pending(_: &mut Rng) -> Result<(Vec<u8>, Vec<u8>), GroupError> {
+        Err(GroupError::Internal)
+    }
+
+    fn create(_: &mut Rng, _: &[u8]) -> Result<(Self, Vec<u8>), GroupError> {
+        Err(GroupError::Internal)
+    }
+
+    fn join(_: &[u8], _: &[u8]) -> Result<Self, GroupError> {
+        Err(GroupError::Internal)
+    }
+
+    fn take_all(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        Vec::new()
+    }
+
     fn take_changes(&mut self) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
         if !std::mem::take(&mut self.changed) {
             return Vec::new();

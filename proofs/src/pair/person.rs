@@ -174,6 +174,7 @@ impl Person {
                     let stored = is_stored(row.state);
                     disk.rows.push((row.id, row.direction == Direction::In, text, stored));
                 }
+                Change::MessageNumber { .. } => {}
                 Change::MessageState { id, state } => {
                     let row = disk.rows.iter_mut().find(|row| row.0 == id);
                     row.expect("only known rows move on").3 |= is_stored(state);

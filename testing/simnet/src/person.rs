@@ -7,8 +7,8 @@ use xchat_base::Timestamp;
 use xchat_base::random::Rng;
 use xchat_directory::{NodeId, Root, VerifiedDocument};
 use xchat_engine::{
-    Change, Command, CommandError, Contact, Content, Direction, Engine, Event, Input, MessageRow,
-    MessageState, Profile, Response, Urgency,
+    Change, Command, CommandError, Contact, Content, ConversationId, Direction, Engine, Event,
+    Input, MessageRow, MessageState, Profile, Recalled, Response, Urgency,
 };
 use xchat_transport::sphinx::Puzzle;
 use xchat_transport::{Pace, Transport};
@@ -177,6 +177,13 @@ impl Person {
                     self.app().engine_wake = Some(at);
                     continue;
                 }
+                Effect::Recall { conversation, after, limit } => {
+                    let recalled = self.recall(conversation, after, limit);
+                    let input = Input::Recalled { conversation, recalled };
+                    let effects = self.app().engine.handle(input, now, rng);
+                    self.carry_out_engine(effects, now, rng, wants);
+                    continue;
+                }
             };
             let effects =
                 self.app().transport.handle(xchat_transport::Input::Command(order), now, rng);
@@ -235,8 +242,24 @@ impl Person {
                     let row = self.rows.get_mut(&id).expect("only known rows move on");
                     row.state = state;
                 }
+                Change::MessageNumber { id, number } => {
+                    let row = self.rows.get_mut(&id).expect("only known rows get numbers");
+                    row.number = number;
+                }
             }
         }
+    }
+
+    fn recall(&self, conversation: ConversationId, after: u64, limit: u32) -> Recalled {
+        let ours = self
+            .rows
+            .values()
+            .filter(|row| row.direction == Direction::Out && row.conversation == conversation);
+        let mut rows: Vec<_> = ours.filter(|row| row.number > after).cloned().collect();
+        rows.sort_by_key(|row| row.number);
+        let older = rows.len().saturating_sub(limit as usize);
+        rows.drain(..older);
+        Recalled { rows, older: older as u64, unnumbered: 0 }
     }
 
     /// Contacts that the running app knows.
@@ -249,7 +272,7 @@ impl Person {
         let rows = self.rows.values().filter(|row| row.direction == direction);
         rows.filter_map(|row| match &row.content {
             Content::Text(text) => Some(text.clone()),
-            Content::Unknown { .. } => None,
+            Content::Unknown { .. } | Content::Notice(_) => None,
         })
         .collect()
     }

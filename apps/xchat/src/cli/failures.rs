@@ -63,7 +63,9 @@ fn exit_code(kind: ErrorKind) -> u8 {
         | ErrorKind::BadNetwork
         | ErrorKind::Invalid
         | ErrorKind::TooMany => exit::INVALID,
-        ErrorKind::DiskFull | ErrorKind::Io | ErrorKind::Stopped => exit::UNAVAILABLE,
+        ErrorKind::DiskFull | ErrorKind::Io | ErrorKind::ClockWrong | ErrorKind::Stopped => {
+            exit::UNAVAILABLE
+        }
         _ => exit::INTERNAL,
     }
 }

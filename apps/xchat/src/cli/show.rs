@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use xchat_client::{
-    Contact, ContactId, Direction, Event, Message, MessageState, Online, Status, Trouble,
+    ClockState, Contact, ContactId, Direction, Event, Message, MessageState, Notice, Online,
+    Status, Trouble,
 };
 
 /// Contacts' names.
@@ -37,9 +38,14 @@ pub(super) fn width<'a>(names: impl IntoIterator<Item = &'a str>) -> usize {
 }
 
 pub(super) fn contact(contact: &Contact, width: usize) -> String {
-    let verified = if contact.verified { "verified" } else { "not compared yet" };
+    let verified = match contact {
+        Contact { verified: true, .. } => "verified",
+        Contact { rejoined: true, .. } => "rejoined, compare again",
+        _ => "not compared yet",
+    };
+    let rejoining = if contact.rejoining { "; coming back, waits for the other side" } else { "" };
     let (name, id) = (printable(&contact.name), contact.contact.to_hex());
-    format!("{name:width$}  {id}  {verified}")
+    format!("{name:width$}  {id}  {verified}{rejoining}")
 }
 
 /// Three lines of four groups.
@@ -61,6 +67,9 @@ pub(super) fn message(message: &Message, names: &Names) -> String {
     let time = time(message.sent_at);
     let name = names.get(&message.contact).map_or("?", String::as_str);
     let name = printable(name);
+    if let Some(notice) = &message.notice {
+        return format!("{time}  *** {}", self::notice(notice, &name));
+    }
     let text = if message.needs_newer_version {
         "[needs a newer version of xchat]".to_owned()
     } else {
@@ -71,6 +80,23 @@ pub(super) fn message(message: &Message, names: &Names) -> String {
         Direction::Out => {
             format!("{time}  to {name}: {text}  ({})", message.state.as_str())
         }
+    }
+}
+
+fn notice(notice: &Notice, name: &str) -> String {
+    match notice {
+        Notice::TheyRejoined => format!(
+            "{name} has rejoined, after a long absence or from a backup; or somebody has their \
+             backup. The safety number has changed: compare again."
+        ),
+        Notice::WeRejoined => format!(
+            "You have rejoined the conversation with {name}. The safety number has changed: \
+             compare again."
+        ),
+        Notice::Missing { count } => format!(
+            "{count} of {name}'s messages are missing: they expired before this device read them."
+        ),
+        _ => "[needs a newer version of xchat]".to_owned(),
     }
 }
 
@@ -159,6 +185,10 @@ pub(super) fn status(status: &Status, pid: u32) -> String {
             queued.messages, queued.writes, queued.reads
         ),
     );
+    if status.rejoining > 0 {
+        let waits = format!("{} conversations, waiting for the other side", status.rejoining);
+        row("rejoining", waits);
+    }
     row("watching", format!("{} of {} boxes", status.registered, status.followed));
     if let Some(ms) = status.round_trip_ms {
         row("answers", format!("after {ms} ms"));
@@ -166,8 +196,19 @@ pub(super) fn status(status: &Status, pid: u32) -> String {
     if status.stores_busy {
         row("stores", "busy; what they refused goes out again by itself".to_owned());
     }
-    if status.document.expired {
-        row("warning", "the network document has expired; nothing is sent".to_owned());
+    match status.clock {
+        ClockState::Behind => {
+            row(
+                "warning",
+                "this device's clock is behind the network's; nothing is sent".to_owned(),
+            );
+        }
+        ClockState::Unsure => row(
+            "warning",
+            "the network document is over, or this device's clock is ahead; nothing is sent"
+                .to_owned(),
+        ),
+        _ => {}
     }
     row("daemon", format!("process {pid}"));
     text.truncate(text.trim_end().len());

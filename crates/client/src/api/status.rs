@@ -6,6 +6,8 @@ use xchat_transport::directory::{Document, Parameters};
 use xchat_transport::sphinx::RefusalCode;
 use xchat_transport::{CollectorHealth, GatewayState, Trouble as LinkTrouble};
 
+use crate::driver::ClockState;
+
 /// How things stand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -40,6 +42,11 @@ pub struct Status {
     pub stores_busy: bool,
     /// The network document in use.
     pub document: DocumentStatus,
+    /// Conversations in which this device is coming back and waits for the other side.
+    #[serde(default)]
+    pub rejoining: usize,
+    /// What can be said of this device's clock: by a wrong one nothing is sent and nothing expires.
+    pub clock: ClockState,
     /// Why nothing can be stored at present; the client tries again by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halted: Option<crate::ErrorBody>,

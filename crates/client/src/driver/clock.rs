@@ -2,14 +2,17 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use serde::{Deserialize, Serialize};
 use xchat_base::Timestamp;
+use xchat_transport::directory::VerifiedDocument;
 
 /// The system's clock may be ahead of ours by this much before we follow it. Smaller corrections
 /// are left alone; a machine that has slept is further behind.
 const TOLERANCE: Duration = Duration::from_secs(60);
 
 /// The wall clock at the start plus the time since: it never runs backwards, and it jumps only to
-/// catch up after the machine has slept.
+/// catch up after the machine has slept. Where the system's clock is set back by more than the
+/// tolerance, the cores are loaded anew with another clock: their timers lie in a future that is none.
 pub(super) struct Clock {
     wall: Timestamp,
     since: Instant,
@@ -27,6 +30,46 @@ impl Clock {
             *self = Self { wall: now, since: Instant::now() };
         }
         now
+    }
+
+    #[cfg(test)]
+    pub(super) fn run_ahead(&mut self, by: std::time::Duration) {
+        self.wall = self.wall + by;
+    }
+
+    /// Whether the system's clock was set back.
+    pub(super) fn was_set_back(&self) -> bool {
+        is_behind(self.wall + self.since.elapsed(), wall_clock())
+    }
+}
+
+fn is_behind(ours: Timestamp, wall: Timestamp) -> bool {
+    ours.since(wall) > TOLERANCE
+}
+
+/// What the network document says about the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ClockState {
+    /// It is within the document's time.
+    Right,
+    /// The document is for a later time, and was valid once: the clock is behind.
+    Behind,
+    /// The document is over: the device was off for long, or the clock is ahead. A newer document will
+    /// tell.
+    Unsure,
+}
+
+impl ClockState {
+    pub(super) fn by(document: &VerifiedDocument, now: Timestamp) -> Self {
+        if document.is_early(now) {
+            Self::Behind
+        } else if document.is_expired(now) {
+            Self::Unsure
+        } else {
+            Self::Right
+        }
     }
 }
 
@@ -51,5 +94,14 @@ mod tests {
         assert_eq!(follow(ours, Timestamp::from_secs(10)), (ours, false));
         let after_sleep = Timestamp::from_secs(5_000);
         assert_eq!(follow(ours, after_sleep), (after_sleep, true));
+    }
+
+    #[test]
+    fn it_notices_a_clock_that_is_set_back_and_no_small_correction() {
+        let ours = Timestamp::from_secs(1_000_000);
+        assert!(!is_behind(ours, Timestamp::from_secs(999_950)));
+        assert!(!is_behind(ours, Timestamp::from_secs(2_000_000)));
+        assert!(is_behind(ours, Timestamp::from_secs(999_900)));
+        assert!(!Clock::start().was_set_back());
     }
 }

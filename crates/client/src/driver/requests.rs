@@ -8,7 +8,7 @@ use xchat_engine::{
 };
 use xchat_transport::Status as TransportStatus;
 
-use super::{Driver, MAX_WAITING_CALLERS, State, WaitingCaller};
+use super::{ClockState, Driver, MAX_WAITING_CALLERS, State, WaitingCaller};
 use crate::api::status::collector_word;
 use crate::api::{Command, Contact, Crowd, DocumentStatus, PaceStatus, Queued, Response, Status};
 use crate::error::{Error, ErrorKind};
@@ -93,7 +93,10 @@ impl Driver {
         }
         self.read(|_| Ok(()))?;
         Ok(match command {
-            Command::Invite => plain(EngineCommand::Invite),
+            Command::Invite => {
+                self.check_clock()?;
+                plain(EngineCommand::Invite)
+            }
             Command::Accept { link } => plain(EngineCommand::Accept { link }),
             Command::Contacts => {
                 let contacts = self.contacts.values().cloned().collect();
@@ -127,6 +130,16 @@ impl Driver {
             // Answered above.
             Command::Status => return Err(Error::new(ErrorKind::Internal, "unreachable")),
         })
+    }
+
+    /// An invitation made by a clock that is behind would end as soon as the clock is right.
+    fn check_clock(&mut self) -> Result<(), Error> {
+        let now = self.now();
+        if self.clock_state(now) != ClockState::Behind {
+            return Ok(());
+        }
+        let message = "this device's clock is behind the network's";
+        Err(Error::new(ErrorKind::ClockWrong, message))
     }
 
     fn ask_engine(&mut self, command: EngineCommand, pending: Pending) {
@@ -170,7 +183,10 @@ impl Driver {
             Pending::Verified { conversation, verified, reply } => {
                 let contact = self.contacts.get(&conversation).cloned();
                 let answer = result.map_err(Error::from).and_then(|_| match contact {
-                    Some(contact) => Ok(Response::Contact(Contact { verified, ..contact })),
+                    Some(contact) => {
+                        let rejoined = contact.rejoined && !verified;
+                        Ok(Response::Contact(Contact { verified, rejoined, ..contact }))
+                    }
                     None => Err(Error::new(ErrorKind::Internal, "the contact is gone")),
                 });
                 let _ = reply.send(answer);
@@ -249,6 +265,8 @@ impl Driver {
                 valid_until: transport.document_valid_until.as_millis(),
                 expired: transport.document_valid_until <= now,
             },
+            rejoining: self.contacts.values().filter(|contact| contact.rejoining).count(),
+            clock: self.clock_state(now),
             halted: match &self.state {
                 State::Halted { why, .. } => Some(why.clone()),
                 State::Running { .. } => None,

@@ -19,11 +19,15 @@ fn passphrase() -> Passphrase {
 
 /// A profile in a network of which no node answers.
 fn place() -> (TempDir, PathBuf) {
+    place_until(now() + DAY)
+}
+
+fn place_until(end: Timestamp) -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("alice");
     let new = NewProfile {
         name: "Alice".to_owned(),
-        network: Authority::new().first(now() + DAY).to_json(),
+        network: Authority::new().first(end).to_json(),
         network_path: None,
         pace: Pace::Fast,
         cost: Cost::dangerously_cheap(),
@@ -147,4 +151,46 @@ async fn a_disk_that_becomes_read_only_halts_it_until_it_can_be_written() {
     let profile = open(&path);
     profile.store.make_read_only();
     halts_and_goes_on(&path, profile, ErrorKind::Io).await;
+}
+
+/// The kept document was valid once, and is for a later time than the clock shows.
+#[tokio::test]
+async fn a_clock_that_is_behind_is_named_and_nothing_is_begun_by_it() {
+    let (_dir, path) = place_until(now() + 365 * DAY);
+    let client = Client::open(&path, &passphrase()).await.expect("starts");
+    assert_eq!(status(&client).await.clock, ClockState::Behind);
+    let refused = client.command(Command::Invite, SOON).await.expect_err("by a wrong clock");
+    assert_eq!(refused.kind(), ErrorKind::ClockWrong);
+    client.stop().await;
+}
+
+/// A clock that is ahead looks like a device that was off for long.
+#[tokio::test]
+async fn by_a_clock_that_may_be_ahead_nothing_becomes_due() {
+    let (_dir, path) = place_until(now() - 300 * DAY);
+    let (events, _sessions) = mpsc::channel(MAX_UNREAD);
+    let mut driver = Driver::load(open(&path), events).expect("loads");
+    let now = driver.now();
+    assert_eq!(driver.clock_state(now), ClockState::Unsure);
+    driver.engine_wake = Some(Timestamp::ZERO);
+    driver.timers();
+    assert_eq!(driver.engine_wake, Some(Timestamp::ZERO), "it waits until the time is known");
+    assert!(driver.next_wake() > Instant::now(), "without spinning");
+}
+
+#[tokio::test]
+async fn after_the_clock_was_set_back_everything_is_loaded_anew() {
+    let (_dir, path) = place();
+    let (events, _sessions) = mpsc::channel(MAX_UNREAD);
+    let mut driver = Driver::load(open(&path), events).expect("loads");
+    driver.clock.run_ahead(365 * DAY);
+    assert!(driver.clock.was_set_back());
+    let ahead = driver.now();
+    assert_eq!(driver.clock_state(ahead), ClockState::Unsure);
+    driver.start_over();
+    let now = driver.now();
+    assert!(now < ahead && !driver.clock.was_set_back());
+    assert_eq!(driver.clock_state(now), ClockState::Right);
+    assert!(matches!(driver.state, State::Running { .. }));
+    assert!(driver.transport_wake.is_some_and(|at| at < now + DAY), "it goes on by the right time");
 }

@@ -93,6 +93,17 @@ impl Driver {
                     self.engine_event(event, &mut stamps);
                     continue;
                 }
+                EngineEffect::Recall { conversation, after, limit } => {
+                    let State::Running { store, .. } = &self.state else { return };
+                    match store.recall(conversation, after, limit) {
+                        Ok(recalled) => {
+                            let input = EngineInput::Recalled { conversation, recalled };
+                            steps.push_back(Step::Engine(input));
+                        }
+                        Err(error) => return self.halt(error),
+                    }
+                    continue;
+                }
                 EngineEffect::WakeAt(at) => {
                     self.engine_wake = Some(at);
                     continue;

@@ -16,6 +16,7 @@ fn row(id: u64) -> MessageRow {
         content: Content::Text(format!("text {id}")),
         sent_at: id,
         state: MessageState::Waiting,
+        number: id,
     }
 }
 

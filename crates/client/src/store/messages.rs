@@ -2,7 +2,9 @@
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use xchat_engine::{ContactId, Content, ConversationId, Direction, MessageRow, MessageState};
+use xchat_engine::{
+    ContactId, Content, ConversationId, Direction, MessageRow, MessageState, Notice, Recalled,
+};
 
 use super::Store;
 use super::error::StoreError;
@@ -28,15 +30,26 @@ pub struct StoredMessage {
 }
 
 const COLUMNS: &str =
-    "id, conversation, contact, direction, kind, text, body, sent_at, state, born, seq";
+    "id, conversation, contact, direction, kind, text, body, sent_at, state, born,
+     seq, number, notice, count";
 
 pub(super) fn insert(conn: &Connection, row: &MessageRow, seq: u64) -> Result<(), StoreError> {
     let (kind, text, body) = match &row.content {
         Content::Text(text) => (None, Some(text), None),
         Content::Unknown { kind, body } => (Some(*kind), None, Some(body)),
+        Content::Notice(_) => (None, None, None),
+    };
+    let notice = match &row.content {
+        Content::Notice(notice) => Some(*notice),
+        Content::Text(_) | Content::Unknown { .. } => None,
+    };
+    let count = match notice {
+        Some(Notice::Missing { count }) => Some(signed(count)),
+        Some(Notice::TheyRejoined | Notice::WeRejoined) | None => None,
     };
     let sql = "INSERT INTO messages (id, conversation, contact, direction, kind, text, body,
-               sent_at, state, born, seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)";
+               sent_at, state, born, seq, number, notice, count)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, ?13)";
     conn.prepare_cached(sql)?.execute(params![
         signed(row.id),
         row.conversation.as_bytes(),
@@ -48,6 +61,9 @@ pub(super) fn insert(conn: &Connection, row: &MessageRow, seq: u64) -> Result<()
         signed(row.sent_at),
         state_number(row.state),
         signed(seq),
+        signed(row.number),
+        notice.map(notice_number),
+        count,
     ])?;
     Ok(())
 }
@@ -64,7 +80,42 @@ pub(super) fn set_state(
     if changed == 0 { Err(StoreError::UnknownRow) } else { Ok(()) }
 }
 
+pub(super) fn set_number(conn: &Connection, id: u64, number: u64) -> Result<(), StoreError> {
+    let changed = conn
+        .prepare_cached("UPDATE messages SET number = ?2 WHERE id = ?1")?
+        .execute(params![signed(id), signed(number)])?;
+    if changed == 0 { Err(StoreError::UnknownRow) } else { Ok(()) }
+}
+
 impl Store {
+    /// What we said in a conversation under greater numbers than `after`: the last `limit`, oldest
+    /// first, and how many more there are.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn recall(
+        &self,
+        conversation: ConversationId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Recalled, StoreError> {
+        const OURS: &str = "FROM messages WHERE conversation = ?1 AND direction = 1";
+        let count = |condition: &str| -> Result<u64, StoreError> {
+            let mut query =
+                self.conn.prepare_cached(&format!("SELECT count(*) {OURS} AND {condition}"))?;
+            let count = query
+                .query_row(params![conversation.as_bytes(), signed(after)], |row| {
+                    row.get::<_, i64>(0)
+                })?;
+            Ok(count.unsigned_abs())
+        };
+        let sql = format!("SELECT {COLUMNS} {OURS} AND number > ?2 ORDER BY number DESC LIMIT ?3");
+        let found = self.collect(&sql, params![conversation.as_bytes(), signed(after), limit])?;
+        let rows: Vec<_> = found.into_iter().rev().map(|stored| stored.row).collect();
+        let older = count("number > ?2")?.saturating_sub(rows.len() as u64);
+        Ok(Recalled { rows, older, unnumbered: count("number = 0 AND ?2 >= 0")? })
+    }
+
     /// The last `limit` messages before row `before` (of one conversation, or of all), oldest first.
     ///
     /// # Errors
@@ -156,9 +207,10 @@ fn signed(number: u64) -> i64 {
 
 fn read(row: &Row<'_>) -> Result<StoredMessage, rusqlite::Error> {
     let number = |at: usize| row.get::<_, i64>(at).map(i64::unsigned_abs);
-    let content = match row.get(4)? {
-        Some(kind) => Content::Unknown { kind, body: row.get(6)? },
-        None => Content::Text(row.get(5)?),
+    let content = match (row.get(12)?, row.get(4)?) {
+        (Some(kind), _) => Content::Notice(notice(kind, row.get(13)?)?),
+        (None, Some(kind)) => Content::Unknown { kind, body: row.get(6)? },
+        (None, None) => Content::Text(row.get(5)?),
     };
     let row = MessageRow {
         id: number(0)?,
@@ -168,6 +220,7 @@ fn read(row: &Row<'_>) -> Result<StoredMessage, rusqlite::Error> {
         content,
         sent_at: number(7)?,
         state: state(row.get(8)?)?,
+        number: number(11)?,
     };
     Ok(StoredMessage { row, born: number(9)?, seq: number(10)? })
 }
@@ -203,6 +256,23 @@ fn state(number: u8) -> Result<MessageState, rusqlite::Error> {
         2 => Ok(MessageState::Delivered),
         3 => Ok(MessageState::Received),
         _ => Err(unknown(8, "state")),
+    }
+}
+
+fn notice_number(notice: Notice) -> u8 {
+    match notice {
+        Notice::TheyRejoined => 1,
+        Notice::WeRejoined => 2,
+        Notice::Missing { .. } => 3,
+    }
+}
+
+fn notice(number: u8, count: Option<i64>) -> Result<Notice, rusqlite::Error> {
+    match (number, count) {
+        (1, _) => Ok(Notice::TheyRejoined),
+        (2, _) => Ok(Notice::WeRejoined),
+        (3, Some(count)) => Ok(Notice::Missing { count: count.unsigned_abs() }),
+        _ => Err(unknown(12, "notice")),
     }
 }
 

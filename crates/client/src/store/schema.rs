@@ -9,7 +9,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::error::StoreError;
 
 /// `MIGRATIONS[n]` makes schema `n + 1` out of schema `n`.
-pub(crate) const MIGRATIONS: &[&str] = &[V1];
+pub(crate) const MIGRATIONS: &[&str] = &[V1, V2];
 
 /// `kv` belongs to the engine, `settings` to this crate.
 ///
@@ -41,6 +41,16 @@ CREATE TABLE messages (
 ) STRICT;
 CREATE INDEX messages_by_conversation ON messages (conversation, id);
 CREATE INDEX messages_waiting ON messages (id) WHERE state = 0;
+";
+
+/// `number` is the sender's sequence number of a row's last record, 0 for rows that have none (all of
+/// schema 1); by it, what we said is found again after a rejoin. `notice` is NULL for what somebody
+/// said, otherwise the number of a kind of notice, and `count` belongs to some of them.
+const V2: &str = "
+ALTER TABLE messages ADD COLUMN number INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE messages ADD COLUMN notice INTEGER;
+ALTER TABLE messages ADD COLUMN count INTEGER;
+CREATE INDEX messages_by_number ON messages (conversation, direction, number);
 ";
 
 /// Brings the database to the schema that `migrations` lead to. Each step is one transaction: it
@@ -102,6 +112,6 @@ mod tests {
         let mut conn = Connection::open_in_memory().expect("a database");
         conn.pragma_update(None, "user_version", 9).expect("sets");
         let refused = migrate(&mut conn, MIGRATIONS);
-        assert!(matches!(refused, Err(StoreError::NewerSchema { got: 9, known: 1 })));
+        assert!(matches!(refused, Err(StoreError::NewerSchema { got: 9, known: 2 })));
     }
 }

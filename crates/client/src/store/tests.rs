@@ -35,6 +35,7 @@ fn row(id: u64, conversation: u8, text: &str) -> MessageRow {
         content: Content::Text(text.to_owned()),
         sent_at: 1_800_000_000_000 + id,
         state: MessageState::Waiting,
+        number: id,
     }
 }
 
@@ -259,4 +260,35 @@ proptest! {
         }
         prop_assert_eq!(store.state()?, map.into_iter().collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn what_we_said_is_recalled_by_its_number() {
+    let (_dir, mut store) = store();
+    let said = |id, conversation, number| {
+        Change::Message(MessageRow { number, ..row(id, conversation, "said") })
+    };
+    let heard = MessageRow { direction: Direction::In, number: 4, ..row(9, 1, "heard") };
+    let changes = [
+        said(1, 1, 0),
+        said(2, 1, 1),
+        said(3, 1, 2),
+        said(4, 2, 3),
+        said(5, 1, 9),
+        said(6, 1, 5),
+        Change::Message(heard),
+        Change::MessageNumber { id: 5, number: 3 },
+    ];
+    store.apply(&changes).expect("applies");
+    let recall = |after, limit| {
+        let recalled = store.recall(ConversationId::from_bytes([1; 16]), after, limit);
+        let recalled = recalled.expect("reads");
+        let numbers: Vec<_> = recalled.rows.iter().map(|row| row.number).collect();
+        (numbers, recalled.older, recalled.unnumbered)
+    };
+    assert_eq!(recall(0, 9), (vec![1, 2, 3, 5], 0, 1));
+    assert_eq!(recall(1, 2), (vec![3, 5], 1, 1));
+    assert_eq!(recall(5, 9), (vec![], 0, 1));
+    let unknown = store.apply(&[Change::MessageNumber { id: 99, number: 1 }]);
+    assert!(matches!(unknown, Err(StoreError::UnknownRow)));
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use xchat_base::{Timestamp, Wire};
+use xchat_e2ee::CommitError;
 use xchat_pigeonhole::outcome::{ReadOutcome, WriteOutcome};
 use xchat_pigeonhole::{BoxId, Lane, RunPointer, RunReader, SealedBox};
 
@@ -96,6 +97,9 @@ pub(super) enum Phase {
         commit: Option<Vec<u8>>,
         marker: Marker,
     },
+    /// The other side has asked for a new group: nothing is written in this one any more, and what
+    /// they left in their lane is read.
+    Leaving,
     /// This device cannot find the way to the next epoch any more: its boxes have expired, or an
     /// insider filled the commit lane with rubbish. Only rejoining helps; what we say is kept.
     Lost,
@@ -106,6 +110,8 @@ pub(super) enum Phase {
 pub(super) enum Marker {
     /// Another won: theirs to write.
     NotOurs,
+    /// Ours, once our lane is known to be ours.
+    Due,
     /// In this box of our lane.
     At(u64),
 }
@@ -113,15 +119,14 @@ pub(super) enum Marker {
 impl Epoch {
     /// The lanes of the group's present epoch, from its exporter.
     pub(super) fn enter<G: EpochGroup>(group: &G, now: Timestamp) -> Self {
-        let lane = |leaf: u32| Lane::new(group.export("lane", &leaf.to_be_bytes()));
         let own_leaf = group.own_leaf();
         let others = group.members().into_iter().filter(|leaf| *leaf != own_leaf);
         Self {
             number: group.epoch(),
             since: now,
-            own: lane(own_leaf),
+            own: lane(group, own_leaf),
             flights: BTreeMap::new(),
-            reads: others.map(|leaf| ReadLane::new(lane(leaf))).collect(),
+            reads: others.map(|leaf| ReadLane::new(lane(group, leaf))).collect(),
             commits: Lane::new(group.export("commit lane", b"")),
             run_ids: BTreeSet::new(),
             check: None,
@@ -132,10 +137,35 @@ impl Epoch {
         }
     }
 
+    /// Our lane of the group's present epoch, from its first box on.
+    pub(super) fn own_lane<G: EpochGroup>(group: &G) -> Lane {
+        lane(group, group.own_leaf())
+    }
+
     /// Whether new records may be written in this epoch.
     pub(super) fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open | Phase::Reading { .. })
     }
+
+    /// Whether nothing is left to be read in this group.
+    pub(super) fn is_left(&self) -> bool {
+        match self.phase {
+            Phase::Lost => true,
+            Phase::Leaving => self.reads.iter().all(|reading| reading.drained),
+            Phase::Open | Phase::Reading { .. } | Phase::Closing { .. } => false,
+        }
+    }
+
+    /// Nobody asks for a new group any more.
+    pub(super) fn stay(&mut self) {
+        if matches!(self.phase, Phase::Leaving) {
+            self.phase = Phase::Open;
+        }
+    }
+}
+
+fn lane<G: EpochGroup>(group: &G, leaf: u32) -> Lane {
+    Lane::new(group.export("lane", &leaf.to_be_bytes()))
 }
 
 impl<G: EpochGroup> Conversation<G> {
@@ -192,8 +222,11 @@ impl<G: EpochGroup> Conversation<G> {
                 if let Some((index, seq)) = check {
                     self.confirm_boxes(turn, index, seq);
                 }
+                self.commits_empty(turn);
                 if std::mem::take(&mut self.epoch.ask_again) {
                     self.check_commit_lane(turn);
+                } else if self.wants_to_leave() {
+                    self.begin_draining(Phase::Leaving, turn);
                 }
             }
             ReadOutcome::Expired => self.lost(turn),
@@ -213,6 +246,10 @@ impl<G: EpochGroup> Conversation<G> {
         let pointer =
             pointer.filter(|pointer| (1..=MAX_COMMIT_BOXES).contains(&pointer.box_count()));
         let Some(pointer) = pointer else { return self.entry_invalid(turn) };
+        // Sealed anew, but for the same commit.
+        if self.epoch.own_commit.as_ref().is_some_and(|own| own.pointer == pointer) {
+            return self.close(turn, None);
+        }
         let reader = RunReader::new(pointer);
         for id in reader.missing() {
             turn.read(id);
@@ -240,9 +277,10 @@ impl<G: EpochGroup> Conversation<G> {
         self.check_commit_lane(turn);
     }
 
+    /// There is no way on in this group.
     pub(super) fn lost(&mut self, turn: &mut Turn<'_>) {
         self.epoch.phase = Phase::Lost;
-        self.alert(turn, Alert::Missed);
+        self.must_rejoin(turn);
     }
 
     // --- reading the commit ---------------------------------------------------------------------
@@ -281,10 +319,13 @@ impl<G: EpochGroup> Conversation<G> {
         let Phase::Reading { reader } = &self.epoch.phase else { return };
         match reader.value() {
             Ok(None) => {}
-            Ok(Some(commit)) if self.group.check_commit(&commit).is_ok() => {
-                self.close(turn, Some(commit));
-            }
-            _ => self.entry_invalid(turn),
+            Ok(Some(commit)) => match self.group.check_commit(&commit) {
+                Ok(()) => self.close(turn, Some(commit)),
+                // Of a later life of this device, whose secrets we do not have.
+                Err(CommitError::OwnNotPending | CommitError::Internal) => self.lost(turn),
+                Err(_) => self.entry_invalid(turn),
+            },
+            Err(_) => self.entry_invalid(turn),
         }
     }
 
@@ -292,15 +333,12 @@ impl<G: EpochGroup> Conversation<G> {
 
     /// A valid commit stands: no more records in this epoch, and the others' lanes are drained.
     fn close(&mut self, turn: &mut Turn<'_>, commit: Option<Vec<u8>>) {
-        let marker = if commit.is_none() {
-            let index = self.epoch.own.index();
-            let ended = Record { seq: 0, kind: kind::EPOCH_ENDED, more: false, body: Vec::new() };
-            self.seal(turn, vec![ended]);
-            Marker::At(index)
-        } else {
-            Marker::NotOurs
-        };
-        self.epoch.phase = Phase::Closing { commit, marker };
+        let marker = if commit.is_none() { Marker::Due } else { Marker::NotOurs };
+        self.begin_draining(Phase::Closing { commit, marker }, turn);
+    }
+
+    fn begin_draining(&mut self, phase: Phase, turn: &mut Turn<'_>) {
+        self.epoch.phase = phase;
         let drained = self.lacks(Mutation::NoDrain);
         for reading in &mut self.epoch.reads {
             reading.drained = drained;
@@ -312,7 +350,7 @@ impl<G: EpochGroup> Conversation<G> {
 
     /// While the epoch closes: asks for each lane's next box until it is linearizably empty.
     pub(super) fn drain(&mut self, turn: &mut Turn<'_>) {
-        if !matches!(self.epoch.phase, Phase::Closing { .. }) {
+        if !matches!(self.epoch.phase, Phase::Closing { .. } | Phase::Leaving) {
             return;
         }
         for (number, reading) in self.epoch.reads.iter_mut().enumerate() {
@@ -329,9 +367,11 @@ impl<G: EpochGroup> Conversation<G> {
 
     /// Moves on when the present epoch is closed, drained and announced.
     pub(super) fn advance_epoch(&mut self, turn: &mut Turn<'_>) {
+        self.write_marker(turn);
         let Phase::Closing { commit, marker } = &self.epoch.phase else { return };
         let announced = match marker {
             Marker::NotOurs => true,
+            Marker::Due => false,
             // With all that lies before it, or a reader would wait at the hole and miss the hint.
             Marker::At(index) => self.epoch.flights.range(..=index).all(|(_, f)| f.acknowledged),
         };
@@ -354,14 +394,38 @@ impl<G: EpochGroup> Conversation<G> {
         self.leave_epoch(turn);
     }
 
-    fn leave_epoch(&mut self, turn: &mut Turn<'_>) {
-        for (id, purpose) in std::mem::take(&mut self.ids) {
+    /// Says "epoch ended" in our lane: a hint, so not by a device whose state is old.
+    fn write_marker(&mut self, turn: &mut Turn<'_>) {
+        let Phase::Closing { commit: None, marker: Marker::Due } = &self.epoch.phase else {
+            return;
+        };
+        let marker = if !self.rejoin.is_quiet() {
+            Marker::NotOurs
+        } else if self.proof.own_lane() {
+            let index = self.epoch.own.index();
+            let ended = Record { seq: 0, kind: kind::EPOCH_ENDED, more: false, body: Vec::new() };
+            self.seal(turn, vec![ended]);
+            Marker::At(index)
+        } else {
+            return;
+        };
+        self.epoch.phase = Phase::Closing { commit: None, marker };
+    }
+
+    /// Lets go of all lanes of the present epoch.
+    pub(super) fn leave_lanes(&mut self, turn: &mut Turn<'_>) {
+        self.ids.retain(|id, purpose| {
             if matches!(purpose, Purpose::Peer(..)) {
-                turn.unfollow(id);
+                turn.unfollow(*id);
             }
-        }
+            matches!(purpose, Purpose::Rejoin(_) | Purpose::RejoinRun)
+        });
         turn.delete_prefix(keys::flights(self.id));
         turn.delete_prefix(keys::commits(self.id));
+    }
+
+    fn leave_epoch(&mut self, turn: &mut Turn<'_>) {
+        self.leave_lanes(turn);
         self.epoch = Epoch::enter(&self.group, turn.now);
         if !self.lacks(Mutation::NoResend) {
             self.outbox.unseal_all();
@@ -369,6 +433,7 @@ impl<G: EpochGroup> Conversation<G> {
         self.dirty = true;
         turn.event(Event::EpochChanged { conversation: self.id, epoch: self.epoch.number });
         self.follow_lanes(turn);
+        self.prove(turn);
         // One who was away walks the epochs one by one; the next commit may be there already.
         self.check_commit_lane(turn);
     }
@@ -378,13 +443,16 @@ impl<G: EpochGroup> Conversation<G> {
     /// Renews our keys when it is time.
     pub(super) fn begin_commit_if_due(&mut self, turn: &mut Turn<'_>) {
         let written = self.epoch.own.index();
-        let old = written > 0 && turn.now.since(self.epoch.since) >= UPDATE_AFTER;
+        // With a box that would be written anyway: one who is away for long misses nothing while
+        // nothing is said.
+        let old = self.outbox.unsealed().next().is_some()
+            && turn.now.since(self.epoch.since) >= UPDATE_AFTER;
         // By turns, so that two who talk alike do not race for each entry; out of turn, later.
         let ours = (self.epoch.number + u64::from(self.group.own_leaf())).is_multiple_of(2);
         let after = if ours { UPDATE_AFTER_BOXES } else { 2 * UPDATE_AFTER_BOXES };
         let due = written >= after || old;
         let free = matches!(self.epoch.phase, Phase::Open) && self.epoch.own_commit.is_none();
-        if due && free {
+        if due && free && self.is_fit_to_write() {
             self.begin_commit(turn);
         }
     }

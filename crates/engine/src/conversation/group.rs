@@ -2,7 +2,7 @@
 //! nothing about MLS, so the models in `proofs/` drive it over a group that they can copy and compare.
 
 use xchat_base::{Rng, Secret};
-use xchat_e2ee::{CommitError, Group, GroupError, MessageError};
+use xchat_e2ee::{CommitError, Group, GroupError, MessageError, PendingMember};
 
 /// A member's view of the group of a conversation. [`Group`] is the one that ships; its methods of the
 /// same names say what each does.
@@ -12,6 +12,23 @@ pub trait EpochGroup: Sized {
     /// # Errors
     /// As there.
     fn load(state: Vec<(Vec<u8>, Vec<u8>)>) -> Result<Self, GroupError>;
+    /// See [`PendingMember::generate`]: the stored private side, and the key package.
+    ///
+    /// # Errors
+    /// As there.
+    fn pending(rng: &mut Rng) -> Result<(Vec<u8>, Vec<u8>), GroupError>;
+    /// See [`Group::create`].
+    ///
+    /// # Errors
+    /// As there.
+    fn create(rng: &mut Rng, peer_key_package: &[u8]) -> Result<(Self, Vec<u8>), GroupError>;
+    /// See [`Group::join`]; `pending` as [`Self::pending`] gave it.
+    ///
+    /// # Errors
+    /// As there.
+    fn join(pending: &[u8], welcome: &[u8]) -> Result<Self, GroupError>;
+    /// See [`Group::take_all`].
+    fn take_all(&mut self) -> Vec<(Vec<u8>, Vec<u8>)>;
     /// See [`Group::take_changes`].
     fn take_changes(&mut self) -> Vec<(Vec<u8>, Option<Vec<u8>>)>;
     /// See [`Group::epoch`].
@@ -59,6 +76,19 @@ pub trait EpochGroup: Sized {
 impl EpochGroup for Group {
     fn load(state: Vec<(Vec<u8>, Vec<u8>)>) -> Result<Self, GroupError> {
         Self::load(state)
+    }
+    fn pending(rng: &mut Rng) -> Result<(Vec<u8>, Vec<u8>), GroupError> {
+        let (member, key_package) = PendingMember::generate(rng)?;
+        Ok((member.to_stored().to_vec(), key_package))
+    }
+    fn create(rng: &mut Rng, peer_key_package: &[u8]) -> Result<(Self, Vec<u8>), GroupError> {
+        Self::create(rng, peer_key_package)
+    }
+    fn join(pending: &[u8], welcome: &[u8]) -> Result<Self, GroupError> {
+        Self::join(PendingMember::from_stored(pending)?, welcome)
+    }
+    fn take_all(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.take_all()
     }
     fn take_changes(&mut self) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
         self.take_changes()

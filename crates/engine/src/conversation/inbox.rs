@@ -11,9 +11,9 @@ use xchat_pigeonhole::{Lane, SealedBox};
 use super::mutation::Mutation;
 use super::{Conversation, EpochGroup, Purpose};
 use crate::api::{
-    Alert, Content, Direction, Event, MAX_NAME_CHARS, MessageRow, MessageState, Urgency,
+    Alert, Content, Direction, Event, MAX_NAME_CHARS, MessageRow, MessageState, Notice, Urgency,
 };
-use crate::record::{Batch, MAX_RECORD_LEN, Profile, Receipt, Record, Text, kind};
+use crate::record::{Batch, Gap, MAX_RECORD_LEN, Profile, Receipt, Record, Text, kind};
 use crate::turn::Turn;
 
 /// Boxes followed ahead in a lane in use, and at rest (design 4.4).
@@ -55,6 +55,8 @@ impl ReadLane {
 pub(super) struct Incoming {
     /// Records up to this number were taken in.
     pub(super) last_seq: u64,
+    /// [`Record::digest`] of the last of them.
+    pub(super) digest: [u8; 16],
     /// The parts of a record that goes on.
     pub(super) partial: Vec<u8>,
     /// Texts came since the last receipt; it is due then.
@@ -102,9 +104,16 @@ impl<G: EpochGroup> Conversation<G> {
         self.read_on(turn, number);
     }
 
+    /// Goes on reading where it was held up.
+    pub(super) fn read_lanes(&mut self, turn: &mut Turn<'_>) {
+        for number in 0..self.epoch.reads.len() {
+            self.read_on(turn, number);
+        }
+    }
+
     /// Reads all boxes whose turn it is.
     fn read_on(&mut self, turn: &mut Turn<'_>, number: usize) {
-        loop {
+        while !self.rejoin.is_told() {
             let reading = &mut self.epoch.reads[number];
             let next = reading.lane.index();
             let Some(boxed) = reading.ahead.remove(&next) else { break };
@@ -147,7 +156,7 @@ impl<G: EpochGroup> Conversation<G> {
             ReadOutcome::Expired => {
                 reading.lane.advance();
                 self.dirty = true;
-                self.alert(turn, Alert::Missed);
+                self.must_rejoin(turn);
                 return self.read_on(turn, number);
             }
         }
@@ -184,8 +193,12 @@ impl<G: EpochGroup> Conversation<G> {
         if record.seq <= incoming.last_seq && !repeated {
             return;
         }
+        if record.kind == kind::GAP {
+            return self.take_gap(turn, leaf, &record);
+        }
         let gap = record.seq != incoming.last_seq + 1;
         incoming.last_seq = record.seq;
+        incoming.digest = record.digest();
         if gap {
             incoming.partial.clear();
         }
@@ -206,6 +219,35 @@ impl<G: EpochGroup> Conversation<G> {
         }
     }
 
+    /// What the sender could not send again after a rejoin.
+    fn take_gap(&mut self, turn: &mut Turn<'_>, leaf: u32, record: &Record) {
+        let incoming = self.incoming.entry(leaf).or_default();
+        let size = record.seq - incoming.last_seq;
+        incoming.last_seq = record.seq;
+        incoming.digest = record.digest();
+        incoming.partial.clear();
+        match Gap::from_wire(&record.body) {
+            Ok(Gap { lost: 0 }) => {}
+            Ok(Gap { lost }) => self.notice(turn, Notice::Missing { count: lost.min(size) }),
+            Err(_) => self.alert(turn, Alert::Missed),
+        }
+    }
+
+    /// Writes into the history what happened to the conversation.
+    pub(super) fn notice(&mut self, turn: &mut Turn<'_>, notice: Notice) {
+        let row = MessageRow {
+            id: turn.row_id(),
+            conversation: self.id,
+            contact: self.contact,
+            direction: Direction::In,
+            content: Content::Notice(notice),
+            sent_at: turn.now.as_millis(),
+            state: MessageState::Received,
+            number: 0,
+        };
+        turn.message(row);
+    }
+
     fn take_record(&mut self, turn: &mut Turn<'_>, leaf: u32, kind: u16, body: Vec<u8>) {
         match kind {
             kind::TEXT => match Text::from_wire(&body) {
@@ -215,7 +257,7 @@ impl<G: EpochGroup> Conversation<G> {
             },
             kind::RECEIPT => {
                 if let Ok(receipt) = Receipt::from_wire(&body) {
-                    self.receipted(turn, receipt.up_to);
+                    self.receipt_came(turn, receipt.up_to);
                 }
             }
             kind::PROFILE => {
@@ -236,6 +278,7 @@ impl<G: EpochGroup> Conversation<G> {
             content,
             sent_at: if sent_at == 0 { turn.now.as_millis() } else { sent_at },
             state: MessageState::Received,
+            number: self.incoming.get(&leaf).map_or(0, |incoming| incoming.last_seq),
         };
         turn.message(row);
         self.last_activity = turn.now;

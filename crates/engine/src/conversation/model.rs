@@ -44,7 +44,7 @@ impl<G: EpochGroup + Hash> Side<G> {
         let id = ConversationId::from_bytes([1; 16]);
         let founding = Founding { id, group, name: "peer".to_owned(), invitation: [0; 32] };
         let mut conversation = Conversation::found(&mut turn, founding);
-        conversation.mutation = mutation;
+        conversation.model(mutation);
         Self::started(conversation, turn)
     }
 
@@ -72,7 +72,7 @@ impl<G: EpochGroup + Hash> Side<G> {
         }
         let id = ConversationId::from_bytes([1; 16]);
         let mut conversation = Conversation::load(id, parts, now)?;
-        conversation.mutation = mutation;
+        conversation.model(mutation);
         Ok(Self::started(conversation, Turn::new(now, rng, next_row)))
     }
 
@@ -127,6 +127,13 @@ impl<G: EpochGroup + Hash> Side<G> {
 }
 
 impl<G: EpochGroup> Conversation<G> {
+    /// The models' disks are never older ones, so the proof of that and the rejoin lanes are left out.
+    fn model(&mut self, mutation: Option<Mutation>) {
+        self.mutation = mutation;
+        self.modelled = true;
+        self.proof = super::Proof::Done;
+    }
+
     /// Begins a commit, unless one is under way.
     fn renew(&mut self, turn: &mut Turn<'_>) {
         if matches!(self.epoch.phase, Phase::Open) && self.epoch.own_commit.is_none() {
@@ -193,6 +200,9 @@ fn fingerprint<G: EpochGroup + Hash>(conversation: &Conversation<G>) -> [u8; 32]
             Purpose::Peer(lane, index) => (1, lane, index),
             Purpose::Commit => (2, 0, 0),
             Purpose::OwnRun => (3, 0, 0),
+            Purpose::OwnNext => (4, 0, 0),
+            Purpose::Rejoin(window) => (5, 0, window),
+            Purpose::RejoinRun => (6, 0, 0),
         };
         (id, kind, lane, index).hash(to);
     }
@@ -219,11 +229,13 @@ fn fingerprint<G: EpochGroup + Hash>(conversation: &Conversation<G>) -> [u8; 32]
         Phase::Closing { commit, marker } => {
             let marker = match marker {
                 Marker::NotOurs => None,
+                Marker::Due => Some(u64::MAX),
                 Marker::At(index) => Some(*index),
             };
             (2, commit, marker).hash(to);
         }
         Phase::Lost => 3.hash(to),
+        Phase::Leaving => 4.hash(to),
     }
     *digest.0.finalize().as_bytes()
 }

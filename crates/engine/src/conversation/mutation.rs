@@ -28,6 +28,19 @@ impl<G> Conversation<G> {
         self.mutation == Some(mutation)
     }
 
+    /// Whether a model drives this conversation.
+    #[cfg(feature = "mutations")]
+    pub(super) fn is_modelled(&self) -> bool {
+        self.modelled
+    }
+
+    /// It never does.
+    #[cfg(not(feature = "mutations"))]
+    #[allow(clippy::unused_self)]
+    pub(super) const fn is_modelled(&self) -> bool {
+        false
+    }
+
     /// Nothing is left out.
     #[cfg(not(feature = "mutations"))]
     #[allow(clippy::unused_self)]

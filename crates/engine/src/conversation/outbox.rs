@@ -52,6 +52,7 @@ impl<G: EpochGroup> Conversation<G> {
             content: Content::Text(text),
             sent_at,
             state: MessageState::Waiting,
+            number: *seqs.end(),
         };
         let (id, state) = (row.id, row.state);
         turn.put(keys::unreceipted(self.id, *seqs.end()), id.to_be_bytes().to_vec());
@@ -83,16 +84,25 @@ impl<G: EpochGroup> Conversation<G> {
         if displaced.is_empty() {
             return;
         }
+        // All are taken out before any is put back: new numbers may be old ones of others.
         let seqs: Vec<u64> = self.outbox.records.range(displaced).map(|(seq, _)| *seq).collect();
+        let mut moved = Vec::new();
         for old in seqs {
-            let Some(mut record) = self.outbox.records.remove(&old) else { continue };
+            let Some(record) = self.outbox.records.remove(&old) else { continue };
+            turn.delete(keys::outgoing(self.id, old));
+            let row = self.outbox.unreceipted.remove(&old);
+            if row.is_some() {
+                turn.delete(keys::unreceipted(self.id, old));
+            }
+            moved.push((record, row));
+        }
+        for (mut record, row) in moved {
             self.outbox.last_seq += 1;
             record.seq = self.outbox.last_seq;
-            turn.delete(keys::outgoing(self.id, old));
             turn.put_wire(keys::outgoing(self.id, record.seq), &record);
-            if let Some(row) = self.outbox.unreceipted.remove(&old) {
-                turn.delete(keys::unreceipted(self.id, old));
+            if let Some(row) = row {
                 turn.put(keys::unreceipted(self.id, record.seq), row.to_be_bytes().to_vec());
+                turn.message_number(row, record.seq);
                 self.outbox.unreceipted.insert(record.seq, row);
             }
             self.outbox.records.insert(record.seq, record);
@@ -113,6 +123,25 @@ impl<G: EpochGroup> Conversation<G> {
             }
         }
         self.dirty = true;
+    }
+
+    /// The other side says that it has our records up to `seq`. While a later life of this device may
+    /// have said other things under the same numbers, it is believed up to the last sure one.
+    pub(super) fn receipt_came(&mut self, turn: &mut Turn<'_>, seq: u64) {
+        let seq = seq.min(self.outbox.last_seq);
+        let sure = self.doubt.unwrap_or(u64::MAX);
+        if seq > sure {
+            self.early_receipt = self.early_receipt.max(seq);
+        }
+        self.receipted(turn, seq.min(sure));
+    }
+
+    /// A box of our lane holds what we sealed: no later life of this device has been here.
+    pub(super) fn end_doubt(&mut self, turn: &mut Turn<'_>) {
+        self.doubt = None;
+        self.dirty = true;
+        let early = std::mem::take(&mut self.early_receipt);
+        self.receipted(turn, early);
     }
 
     /// The other side has our records up to `seq`.

@@ -1,9 +1,11 @@
 //! Our own lane: records into boxes, boxes to the network.
 
 use xchat_base::Wire;
+use xchat_e2ee::MessageError;
 use xchat_pigeonhole::SealedBox;
 use xchat_pigeonhole::outcome::WriteOutcome;
 
+use super::epoch::Epoch;
 use super::{Conversation, EpochGroup, Purpose};
 use crate::api::Alert;
 use crate::keys;
@@ -37,6 +39,8 @@ impl Flight {
 impl<G: EpochGroup> Conversation<G> {
     /// Moves everything on that can move: the renewal of keys, waiting records, the check.
     pub(super) fn pump(&mut self, turn: &mut Turn<'_>) {
+        self.conclude(turn);
+        self.rejoin_step(turn);
         self.advance_epoch(turn);
         self.begin_commit_if_due(turn);
         while self.may_seal() && self.outbox.unsealed().next().is_some() {
@@ -50,7 +54,8 @@ impl<G: EpochGroup> Conversation<G> {
 
     fn may_seal(&self) -> bool {
         let waiting = self.epoch.flights.values().filter(|flight| !flight.acknowledged).count();
-        self.epoch.is_open()
+        self.is_fit_to_write()
+            && self.epoch.is_open()
             && waiting < MAX_UNACKNOWLEDGED
             && self.epoch.flights.len() < MAX_FLIGHTS
     }
@@ -98,11 +103,32 @@ impl<G: EpochGroup> Conversation<G> {
     ) {
         let Some(flight) = self.epoch.flights.get_mut(&index) else { return };
         match outcome {
-            WriteOutcome::Stored => flight.acknowledged = true,
-            // Expired: written long ago and acknowledged to a device state that was lost since;
-            // the records go into a fresh box, and the reader drops what it has seen.
-            WriteOutcome::Exists(_) | WriteOutcome::Expired => self.slot_taken(turn, index),
+            WriteOutcome::Stored => {
+                flight.acknowledged = true;
+                if self.doubt.is_some_and(|sure| flight.last_seq > sure) {
+                    self.end_doubt(turn);
+                }
+            }
+            // Another life of this device was here; or we were off for so long that nobody can say
+            // whether the other side has read this box.
+            WriteOutcome::Exists(other) if self.is_ours(index, &other) => self.must_rejoin(turn),
+            WriteOutcome::Expired => self.must_rejoin(turn),
+            WriteOutcome::Exists(_) => self.slot_taken(turn, index),
         }
+    }
+
+    /// Whether we, in another life, wrote this box of our lane.
+    fn is_ours(&mut self, index: u64, boxed: &SealedBox) -> bool {
+        // A driver that is broken on purpose is to be noticed by what is lost, not by this.
+        if self.is_modelled() {
+            return false;
+        }
+        let mut lane = Epoch::own_lane(&self.group);
+        while lane.index() < index {
+            lane.advance();
+        }
+        let message = lane.keys().open(boxed);
+        message.is_ok_and(|message| self.group.decrypt(&message) == Err(MessageError::Own))
     }
 
     /// Somebody wrote into our lane. Only the other member can, and only against the protocol: a

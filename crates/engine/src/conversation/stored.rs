@@ -11,6 +11,8 @@ use super::epoch::{Epoch, OwnCommit};
 use super::inbox::{Incoming, ReadLane};
 use super::outbox::Outbox;
 use super::own_lane::Flight;
+use super::proof::Proof;
+use super::rejoin::{Place, Rejoin};
 use super::{COMMIT_CHECK_PERIOD, Conversation, EpochGroup};
 use crate::api::{ContactId, ConversationId};
 use crate::keys::Part;
@@ -37,7 +39,12 @@ struct Stored {
     name: String,
     verified: bool,
     invitation: [u8; 32],
-    rejoin: Vec<u8>,
+    rejoined: bool,
+    rejoin: StoredRejoin,
+    synced: Timestamp,
+    doubt: Option<u64>,
+    early_receipt: u64,
+    recalling: Option<u64>,
     last_seq: u64,
     sealed_up_to: u64,
     incoming: BTreeMap<u32, Incoming>,
@@ -50,6 +57,15 @@ struct Stored {
     last_activity: Timestamp,
 }
 
+#[derive(Serialize, Deserialize)]
+struct StoredRejoin {
+    secret: Vec<u8>,
+    side: u32,
+    since: Place,
+    last: Timestamp,
+    need: bool,
+}
+
 /// Its boxes are kept under keys of their own.
 #[derive(Serialize, Deserialize)]
 struct StoredCommit {
@@ -59,7 +75,7 @@ struct StoredCommit {
 
 impl Wire for Stored {
     const FORMAT: &'static str = "stored conversation";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const MAX_LEN: usize = 1 << 20;
 }
 
@@ -72,6 +88,8 @@ pub(crate) struct Parts {
     pub(crate) flights: BTreeMap<u64, Vec<u8>>,
     pub(crate) unreceipted: BTreeMap<u64, Vec<u8>>,
     pub(crate) commit: BTreeMap<u64, Vec<u8>>,
+    pub(crate) rejoin: BTreeMap<u64, Vec<u8>>,
+    pub(crate) next_mls: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Parts {
@@ -84,6 +102,8 @@ impl Parts {
             Part::Flight(index) => drop(self.flights.insert(index, value)),
             Part::Unreceipted(seq) => drop(self.unreceipted.insert(seq, value)),
             Part::Commit(number) => drop(self.commit.insert(number, value)),
+            Part::Rejoin(number) => drop(self.rejoin.insert(number, value)),
+            Part::NextMls(key) => self.next_mls.push((key, value)),
         }
     }
 }
@@ -96,7 +116,18 @@ impl<G: EpochGroup> Conversation<G> {
             name: self.name.clone(),
             verified: self.verified,
             invitation: self.invitation,
-            rejoin: self.rejoin.expose().to_vec(),
+            rejoined: self.rejoined,
+            rejoin: StoredRejoin {
+                secret: self.rejoin.secret.expose().to_vec(),
+                side: self.rejoin.side,
+                since: self.rejoin.since,
+                last: self.rejoin.last,
+                need: self.rejoin.need,
+            },
+            synced: self.synced,
+            doubt: self.doubt,
+            early_receipt: self.early_receipt,
+            recalling: self.recalling,
             last_seq: self.outbox.last_seq,
             sealed_up_to: self.outbox.sealed_up_to,
             incoming: self.incoming.clone(),
@@ -117,12 +148,16 @@ impl<G: EpochGroup> Conversation<G> {
     /// Puts a conversation together from what the database holds. Call [`Self::resume`] next.
     pub(crate) fn load(
         id: ConversationId,
-        parts: Parts,
+        mut parts: Parts,
         now: Timestamp,
     ) -> Result<Self, LoadError> {
-        let state = parts.state.ok_or(LoadError::Incomplete("no conversation state"))?;
-        let stored = Stored::from_wire(&state)?;
-        let group = G::load(parts.mls)?;
+        let state = parts.state.take().ok_or(LoadError::Incomplete("no conversation state"))?;
+        let group = G::load(std::mem::take(&mut parts.mls))?;
+        let stored = match state.first() {
+            Some(&v1::VERSION) => v1::read(&state, group.own_leaf())?,
+            _ => Stored::from_wire(&state)?,
+        };
+        let rejoin = load_rejoin(&stored.rejoin, &mut parts)?;
         if group.epoch() != stored.epoch {
             return Err(LoadError::Incomplete("the group is in another epoch"));
         }
@@ -148,8 +183,13 @@ impl<G: EpochGroup> Conversation<G> {
             name: stored.name,
             verified: stored.verified,
             invitation: stored.invitation,
-            rejoin: Secret::from_slice(&stored.rejoin)
-                .ok_or(LoadError::Incomplete("rejoin secret"))?,
+            rejoined: stored.rejoined,
+            rejoin,
+            proof: Proof::BEGIN,
+            synced: stored.synced,
+            doubt: stored.doubt,
+            early_receipt: stored.early_receipt,
+            recalling: stored.recalling,
             group,
             outbox,
             incoming: stored.incoming,
@@ -160,6 +200,8 @@ impl<G: EpochGroup> Conversation<G> {
             dirty: false,
             #[cfg(feature = "mutations")]
             mutation: None,
+            #[cfg(feature = "mutations")]
+            modelled: false,
         })
     }
 }
@@ -168,7 +210,21 @@ fn load_lane(bytes: &[u8]) -> Result<Lane, LoadError> {
     Lane::from_stored(bytes).map_err(|_| LoadError::Incomplete("lane"))
 }
 
-fn load_box(bytes: &[u8]) -> Result<SealedBox, LoadError> {
+fn load_rejoin<G: EpochGroup>(
+    stored: &StoredRejoin,
+    parts: &mut Parts,
+) -> Result<Rejoin<G>, LoadError> {
+    let secret =
+        Secret::from_slice(&stored.secret).ok_or(LoadError::Incomplete("rejoin secret"))?;
+    let mut rejoin = Rejoin::new(secret, stored.side);
+    rejoin.since = stored.since;
+    rejoin.last = stored.last;
+    rejoin.need = stored.need;
+    rejoin.load_stage(parts)?;
+    Ok(rejoin)
+}
+
+pub(super) fn load_box(bytes: &[u8]) -> Result<SealedBox, LoadError> {
     SealedBox::from_bytes(bytes).map_err(|_| LoadError::Incomplete("box"))
 }
 
@@ -218,4 +274,113 @@ fn load_outbox(
         sealed_up_to: stored.sealed_up_to,
         unreceipted: rows,
     })
+}
+
+/// What the first version wrote. Nobody could rejoin then, so the present group is the first.
+mod v1 {
+    use super::*;
+
+    pub(super) const VERSION: u8 = 1;
+
+    #[derive(Serialize, Deserialize)]
+    struct StoredV1 {
+        contact: ContactId,
+        name: String,
+        verified: bool,
+        invitation: [u8; 32],
+        rejoin: Vec<u8>,
+        last_seq: u64,
+        sealed_up_to: u64,
+        incoming: BTreeMap<u32, IncomingV1>,
+        epoch: u64,
+        since: Timestamp,
+        own: Vec<u8>,
+        reads: Vec<Vec<u8>>,
+        commits: Vec<u8>,
+        own_commit: Option<StoredCommit>,
+        last_activity: Timestamp,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct IncomingV1 {
+        last_seq: u64,
+        partial: Vec<u8>,
+        receipt_due: Option<Timestamp>,
+    }
+
+    impl Wire for StoredV1 {
+        const FORMAT: &'static str = "stored conversation";
+        const VERSION: u8 = VERSION;
+        const MAX_LEN: usize = Stored::MAX_LEN;
+    }
+
+    pub(super) fn read(bytes: &[u8], own_leaf: u32) -> Result<Stored, CodecError> {
+        let old = StoredV1::from_wire(bytes)?;
+        let incoming = |(leaf, old): (u32, IncomingV1)| {
+            let IncomingV1 { last_seq, partial, receipt_due } = old;
+            (leaf, Incoming { last_seq, digest: [0; 16], partial, receipt_due })
+        };
+        Ok(Stored {
+            contact: old.contact,
+            name: old.name,
+            verified: old.verified,
+            invitation: old.invitation,
+            rejoined: false,
+            rejoin: StoredRejoin {
+                secret: old.rejoin,
+                side: own_leaf,
+                since: Place::default(),
+                last: Timestamp::ZERO,
+                need: false,
+            },
+            // The last thing that is known to have happened with the network's help.
+            synced: old.last_activity.max(old.since),
+            doubt: None,
+            early_receipt: 0,
+            recalling: None,
+            last_seq: old.last_seq,
+            sealed_up_to: old.sealed_up_to,
+            incoming: old.incoming.into_iter().map(incoming).collect(),
+            epoch: old.epoch,
+            since: old.since,
+            own: old.own,
+            reads: old.reads,
+            commits: old.commits,
+            own_commit: old.own_commit,
+            last_activity: old.last_activity,
+        })
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn what_the_first_version_stored_is_read() {
+            let contact = ContactId::from_bytes([3; 8]);
+            let incoming = IncomingV1 { last_seq: 9, partial: vec![1], receipt_due: None };
+            let old = StoredV1 {
+                contact,
+                name: "old".into(),
+                verified: true,
+                invitation: [4; 32],
+                rejoin: vec![5; 32],
+                last_seq: 6,
+                sealed_up_to: 6,
+                incoming: BTreeMap::from([(0, incoming)]),
+                epoch: 2,
+                since: Timestamp::from_secs(70),
+                own: vec![],
+                reads: vec![],
+                commits: vec![],
+                own_commit: None,
+                last_activity: Timestamp::from_secs(80),
+            };
+            let read = read(&old.to_wire(), 1).expect("reads");
+            assert!(read.contact == contact && read.verified && !read.rejoined);
+            assert_eq!((read.rejoin.secret, read.rejoin.side), (vec![5; 32], 1));
+            assert_eq!((read.last_seq, read.incoming[&0].last_seq), (6, 9));
+            assert_eq!(read.synced, Timestamp::from_secs(80));
+        }
+    }
 }

@@ -7,23 +7,23 @@ use xchat_e2ee::PendingMember;
 use xchat_pigeonhole::RunPointer;
 
 use super::*;
-use crate::api::{Content, Effect};
+use crate::api::{Content, Effect, Recalled};
 use crate::record::{Batch, Record, kind};
 
 /// Two conversations with each other, and the boxes between them.
-struct Pair {
-    rng: ChaCha20Rng,
-    now: Timestamp,
-    sides: [Conversation; 2],
-    boxes: BTreeMap<BoxId, SealedBox>,
-    followed: [Vec<BoxId>; 2],
+pub(super) struct Pair {
+    pub(super) rng: ChaCha20Rng,
+    pub(super) now: Timestamp,
+    pub(super) sides: [Conversation; 2],
+    pub(super) boxes: BTreeMap<BoxId, SealedBox>,
+    pub(super) followed: [Vec<BoxId>; 2],
     events: [Vec<Event>; 2],
     rows: u64,
     held: Option<Vec<Effect>>,
 }
 
 impl Pair {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let now = Timestamp::from_secs(1_800_000_000);
         let (member, key_package) = PendingMember::generate(&mut rng).expect("keys");
@@ -55,7 +55,11 @@ impl Pair {
         pair
     }
 
-    fn act<T>(&mut self, who: usize, act: impl FnOnce(&mut Conversation, &mut Turn<'_>) -> T) -> T {
+    pub(super) fn act<T>(
+        &mut self,
+        who: usize,
+        act: impl FnOnce(&mut Conversation, &mut Turn<'_>) -> T,
+    ) -> T {
         let mut turn = Turn::new(self.now, &mut self.rng, self.rows);
         let result = act(&mut self.sides[who], &mut turn);
         self.sides[who].save(&mut turn);
@@ -66,14 +70,14 @@ impl Pair {
     }
 
     /// Keeps the effects of what is done back.
-    fn hold(&mut self, act: impl FnOnce(&mut Self)) -> Vec<Effect> {
+    pub(super) fn hold(&mut self, act: impl FnOnce(&mut Self)) -> Vec<Effect> {
         self.held = Some(Vec::new());
         act(self);
         self.held.take().unwrap_or_default()
     }
 
     /// Every operation is answered at once.
-    fn carry_out(&mut self, who: usize, effects: Vec<Effect>) {
+    pub(super) fn carry_out(&mut self, who: usize, effects: Vec<Effect>) {
         if let Some(held) = &mut self.held {
             return held.extend(effects);
         }
@@ -94,13 +98,24 @@ impl Pair {
                     None => self.followed[who].push(id),
                 },
                 Effect::Event(event) => self.events[who].push(event),
+                Effect::Recall { after, .. } => {
+                    let rows = self.events[who].iter().filter_map(|event| match event {
+                        Event::Message(row) if row.direction == crate::api::Direction::Out => {
+                            Some(row.clone())
+                        }
+                        _ => None,
+                    });
+                    let rows = rows.filter(|row| row.number > after).collect();
+                    let recalled = Recalled { rows, older: 0, unnumbered: 0 };
+                    self.act(who, |side, turn| side.recalled(turn, recalled));
+                }
                 _ => {}
             }
         }
     }
 
     /// Writes a box and hands it to whoever follows it.
-    fn put(&mut self, boxed: SealedBox) -> WriteOutcome {
+    pub(super) fn put(&mut self, boxed: SealedBox) -> WriteOutcome {
         let id = boxed.id();
         let before = self.boxes.entry(id).or_insert_with(|| boxed.clone()).clone();
         if before != boxed {
@@ -116,7 +131,7 @@ impl Pair {
         WriteOutcome::Stored
     }
 
-    fn send(&mut self, who: usize, text: &str) {
+    pub(super) fn send(&mut self, who: usize, text: &str) {
         self.act(who, |side, turn| side.send_text(turn, text.to_owned()));
     }
 
@@ -125,12 +140,13 @@ impl Pair {
         self.act(who, |side, turn| side.seal(turn, records));
     }
 
-    fn texts(&self, who: usize) -> Vec<String> {
+    pub(super) fn texts(&self, who: usize) -> Vec<String> {
         let texts = self.events[who].iter().filter_map(|event| match event {
             Event::Message(row) if row.direction == crate::api::Direction::In => {
                 Some(match &row.content {
                     Content::Text(text) => text.clone(),
                     Content::Unknown { kind, .. } => format!("unknown {kind}"),
+                    Content::Notice(notice) => format!("{notice:?}"),
                 })
             }
             _ => None,
@@ -138,7 +154,7 @@ impl Pair {
         texts.collect()
     }
 
-    fn alerts(&self, who: usize) -> Vec<Alert> {
+    pub(super) fn alerts(&self, who: usize) -> Vec<Alert> {
         let alerts = self.events[who].iter().filter_map(|event| match event {
             Event::Alert { alert, .. } => Some(*alert),
             _ => None,
@@ -146,7 +162,7 @@ impl Pair {
         alerts.collect()
     }
 
-    fn talk_until_epoch(&mut self, epoch: u64) {
+    pub(super) fn talk_until_epoch(&mut self, epoch: u64) {
         for n in 0..200 {
             self.send(0, &format!("filling {n}"));
             self.act(1, |side, turn| side.timer(turn));
@@ -242,7 +258,7 @@ fn a_taken_slot_with_nothing_of_ours_in_it_is_passed() {
 }
 
 #[test]
-fn a_commit_lane_full_of_rubbish_stops_the_conversation_and_says_so() {
+fn a_commit_lane_full_of_rubbish_costs_the_group_and_no_message() {
     let mut pair = Pair::new();
     let mut lane = pair.sides[0].epoch.commits.clone();
     for _ in 0..=epoch::tests::MAX_INVALID_ENTRIES {
@@ -251,8 +267,9 @@ fn a_commit_lane_full_of_rubbish_stops_the_conversation_and_says_so() {
         lane.advance();
     }
     pair.send(0, "kept, not lost");
-    assert!(pair.alerts(0).contains(&Alert::Missed));
-    assert_eq!(pair.sides[0].outbox.records.len(), 1, "what was said stays in the outbox");
+    assert_eq!(pair.texts(1), ["kept, not lost", "TheyRejoined"]);
+    assert_eq!(pair.texts(0), ["WeRejoined"]);
+    assert!(pair.sides[0].outbox.records.is_empty(), "what was said is confirmed in the new group");
 }
 
 #[test]
@@ -324,14 +341,22 @@ fn a_receipt_for_what_was_never_said_changes_nothing() {
 }
 
 #[test]
-fn one_who_was_away_for_longer_than_boxes_live_is_told() {
+fn one_who_was_away_for_longer_than_boxes_live_comes_back() {
     let mut pair = Pair::new();
     let next = pair.sides[1].epoch.reads[0].lane.keys().id();
-    pair.act(1, |side, turn| side.read(turn, next, ReadOutcome::Expired));
-    assert_eq!(pair.alerts(1), [Alert::Missed]);
-    pair.send(1, "kept");
+    let out = pair.hold(|pair| {
+        pair.act(1, |side, turn| side.read(turn, next, ReadOutcome::Expired));
+        pair.send(1, "kept");
+    });
+    assert!(pair.sides[1].contact().rejoining);
     assert_eq!(pair.sides[1].outbox.records.len(), 1, "nothing goes out from an old state");
-    assert!(pair.texts(0).is_empty());
+    assert!(pair.sides[1].epoch.flights.is_empty());
+    let before = pair.sides.each_ref().map(|side| side.safety_number());
+    pair.carry_out(1, out);
+    assert_eq!(pair.texts(0), ["TheyRejoined", "kept"]);
+    let after = pair.sides.each_ref().map(|side| side.safety_number());
+    assert!(after[0] == after[1] && after[0] != before[0]);
+    assert!(pair.sides.iter().all(|side| side.contact().rejoined && !side.contact().rejoining));
 }
 
 #[test]

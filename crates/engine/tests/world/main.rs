@@ -2,4 +2,5 @@
 //! delays, reordering, duplicated deliveries, crashes that lose everything but the database.
 
 mod people;
+mod rejoin;
 mod scenarios;

@@ -8,10 +8,14 @@ use rand_chacha::rand_core::SeedableRng;
 use xchat_base::{Timestamp, random};
 use xchat_engine::{
     Change, Command, CommandError, Contact, Content, ConversationId, Direction, Effect, Engine,
-    Event, Input, MessageRow, MessageState, Profile, Response,
+    Event, Input, MessageRow, MessageState, Notice, Profile, Recalled, Response,
 };
 use xchat_pigeonhole::outcome::{ReadOutcome, WriteOutcome};
 use xchat_pigeonhole::{BoxId, SealedBox};
+
+/// Boxes can be read for so long, and are remembered for so long after that (spec/09).
+const BOX_LIFETIME: Duration = Duration::from_secs(16 * 24 * 3600);
+const TOMBSTONE_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Longest way from a person to the boxes or back.
 const WAY: Duration = Duration::from_millis(400);
@@ -21,12 +25,23 @@ pub(crate) struct Person {
     engine: Option<Engine>,
     kv: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(crate) rows: BTreeMap<u64, MessageRow>,
+    /// Everything they ever said, whatever their database remembers of it.
+    pub(crate) said: Vec<String>,
+    /// What was ever shown to them as stored.
+    pub(crate) promised: BTreeSet<String>,
     pub(crate) events: Vec<Event>,
     pub(crate) done: BTreeMap<u64, Result<Response, CommandError>>,
     followed: BTreeSet<BoxId>,
     wake_at: Option<Timestamp>,
     /// Answers to an earlier life are dropped.
     life: u32,
+}
+
+/// A copy of a person's database.
+#[derive(Clone)]
+pub(crate) struct Backup {
+    kv: BTreeMap<Vec<u8>, Vec<u8>>,
+    rows: BTreeMap<u64, MessageRow>,
 }
 
 enum Happening {
@@ -40,7 +55,8 @@ enum Happening {
 pub(crate) struct World {
     pub(crate) now: Timestamp,
     pub(crate) rng: ChaCha20Rng,
-    boxes: BTreeMap<BoxId, SealedBox>,
+    /// With the time at which each was written.
+    boxes: BTreeMap<BoxId, (SealedBox, Timestamp)>,
     pub(crate) people: Vec<Person>,
     queue: BTreeMap<(Timestamp, u64), (usize, u32, Happening)>,
     counter: u64,
@@ -67,6 +83,8 @@ impl World {
                 engine: None,
                 kv: BTreeMap::new(),
                 rows: BTreeMap::new(),
+                said: Vec::new(),
+                promised: BTreeSet::new(),
                 events: Vec::new(),
                 done: BTreeMap::new(),
                 followed: BTreeSet::new(),
@@ -101,6 +119,29 @@ impl World {
         person.life += 1;
         person.followed.clear();
         person.wake_at = None;
+    }
+
+    pub(crate) fn backup(&self, who: usize) -> Backup {
+        let person = &self.people[who];
+        Backup { kv: person.kv.clone(), rows: person.rows.clone() }
+    }
+
+    /// The app dies, and starts from a copy of its database.
+    pub(crate) fn restore(&mut self, who: usize, backup: &Backup) {
+        self.stop(who);
+        self.people[who].kv = backup.kv.clone();
+        self.people[who].rows = backup.rows.clone();
+        self.start(who);
+    }
+
+    /// What is in a box now.
+    fn look(&self, id: &BoxId) -> ReadOutcome {
+        let Some((boxed, written)) = self.boxes.get(id) else { return ReadOutcome::Empty };
+        match self.now.since(*written) {
+            age if age < BOX_LIFETIME => ReadOutcome::Found(boxed.clone()),
+            age if age < BOX_LIFETIME + TOMBSTONE_LIFETIME => ReadOutcome::Expired,
+            _ => ReadOutcome::Empty,
+        }
     }
 
     pub(crate) fn command(&mut self, who: usize, command: Command) -> u64 {
@@ -138,13 +179,24 @@ impl World {
                 Effect::Read(id) => self.later(who, Happening::Read(id)),
                 Effect::Follow(id, _) => {
                     self.people[who].followed.insert(id);
-                    if let Some(boxed) = self.boxes.get(&id).cloned() {
-                        self.deliver(who, boxed);
+                    match self.look(&id) {
+                        ReadOutcome::Found(boxed) => self.deliver(who, boxed),
+                        ReadOutcome::Empty => {}
+                        // A box that was used and is over: whoever follows it is told.
+                        outcome @ ReadOutcome::Expired => {
+                            let told = Input::Read { id, outcome };
+                            self.later(who, Happening::Answer(told));
+                        }
                     }
                 }
                 Effect::Unfollow(id) => drop(self.people[who].followed.remove(&id)),
                 Effect::Done { tag, result } => drop(self.people[who].done.insert(tag, result)),
                 Effect::Event(event) => self.people[who].events.push(event),
+                Effect::Recall { conversation, after, limit } => {
+                    let recalled = self.people[who].recall(conversation, after, limit);
+                    let answer = Input::Recalled { conversation, recalled };
+                    self.later(who, Happening::Answer(answer));
+                }
                 Effect::WakeAt(at) => self.people[who].wake_at = Some(at),
             }
         }
@@ -196,11 +248,14 @@ impl World {
             Happening::Write(boxed) => {
                 let id = boxed.id();
                 boxed.verify().expect("engines write signed boxes");
-                let before = self.boxes.entry(id).or_insert_with(|| boxed.clone()).clone();
-                let outcome = if before == boxed {
-                    WriteOutcome::Stored
-                } else {
-                    WriteOutcome::Exists(before)
+                let outcome = match self.look(&id) {
+                    ReadOutcome::Empty => {
+                        self.boxes.insert(id, (boxed.clone(), self.now));
+                        WriteOutcome::Stored
+                    }
+                    ReadOutcome::Found(before) if before == boxed => WriteOutcome::Stored,
+                    ReadOutcome::Found(before) => WriteOutcome::Exists(before),
+                    ReadOutcome::Expired => WriteOutcome::Expired,
                 };
                 if matches!(outcome, WriteOutcome::Stored) {
                     for reader in 0..self.people.len() {
@@ -214,8 +269,7 @@ impl World {
                 }
             }
             Happening::Read(id) => {
-                let found = self.boxes.get(&id).cloned();
-                let outcome = found.map_or(ReadOutcome::Empty, ReadOutcome::Found);
+                let outcome = self.look(&id);
                 if self.people[who].life == life {
                     self.later(who, Happening::Answer(Input::Read { id, outcome }));
                 }
@@ -281,6 +335,7 @@ impl World {
 
     pub(crate) fn send(&mut self, who: usize, conversation: ConversationId, text: &str) {
         let text = text.to_owned();
+        self.people[who].said.push(text.clone());
         self.command(who, Command::Send { conversation, text });
     }
 
@@ -310,9 +365,39 @@ impl Person {
                     let row = self.rows.get_mut(&id).expect("only known rows move on");
                     assert!(row.state <= state, "a state went back");
                     row.state = state;
+                    if let (Content::Text(text), true) =
+                        (&row.content, state >= MessageState::Stored)
+                    {
+                        self.promised.insert(text.clone());
+                    }
+                }
+                Change::MessageNumber { id, number } => {
+                    self.rows.get_mut(&id).expect("only known rows get numbers").number = number;
                 }
             }
         }
+    }
+
+    fn recall(&self, conversation: ConversationId, after: u64, limit: u32) -> Recalled {
+        let ours = self
+            .rows
+            .values()
+            .filter(|row| row.direction == Direction::Out && row.conversation == conversation);
+        let unnumbered = ours.clone().filter(|row| row.number == 0).count() as u64;
+        let mut rows: Vec<_> = ours.filter(|row| row.number > after).cloned().collect();
+        rows.sort_by_key(|row| row.number);
+        let older = rows.len().saturating_sub(limit as usize);
+        rows.drain(..older);
+        Recalled { rows, older: older as u64, unnumbered }
+    }
+
+    /// What happened to the conversation, in the order of the history.
+    pub(crate) fn notices(&self) -> Vec<Notice> {
+        let notices = self.rows.values().filter_map(|row| match row.content {
+            Content::Notice(notice) => Some(notice),
+            _ => None,
+        });
+        notices.collect()
     }
 
     /// Contacts that the running app knows, whoever told about them has died or not.
@@ -323,9 +408,10 @@ impl Person {
     /// Texts of one direction in the order of the history.
     pub(crate) fn texts(&self, direction: Direction) -> Vec<String> {
         let rows = self.rows.values().filter(|row| row.direction == direction);
-        rows.map(|row| match &row.content {
-            Content::Text(text) => text.clone(),
-            Content::Unknown { kind, .. } => format!("unknown kind {kind}"),
+        rows.filter_map(|row| match &row.content {
+            Content::Text(text) => Some(text.clone()),
+            Content::Unknown { kind, .. } => Some(format!("unknown kind {kind}")),
+            Content::Notice(_) => None,
         })
         .collect()
     }

@@ -72,7 +72,7 @@ impl Transport {
         self.turns.renewal_credit =
             (self.turns.renewal_credit + self.rotation().share).min(MAX_RENEWAL_CREDIT);
 
-        if self.document.is_expired(now) {
+        if self.document.is_expired(now) || self.document.is_early(now) {
             self.measure.empty_slots += 1;
             return;
         }
