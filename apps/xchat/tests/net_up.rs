@@ -1,6 +1,7 @@
 //! A local network for real: nine processes, real sockets, real signals.
 
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
 use std::sync::mpsc;
@@ -38,9 +39,14 @@ impl Network {
         network
     }
 
-    /// The next event, which must be this one.
+    /// The next event, which must be this one, but for a node's flight from another test's port.
     fn event(&self, name: &str) -> Value {
-        let event = self.events.recv_timeout(SOON).expect("an event in time");
+        let event = loop {
+            let event = self.events.recv_timeout(SOON).expect("an event in time");
+            if event["event"] != "node_moved" || name == "node_moved" {
+                break event;
+            }
+        };
         assert_eq!(event["event"], name, "{event}");
         event
     }
@@ -307,16 +313,59 @@ fn of_several_starts_at_once_in_a_new_directory_one_wins() {
     winner.stop();
 }
 
+/// A program for `net up --runner`, without its last step.
+fn write_runner(runner: &Path, script: &str) {
+    let script = format!("#!/bin/sh\n{script}\nshift\nexec \"$@\"\n");
+    std::fs::write(runner, script).expect("writes");
+    std::fs::set_permissions(runner, std::fs::Permissions::from_mode(0o700)).expect("ours");
+}
+
+#[test]
+fn a_node_whose_port_was_taken_at_the_last_moment_moves() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (runner, pipe) = (dir.path().join("runner"), dir.path().join("pipe"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs").success());
+    // One node waits, the first time, until something is written for it.
+    let seen = dir.path().join("seen");
+    let script = format!(
+        "if [ $1 = mix-1-1 ] && mkdir {} 2>/dev/null; then read -r go <{}; fi",
+        seen.display(),
+        pipe.display(),
+    );
+    write_runner(&runner, &script);
+    let path = runner.to_str().expect("UTF-8");
+    let more = ["--gateways", "1", "--stores", "3", "--runner", path];
+    let place = dir.path().join("network");
+    let network = Network::start(&place, &more);
+
+    // Opens when the node is at that point; its configuration is written by then.
+    let mut go = std::fs::OpenOptions::new().write(true).open(&pipe).expect("the node waits");
+    let text = std::fs::read_to_string(place.join("nodes/mix-1-1/node.toml")).expect("written");
+    let listen = text.lines().find(|line| line.contains("127.0.0.1:")).expect("an address");
+    let taken = listen.split('"').nth(1).expect("quoted").to_owned();
+    let thief = std::net::UdpSocket::bind(&taken).expect("nobody has it yet");
+    go.write_all(b"go\n").expect("it waits");
+
+    let moved = network.event("node_moved");
+    assert_eq!(moved["node"], "mix-1-1");
+    network.event("ready");
+    let node = network.node("mix-1-1");
+    assert_ne!(node["address"], taken.as_str());
+    // Every other node has found it at its new place.
+    for node in network.nodes() {
+        let status = ok(&["node", "status", "--config", config(&node)]);
+        assert_eq!(status["links_up"], status["links_wanted"], "{status}");
+    }
+    drop(thief);
+    network.stop();
+}
+
 #[test]
 fn a_runner_starts_every_node_and_each_has_its_address() {
-    use std::os::unix::fs::PermissionsExt;
-
     let dir = tempfile::tempdir().expect("a directory");
     let runner = dir.path().join("runner");
     let seen = dir.path().join("seen");
-    let script = format!("#!/bin/sh\necho $1 >>{}\nshift\nexec \"$@\"\n", seen.display());
-    std::fs::write(&runner, script).expect("writes");
-    std::fs::set_permissions(&runner, std::fs::Permissions::from_mode(0o700)).expect("ours");
+    write_runner(&runner, &format!("echo $1 >>{}", seen.display()));
     let path = runner.to_str().expect("UTF-8");
     let more = ["--gateways", "1", "--stores", "3", "--bind-range", "127.9.0.0/28"];
     let network =

@@ -261,13 +261,21 @@ impl Plan {
 
     /// Somebody else's program may have taken a port since the last time.
     fn move_from_taken_ports(&mut self) -> Result<(), Failure> {
-        let mut addresses = Addresses::without(self.nodes.iter().map(|node| node.address));
-        for node in &mut self.nodes {
-            if is_taken(node.address) {
-                node.address = addresses.free(node.address.ip())?;
-            }
+        for index in 0..self.nodes.len() {
+            self.move_if_taken(index)?;
         }
         Ok(())
+    }
+
+    /// Gives a node that does not run another port if somebody else's program has its own. Returns whether it did.
+    pub(super) fn move_if_taken(&mut self, index: usize) -> Result<bool, Failure> {
+        let address = self.nodes[index].address;
+        if !is_taken(address) {
+            return Ok(false);
+        }
+        let mut addresses = Addresses::without(self.nodes.iter().map(|node| node.address));
+        self.nodes[index].address = addresses.free(address.ip())?;
+        Ok(true)
     }
 }
 

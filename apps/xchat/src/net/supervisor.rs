@@ -27,6 +27,9 @@ const START_WITHIN: Duration = Duration::from_secs(40);
 /// A node that starts alone while others are away is let be after this, connected or not.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
+/// How many nodes may lose their ports to other programs while a network starts.
+const MAX_MOVES: u32 = 8;
+
 /// A node that was asked to stop is killed after this long.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 
@@ -78,6 +81,8 @@ struct Supervisor {
     renewed: Timestamp,
     /// Whether every node has served once.
     ready: bool,
+    /// Nodes that have moved to another port since the start.
+    moves: u32,
 }
 
 /// A node's place: whether it runs, and who waits for what.
@@ -111,7 +116,7 @@ impl Supervisor {
         let (end, ended) = mpsc::unbounded_channel();
         let slots = plan.nodes.iter().map(|_| Slot::default()).collect();
         let runner = args.runner.clone();
-        Ok(Self { dir, plan, runner, lock, slots, ended, end, renewed, ready: false })
+        Ok(Self { dir, plan, runner, lock, slots, ended, end, renewed, ready: false, moves: 0 })
     }
 
     async fn run(
@@ -181,6 +186,9 @@ impl Supervisor {
             return self.start_again(index);
         }
         let starting = slot.starting.take().is_some();
+        if starting && self.move_if_taken(index)? {
+            return self.start(index);
+        }
         let dir = self.plan.nodes[index].dir(&self.dir);
         let name = self.plan.nodes[index].name.clone();
         if starting {
@@ -194,6 +202,20 @@ impl Supervisor {
         more["pid"] = json!(pid);
         emit(&self.node_event("node_exited", index, more));
         self.write_nodes_if_ready()
+    }
+
+    /// Between the look at a port and the node's start another program may take it, such as another network
+    /// that starts at the same time. Nobody has been told of the port before the network is ready: the node
+    /// moves, and the next document lists its new place. Returns whether it has moved.
+    fn move_if_taken(&mut self, index: usize) -> Result<bool, Failure> {
+        if self.ready || self.moves >= MAX_MOVES || !self.plan.move_if_taken(index)? {
+            return Ok(false);
+        }
+        self.moves += 1;
+        self.renewed = clock::now();
+        files::renew(&mut self.plan, &self.dir, self.renewed)?;
+        emit(&self.node_event("node_moved", index, json!({})));
+        Ok(true)
     }
 
     fn start_again(&mut self, index: usize) -> Result<(), Failure> {
