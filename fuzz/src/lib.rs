@@ -9,8 +9,8 @@
 //! A **target** is a body with seeds. A parser's body reads the bytes and holds what it read against
 //! its own encoding. A state machine's body reads the bytes as a list of operations ([`Bytes`]), does
 //! them, and looks after each at what must hold. `tests/replay.rs` runs all of them in `./x test`, over
-//! the committed corpus and a few thousand mutations of the seeds; `XCHAT_FUZZ_ROUNDS` makes it more. The
-//! mutations are blind: nothing here measures coverage.
+//! the committed corpus and a few thousand blind mutations of the seeds; `XCHAT_FUZZ_ROUNDS` makes it more.
+//! `./x fuzz` runs the same bodies under libFuzzer (`src/main.rs`), which is led by what an input reaches.
 //!
 //! Not here: the daemon's commands and the profile's header, whose crates bring a database and TLS
 //! along; their own tests feed them rubbish.
@@ -26,6 +26,7 @@ mod packets;
 mod parsers;
 mod register;
 mod store;
+mod tables;
 mod transport;
 
 pub use bytes::Bytes;
@@ -50,12 +51,14 @@ pub const TARGETS: &[Target] = &[
     parsers::MESSAGES,
     parsers::BOXES,
     parsers::REPLICA_MESSAGES,
+    parsers::TABLE_MESSAGES,
     parsers::DIRECTORY,
     parsers::INVITATIONS,
     packets::UNWRAP,
     packets::BLOCKS,
     mls::GROUP,
     register::REGISTER,
+    tables::TABLES,
     gateway::GATEWAY,
     mix::MIX,
     store::STORE,

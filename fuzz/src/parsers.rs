@@ -8,7 +8,7 @@ use xchat_base::{Secret, Timestamp, Wire};
 use xchat_directory::{Document, NetworkFile, SignedDocument};
 use xchat_e2ee::{AcceptEntry, Bundle, InvitationLink, Meeting};
 use xchat_pigeonhole::delivery::DELIVERY_LEN;
-use xchat_pigeonhole::register::{BoxRecord, ReplicaMessage};
+use xchat_pigeonhole::register::{BoxRecord, ReplicaMessage, TableMessage};
 use xchat_pigeonhole::{
     Answer, AnswerKey, BoxId, DeliveryKey, Lane, Op, Request, RunPointer, RunReader, SealedBox,
     SignedAnswer,
@@ -20,7 +20,7 @@ use xchat_sphinx::{
     RefusalCode, ReplyTag, SessionToken,
 };
 
-use crate::{Bytes, Target, register};
+use crate::{Bytes, Target, register, tables};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
@@ -249,6 +249,19 @@ fn replica_message_seeds() -> Vec<Vec<u8>> {
     let (messages, records) = register::some_messages_and_records();
     let messages = messages.into_iter().map(|bytes| (0, bytes));
     tagged(&messages.chain(records.into_iter().map(|bytes| (1, bytes))).collect::<Vec<_>>())
+}
+
+pub(crate) const TABLE_MESSAGES: Target = Target {
+    name: "table_messages",
+    body: table_messages,
+    seeds: tables::some_messages,
+    tries: 4_000,
+};
+
+fn table_messages(bytes: &[u8]) {
+    if let Ok(message) = TableMessage::from_wire(bytes) {
+        assert_eq!(TableMessage::from_wire(&message.to_wire()), Ok(message));
+    }
 }
 
 // --- the directory --------------------------------------------------------------------------------

@@ -95,9 +95,11 @@ pub struct Scenario {
     pub tombstones: Vec<usize>,
     /// A store that restarts may find an old document, that of the first placement.
     pub old_documents: bool,
-    /// Stores that have accepted value 0 at a ballot of their own, in the first placement and before
+    /// Stores that have accepted a value (0 or 1) at a ballot of their own, in the first placement and before
     /// anything is explored: each by a coordinator that died.
-    pub left_over: Vec<usize>,
+    pub left_over: Vec<(usize, usize)>,
+    /// Stores that leave the box's replicas stay in the network, and what they hold is copied too.
+    pub departing_stay: bool,
     /// Whether all stores have taken up the last placement before anything is explored.
     pub taken_up: bool,
     /// Crashes take what was written with them: nobody has waited for the disk.
@@ -123,7 +125,7 @@ impl RegisterModel {
             let sealed = keys.seal(&mut rng, content).expect("four bytes fit into a box");
             sealed.verify().expect("sealed a line above")
         });
-        let placed = Placed::new(&scenario.placements);
+        let placed = Placed::new(&scenario.placements, scenario.departing_stay);
         Self { scenario, id: keys.id(), values, placed }
     }
 
@@ -198,10 +200,10 @@ impl Model for RegisterModel {
         for holder in &self.scenario.tombstones {
             tables[*holder].put(self.id, BoxRecord::Tombstone { forget_at: Timestamp::MAX });
         }
-        for holder in &self.scenario.left_over {
+        for (holder, value) in &self.scenario.left_over {
             let rank = u8::try_from(*holder).expect("there are few stores");
             let ballot = Ballot { placement: 1, round: 1, rank };
-            let accepted = Some((ballot, self.values[0].clone()));
+            let accepted = Some((ballot, self.values[*value].clone()));
             let expires_at = Timestamp::MAX;
             tables[*holder]
                 .put(self.id, BoxRecord::Open { promised: ballot, accepted, expires_at });

@@ -34,6 +34,7 @@ fn calm(clients: &[&[Step]]) -> Scenario {
         unsynced: false,
         old_documents: false,
         left_over: Vec::new(),
+        departing_stay: false,
         taken_up: false,
         mutation: None,
     }
@@ -300,8 +301,27 @@ fn ballot_zero_without_having_read_is_noticed() {
 /// One store had accepted a value that was never chosen; the new one writes another, an old one reads.
 fn minority_value() -> Scenario {
     let clients: [&[Step]; 2] = [&[write(3, 1)], &[read(0)]];
-    let scenario = Scenario { left_over: vec![1], taken_up: true, ..calm(&clients) };
+    let scenario = Scenario { left_over: vec![(1, 0)], taken_up: true, ..calm(&clients) };
     Scenario { placements: vec![ABC, DAB], ..scenario }
+}
+
+/// Two coordinators died in the placement before, each when one store had accepted its value. The new store has
+/// copied one of them, and so has the store that holds the other; the third is leaving.
+fn two_minority_values() -> Scenario {
+    let clients: [&[Step]; 2] = [&[read(3)], &[read(0)]];
+    let scenario = Scenario { left_over: vec![(1, 0), (2, 1)], taken_up: true, ..calm(&clients) };
+    Scenario { placements: vec![ABC, DAB], departing_stay: true, ..scenario }
+}
+
+#[test]
+#[ignore = "minutes of CPU: for whoever changes the register, by ./x prove"]
+fn two_minority_values_of_the_placement_before() {
+    holds(two_minority_values());
+}
+
+#[test]
+fn taking_copies_for_acceptances_is_noticed() {
+    is_noticed(Mutation::CountCopies, &[ONE_VALUE, REPLICAS_AGREE], two_minority_values());
 }
 
 #[test]

@@ -8,28 +8,23 @@ use harness::{Listening, Network, Person};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// What a backup of a profile is.
-const PROFILE_FILES: [&str; 2] = ["profile.json", "store.db"];
-
-/// Ends the daemon and copies the profile, as a backup does.
+/// Ends the daemon and copies the profile.
 fn back_up(person: &Person) -> TempDir {
+    let place = TempDir::new().expect("a temporary directory");
+    let copy = place.path().join("copy");
+    let copy = copy.to_str().expect("UTF-8");
+    let busy = person.fail(&["backup", copy]);
+    assert_eq!(busy["error"]["code"], "locked");
     person.ok(&["stop"]);
-    let copy = TempDir::new().expect("a temporary directory");
-    for name in PROFILE_FILES {
-        std::fs::copy(person.profile().join(name), copy.path().join(name)).expect("copies");
-    }
-    copy
+    assert!(person.ok(&["backup", copy])[0]["backup"].is_string());
+    place
 }
 
-/// Ends the daemon and puts the copy in the profile's place.
+/// Ends the daemon; the profile is lost, and the copy is put in its place.
 fn restore(person: &Person, backup: &TempDir) {
     person.ok(&["stop"]);
-    for entry in std::fs::read_dir(person.profile()).expect("the profile is there") {
-        std::fs::remove_file(entry.expect("an entry").path()).expect("a file");
-    }
-    for name in PROFILE_FILES {
-        std::fs::copy(backup.path().join(name), person.profile().join(name)).expect("copies");
-    }
+    std::fs::remove_dir_all(person.profile()).expect("the profile is there");
+    std::fs::rename(backup.path().join("copy"), person.profile()).expect("moves");
 }
 
 fn wait_for_notice(listening: &mut Listening, kind: &str) {

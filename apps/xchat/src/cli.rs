@@ -86,6 +86,11 @@ pub(crate) enum PersonCommand {
         #[arg(long, hide = true)]
         detached: bool,
     },
+    /// Copy the profile to a new directory, while it is offline.
+    Backup {
+        /// Where nothing is yet.
+        dir: PathBuf,
+    },
     /// Go offline: end the profile's daemon.
     Stop,
 }
@@ -186,6 +191,7 @@ async fn carry_out(global: &Global, command: PersonCommand) -> Result<(), Failur
         }
         PersonCommand::Listen { since, all } => history::listen(&here, since, all, out).await,
         PersonCommand::Status => background::status(&here, out).await,
+        PersonCommand::Backup { dir } => profile::back_up(&here, &dir, out),
         PersonCommand::Stop => background::stop(&here, out).await,
         // `run` takes it before it comes here.
         PersonCommand::Serve { .. } => Ok(()),

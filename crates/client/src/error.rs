@@ -286,7 +286,9 @@ impl From<ProfileError> for Error {
             ProfileError::Header(HeaderError::WrongPassphrase) => ErrorKind::WrongPassphrase,
             ProfileError::Header(HeaderError::Version { .. }) => ErrorKind::NewerVersion,
             ProfileError::Header(_) | ProfileError::Incomplete(_) => ErrorKind::Corrupt,
-            ProfileError::Name | ProfileError::EmptyPassphrase => ErrorKind::Invalid,
+            ProfileError::Name | ProfileError::EmptyPassphrase | ProfileError::Occupied(_) => {
+                ErrorKind::Invalid
+            }
             ProfileError::Io { ref source, .. } if files::is_full(source) => ErrorKind::DiskFull,
             ProfileError::Io { .. } => ErrorKind::Io,
         };

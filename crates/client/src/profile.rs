@@ -192,6 +192,33 @@ impl Profile {
         Ok(Self { store, settings, reopen: Reopen { path, key, _lock: lock } })
     }
 
+    /// Copies the profile into a new directory, which is then a profile of its own with the same passphrase: put back
+    /// in the first one's place, each conversation goes on by itself (`spec/04-conversation.md`, 4.13). The header is
+    /// written last, as in [`Self::create`]: what a crash cuts off is no profile.
+    ///
+    /// # Errors
+    /// [`ProfileError`]; [`ProfileError::Exists`] if there is something at `to` already.
+    pub fn back_up(dir: &Path, passphrase: &Passphrase, to: &Path) -> Result<(), ProfileError> {
+        if to.exists() {
+            return Err(ProfileError::Occupied(to.to_owned()));
+        }
+        let profile = Self::open(dir, passphrase)?;
+        files::private_dir(to).map_err(at(to))?;
+        let creating = creating_path(to);
+        files::private_file(&creating).map_err(at(&creating))?;
+        files::sync_parent(&creating).map_err(at(&creating))?;
+        let path = store_path(to);
+        let copy = files::private_file(&path).map_err(at(&path))?;
+        profile.store.copy_to(&path, &profile.reopen.key)?;
+        copy.sync_all().map_err(at(&path))?;
+        let header = std::fs::read(header_path(dir)).map_err(at(dir))?;
+        let path = header_path(to);
+        files::replace_file(&path, &header).map_err(at(&path))?;
+        forget_creation(to)?;
+        profile.store.close()?;
+        Ok(())
+    }
+
     /// Whether a process has the profile open.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ pub(crate) mod schema;
 
 use std::path::Path;
 
+use rusqlite::backup::Backup;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 use xchat_base::{Secret, id};
@@ -35,6 +36,9 @@ pub struct Store {
     commits: u64,
     mark: Mark,
 }
+
+/// For SQLite's backup: everything in one step.
+const ALL_PAGES: i32 = -1;
 
 /// The setting that counts commits.
 const COMMITS: &str = "commits";
@@ -187,6 +191,22 @@ impl Store {
     #[cfg(test)]
     pub(crate) fn make_read_only(&self) {
         self.conn.pragma_update(None, "query_only", true).expect("a switch");
+    }
+
+    /// Copies the database to a new file under the same key, and reads the copy through. It has no mark: it stands
+    /// for itself.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`StoreError::Corrupt`] if what was copied does not hold together.
+    pub(crate) fn copy_to(&self, path: &Path, key: &Secret<32>) -> Result<(), StoreError> {
+        let mut copy = connect(path, key, OpenFlags::SQLITE_OPEN_CREATE)?;
+        Backup::new(&self.conn, &mut copy)?.step(ALL_PAGES)?;
+        let verdict: String = copy.pragma_query_value(None, "integrity_check", |row| row.get(0))?;
+        if verdict != "ok" || commits(&copy)? != self.commits {
+            return Err(StoreError::Corrupt);
+        }
+        copy.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+        copy.close().map_err(|(_, error)| error.into())
     }
 
     /// Closes the file and folds the write-ahead log into it. A store that is dropped instead leaves

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use iroh::endpoint::{
     BindError, ConnectOptions, Incoming, NetReportConfig, PortmapperConfig, QuicTransportConfig,
@@ -17,7 +17,7 @@ use crate::error::{CloseReason, LinkError};
 use crate::handshake::{self, LINK_VERSION};
 use crate::link::Link;
 use crate::quic;
-use crate::sources::{Handshakes, Source};
+use crate::sources::{Arrivals, Handshakes, Source};
 
 /// Links that stand ready and were not taken by [`Endpoint::accept`] yet.
 const MAX_WAITING: usize = 64;
@@ -219,6 +219,7 @@ fn bind_error(error: BindError, bind: &[SocketAddr]) -> LinkError {
 /// Runs until the endpoint is closed.
 async fn take_links(endpoint: iroh::Endpoint, links: mpsc::Sender<Link>) {
     let handshakes = Handshakes::default();
+    let mut arrivals = Arrivals::default();
     while let Some(incoming) = endpoint.accept().await {
         // A round trip proves the source address (RFC 9000, 8.1.2) before a key exchange is
         // computed for it. It also lets a refusal be heard: noq sends none to an unproven address.
@@ -227,7 +228,9 @@ async fn take_links(endpoint: iroh::Endpoint, links: mpsc::Sender<Link>) {
             let _ = incoming.retry();
             continue;
         }
-        let Some(place) = handshakes.begin(Source::of(&incoming.remote_addr())) else {
+        let source = Source::of(&incoming.remote_addr());
+        let place = handshakes.begin(source).filter(|_| arrivals.admit(source, Instant::now()));
+        let Some(place) = place else {
             incoming.refuse();
             continue;
         };

@@ -10,6 +10,7 @@ mod tags;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use xchat_base::{Rng, Timestamp, Wire};
 use xchat_directory::{NodeId, Role, VerifiedDocument};
@@ -21,12 +22,15 @@ use pace::{Rates, Session};
 use tags::Tags;
 
 pub use door::{BASE_EFFORT, CHALLENGE_LIFETIME, MAX_OPENING, MAX_RAISE, RETRY_AFTER};
-pub use pace::{MAX_EXCESS, SLACK, STALL};
+pub use pace::{MAX_EXCESS, SILENCE, SILENT_GAPS, SLACK, STALL};
 pub use session::SessionId;
 
 /// Clients connected at once, if the operator sets no other number. One costs 2 KB; one whose replies
 /// are all lost, 50 KB of tags ([`xchat_sphinx::frame::MAX_SESSION_TAGS`]).
 pub const MAX_SESSIONS: usize = 10_000;
+
+/// How often it looks for sessions that have fallen silent.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// What an operator may set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,6 +159,8 @@ pub struct Counters {
     pub refused_proof: u64,
     /// Links on which nobody asked for a session in time.
     pub refused_silent: u64,
+    /// Sessions ended because no packet came any more.
+    pub refused_idle: u64,
     /// Documents given to clients.
     pub documents: u64,
     /// Documents that did not follow from the one in use.
@@ -176,6 +182,8 @@ pub struct Gateway {
     rates: Rates,
     tags: Tags,
     counters: Counters,
+    /// When it looks for silent sessions next, if it has any.
+    look: Option<Timestamp>,
     woken_for: Option<Timestamp>,
 }
 
@@ -194,6 +202,7 @@ impl Gateway {
             rates: Rates::default(),
             tags: Tags::default(),
             counters: Counters::default(),
+            look: None,
             woken_for: None,
         })
     }
@@ -217,6 +226,7 @@ impl Gateway {
             Input::Timer => self.woken_for = None,
         }
         self.let_go_of_the_late(now, &mut effects);
+        self.let_go_of_the_silent(now, &mut effects);
         self.wake(&mut effects);
         effects
     }
@@ -281,8 +291,33 @@ impl Gateway {
         }
     }
 
+    /// A link is kept alive for next to nothing; a seat at the gateway is not.
+    fn let_go_of_the_silent(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        if let Some(look) = self.look.filter(|look| *look <= now) {
+            // It was not there itself, or its clock was set: that says nothing about anybody.
+            if now.since(look) > LOOK_EVERY {
+                self.sessions.values_mut().for_each(|session| session.hear(now));
+            }
+            let parameters = &self.document.parameters;
+            let silent = |session: &Session| {
+                let gap = self.rates.longest_gap(session.pace, parameters, now);
+                session.is_silent(gap, now)
+            };
+            let silent = self.sessions.iter().filter(|(_, session)| silent(session));
+            let silent: Vec<_> = silent.map(|(id, _)| *id).collect();
+            for session in silent {
+                self.counters.refused_idle += 1;
+                self.refuse(session, RefusalCode::Silent, now, effects);
+            }
+            self.look = None;
+        }
+        if self.look.is_none() && !self.sessions.is_empty() {
+            self.look = Some(now + LOOK_EVERY);
+        }
+    }
+
     fn wake(&mut self, effects: &mut Vec<Effect>) {
-        let next = self.door.next_end();
+        let next = [self.door.next_end(), self.look].into_iter().flatten().min();
         if next != self.woken_for {
             self.woken_for = next;
             effects.extend(next.map(Effect::WakeAt));

@@ -126,6 +126,9 @@ pub enum RefusalCode {
     /// The proof of work came too late.
     #[error("the gateway had no proof of work in time")]
     LateProof,
+    /// Nothing came any more.
+    #[error("the gateway heard nothing for too long")]
+    Silent,
     /// A reason that this version does not know.
     #[error("the gateway refused for a reason unknown to this version ({0})")]
     Other(u8),
@@ -142,6 +145,7 @@ impl From<u8> for RefusalCode {
             6 => Self::ShuttingDown,
             7 => Self::WrongProof,
             8 => Self::LateProof,
+            9 => Self::Silent,
             other => Self::Other(other),
         }
     }
@@ -158,6 +162,7 @@ impl From<RefusalCode> for u8 {
             RefusalCode::ShuttingDown => 6,
             RefusalCode::WrongProof => 7,
             RefusalCode::LateProof => 8,
+            RefusalCode::Silent => 9,
             RefusalCode::Other(other) => other,
         }
     }

@@ -28,16 +28,23 @@ pub(super) struct Placed {
 }
 
 impl Placed {
-    pub(super) fn new(lives: &[[Life; 3]]) -> Self {
+    /// `departing`: stores that give their place for this box to others stay in the network, and what they hold may
+    /// still be copied; otherwise they are gone with the placement.
+    pub(super) fn new(lives: &[[Life; 3]], departing: bool) -> Self {
         let set = |(placement, lives): (u32, &[Life; 3])| {
             ReplicaSet::new(placement, lives.map(Life::member)).expect("distinct stores")
         };
+        let mut known = BTreeMap::new();
         let listed = |lives: &[Life; 3]| {
-            let listed = |life: &Life| {
+            let listed = lives.iter().map(|life| {
                 let Member { store, incarnation } = life.member();
                 (store, Listed { incarnation, operator: *store.as_bytes() })
-            };
-            lives.iter().map(listed).collect()
+            });
+            if !departing {
+                known.clear();
+            }
+            known.extend(listed);
+            known.clone()
         };
         Self {
             lives: lives.to_vec(),

@@ -6,10 +6,10 @@ use rand_core::RngCore;
 use xchat_base::{Wire, random};
 use xchat_e2ee::{AcceptEntry, Group, InvitationLink, Meeting};
 use xchat_pigeonhole::{Answer, BoxKeys, Lane, MAX_CONTENT_LEN, Op, RunPointer, SealedBox};
+use xchat_testkit::give_up;
 
 use crate::Attack;
 use crate::control::{Asker, replica};
-use crate::ground::panic_ground;
 use crate::tally::Kind;
 use crate::view::{Dice, View};
 
@@ -187,7 +187,7 @@ async fn read(dice: &mut Dice, view: &View, asker: &mut Asker, keys: &BoxKeys) -
     let op = Op::Read { placement: view.placement(), id };
     match asker.answer(dice, view, replica(view, &id, 0), op).await {
         Some(Answer::Found(boxed)) => keys.open(&boxed).expect("sealed by the inviter"),
-        other => panic_ground(&format!("the bundle is not there: {other:?}")),
+        other => give_up(&format!("the bundle is not there: {other:?}")),
     }
 }
 
@@ -196,7 +196,7 @@ async fn write(dice: &mut Dice, view: &View, asker: &mut Asker, boxed: SealedBox
     let op = Op::Write { placement: view.placement(), boxed };
     match asker.answer(dice, view, store, op).await {
         Some(Answer::Stored) => {}
-        other => panic_ground(&format!("the invitation cannot be accepted: {other:?}")),
+        other => give_up(&format!("the invitation cannot be accepted: {other:?}")),
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use xchat_base::Secret;
 use xchat_directory::Descriptor;
 use xchat_pigeonhole::{Answer, BoxId, Lane, Op, SealedBox};
+use xchat_testkit::give_up;
 
-use crate::ground::panic_ground;
 use crate::session::{Arrived, Session, believed};
 use crate::view::{Dice, View};
 
@@ -36,7 +36,7 @@ impl Control {
             let op = Op::Write { placement: view.placement(), boxed: boxed.clone() };
             match asker.answer(dice, view, store, op).await {
                 Some(Answer::Stored) => kept.push(boxed),
-                other => panic_ground(&format!("a control box was answered with {other:?}")),
+                other => give_up(&format!("a control box was answered with {other:?}")),
             }
         }
         Self { lane, kept }
@@ -149,5 +149,5 @@ async fn open(dice: &mut Dice, view: &View) -> Session {
             return session;
         }
     }
-    panic_ground("no gateway takes a session")
+    give_up("no gateway takes a session")
 }

@@ -19,9 +19,7 @@ mod client;
 mod contact;
 mod control;
 mod gateway;
-mod ground;
 mod mix;
-mod people;
 mod place;
 mod replica;
 mod report;
@@ -38,11 +36,10 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use rand_chacha::rand_core::SeedableRng;
 use tokio::sync::mpsc;
+use xchat_testkit::{Direction, Ground, Listening, Person, Taken};
 
 use beat::Beat;
 use control::Control;
-use ground::Ground;
-use people::{Direction, Listening, Person};
 use place::Place;
 use tally::Tally;
 use view::{Dice, View};
@@ -114,9 +111,16 @@ fn main() -> ExitCode {
     if outcome.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// Two gateways, two mixes a layer, four stores.
+fn ground(args: &Args) -> Ground {
+    let rate = args.pace.to_string();
+    let shape = ["--gateways", "2", "--mixes-per-layer", "2", "--stores", "4", "--mix-delay", "2"];
+    Ground::up(&args.xchat, &[&shape[..], &["--rate", &rate]].concat())
+}
+
 /// Everything, from an empty directory to the figures.
 async fn run(args: &Args) -> report::Outcome {
-    let ground = Ground::up(&args.xchat, args.pace);
+    let ground = ground(args);
     let mut dice = Dice::seed_from_u64(args.seed);
     let alice = Person::new(&ground, "alice");
     let bob = Person::new(&ground, "bob");
@@ -178,7 +182,7 @@ async fn run(args: &Args) -> report::Outcome {
 /// returned, and end with the attack.
 async fn unleash(
     attack: &Arc<Attack>,
-    places: [ground::Taken; 3],
+    places: [Taken; 3],
     contact: contact::Contact,
     seed: u64,
 ) -> Vec<tokio::task::JoinHandle<()>> {

@@ -7,6 +7,7 @@ use rand_core::RngCore;
 use tokio::sync::mpsc;
 use xchat_base::random;
 use xchat_directory::Descriptor;
+use xchat_link::PeerId;
 use xchat_server::clock;
 use xchat_sphinx::frame::{NODE_FRAME_LEN, PACKET_ALPN};
 use xchat_sphinx::{
@@ -17,7 +18,7 @@ use xchat_sphinx::{
 use crate::Attack;
 use crate::client::HEADER_LEN;
 use crate::place::{Frame, Place, named};
-use crate::session::{Arrived, Session};
+use crate::session::{Arrived, Session, stranger};
 use crate::tally::Kind;
 use crate::view::{Dice, flipped, rubbish, tag};
 
@@ -243,14 +244,10 @@ fn changed(dice: &mut Dice, packet: &Packet) -> Packet {
 
 /// Dials nodes under keys that no document lists.
 pub(crate) async fn pose_as_a_node(attack: Arc<Attack>, mut dice: Dice) {
-    use xchat_link::{Endpoint, LinkConfig, LinkSecret, PeerId};
     while attack.beat.next().await {
         attack.tally.tried(Kind::StrangerAsNode);
         let to = attack.view.any(&mut dice, |_| true).expect("there are honest nodes").clone();
-        let secret = LinkSecret::random(&mut dice);
-        let Ok(endpoint) = Endpoint::bind(LinkConfig::towards(secret, &to.addresses)).await else {
-            continue;
-        };
+        let Ok(endpoint) = stranger(&mut dice).await else { continue };
         let peer = PeerId::from_bytes(*to.id.as_bytes());
         let alpn = if to.is_store() && dice.next_u32() & 1 == 0 {
             xchat_sphinx::frame::REPLICA_ALPN

@@ -10,8 +10,8 @@ use xchat_directory::{Descriptor, NodeId};
 use xchat_link::{Endpoint, Link, LinkConfig, LinkError, PeerId};
 use xchat_sphinx::NodeTag;
 use xchat_sphinx::frame::{CLIENT_ALPN, PACKET_ALPN, REPLICA_ALPN};
+use xchat_testkit::Taken;
 
-use crate::ground::Taken;
 use crate::view::{View, tag};
 
 /// How long a dial or a frame may take: nodes that are flooded answer late.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::people::Direction;
+use xchat_testkit::Direction;
+
 use crate::tally::KINDS;
 
 /// Figures of one run.

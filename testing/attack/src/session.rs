@@ -1,9 +1,11 @@
 //! A client's session with a gateway, without the manners of a client: no stream, no pace of its own.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rand_core::RngCore;
 use tokio::sync::mpsc;
 use xchat_base::{Wire, random};
 use xchat_directory::{Descriptor, NodeId};
@@ -54,10 +56,19 @@ pub(crate) struct Session {
     order: std::collections::VecDeque<SurbId>,
 }
 
+/// How many addresses hostile strangers have; the two people's is none of them. What one address may do is bounded.
+const STRANGERS: u32 = 16;
+
+/// An endpoint under a fresh key at a stranger's address.
+pub(crate) async fn stranger(dice: &mut Dice) -> Result<Endpoint, LinkError> {
+    let secret = LinkSecret::random(dice);
+    let ip = Ipv4Addr::new(127, 66, 0, 1 + (dice.next_u32() % STRANGERS) as u8);
+    Endpoint::bind(LinkConfig { secret, bind: vec![(ip, 0).into()], accept: Vec::new() }).await
+}
+
 /// Dials a gateway under a fresh key, and says nothing.
 pub(crate) async fn dial(dice: &mut Dice, to: &Descriptor) -> Result<(Endpoint, Link), LinkError> {
-    let secret = LinkSecret::random(dice);
-    let endpoint = Endpoint::bind(LinkConfig::towards(secret, &to.addresses)).await?;
+    let endpoint = stranger(dice).await?;
     let peer = xchat_link::PeerId::from_bytes(*to.id.as_bytes());
     let link = endpoint.connect(peer, &to.addresses, CLIENT_ALPN, PATIENCE).await?;
     Ok((endpoint, link))

@@ -39,6 +39,9 @@ pub(crate) enum Fault {
     CutPerson(usize),
     /// kill -9 of a node, restarted later by its command in `nodes.json`.
     KillNode(String),
+    /// kill -9 of a store and its whole table removed; it is started again later, is listed with its new table, and
+    /// refills it from the others.
+    WipeStore(String),
     /// SIGSTOP of a node, SIGCONT later.
     FreezeNode(String),
     /// A node's link is down; its process does not notice.
@@ -77,6 +80,7 @@ impl fmt::Display for Fault {
             Self::FreezeDaemon(who) => write!(f, "freeze {}'s daemon", NAMES[*who]),
             Self::CutPerson(who) => write!(f, "cut {} off", NAMES[*who]),
             Self::KillNode(name) => write!(f, "kill {name}"),
+            Self::WipeStore(name) => write!(f, "wipe {name}"),
             Self::FreezeNode(name) => write!(f, "freeze {name}"),
             Self::CutNode(name) => write!(f, "cut {name} off"),
             Self::Split(names) => write!(f, "split off {}", names.join(", ")),
@@ -123,10 +127,10 @@ pub(crate) struct Plan {
 }
 
 /// One step for so many messages.
-const MESSAGES_PER_STEP: usize = 30;
+const MESSAGES_PER_STEP: usize = 29;
 
 /// The kinds of faults, each once in a deck.
-const KINDS: usize = 16;
+const KINDS: usize = 17;
 
 impl Plan {
     /// The plan of a seed. `partitions` is false where there are no network namespaces.
@@ -217,6 +221,7 @@ impl Draw {
             12 => Fault::CutNode(self.store()),
             13 => Fault::StopNetwork,
             14 => Fault::KillNetwork,
+            15 => Fault::WipeStore(self.store()),
             _ => self.split(),
         }
     }
@@ -248,6 +253,7 @@ impl Draw {
             faults,
             [Fault::CutPerson(_)
                 | Fault::KillNode(_)
+                | Fault::WipeStore(_)
                 | Fault::FreezeNode(_)
                 | Fault::CutNode(_)
                 | Fault::Split(_)
@@ -270,7 +276,7 @@ fn a_plan_follows_from_its_seed() {
     assert_eq!(plan.steps.len(), 500 / MESSAGES_PER_STEP);
     let kinds: std::collections::HashSet<_> =
         plan.steps.iter().map(|step| std::mem::discriminant(&step.faults[0])).collect();
-    assert_eq!(kinds.len(), 10);
+    assert_eq!(kinds.len(), 11);
     assert!(plan.steps.is_sorted_by_key(|step| step.after));
     let without = Plan::new(7, 500, false);
     assert!(!without.steps.iter().flat_map(|step| &step.faults).any(Fault::is_partition));

@@ -123,11 +123,11 @@ impl World {
                 let pid = self.daemon(*who)?;
                 self.freeze(pid);
             }
-            Fault::KillNode(name) => {
-                let pid = self.node_pid(name);
-                self.killed.push(pid);
-                self.scan_node(name)?;
-                signal("KILL", pid);
+            Fault::KillNode(name) => self.kill_node(name)?,
+            Fault::WipeStore(name) => {
+                self.kill_node(name)?;
+                let dir = self.node(name)["dir"].as_str().expect("a path").to_owned();
+                std::fs::remove_dir_all(Path::new(&dir).join("boxes")).expect("it has a table");
             }
             Fault::FreezeNode(name) => self.freeze(self.node_pid(name)),
             Fault::CutPerson(who) => self.space().cut(NAMES[*who]),
@@ -157,13 +157,13 @@ impl World {
                 ledger.change(|state| state.away[*who] = false);
             }
             Fault::FreezeDaemon(_) | Fault::FreezeNode(_) => self.thaw(),
-            Fault::KillNode(name) => {
-                let restart = self.node(name)["restart"].as_str().expect("a command").to_owned();
-                let output = Command::new("sh").args(["-c", &restart]).output().expect("sh runs");
-                if !output.status.success() {
-                    let why = String::from_utf8_lossy(&output.stderr);
-                    return Err(format!("{name} does not restart: {why}"));
-                }
+            Fault::KillNode(name) => self.restart_node(name)?,
+            Fault::WipeStore(name) => {
+                self.restart_node(name)?;
+                // Until then another store must not fail: it may hold the only other copy.
+                until(&format!("{name} has refilled its table"), || {
+                    self.node_status(name).is_some_and(|status| status["catching_up"] == false)
+                })?;
             }
             Fault::CutPerson(who) => self.space().mend(NAMES[*who]),
             Fault::CutNode(name) => self.space().mend(name),
@@ -181,9 +181,10 @@ impl World {
         until(&format!("somebody notices: {fault}"), || match fault {
             Fault::CutPerson(who) => !self.is_online(*who),
             Fault::StopNetwork => (0..PEOPLE).all(|who| !self.is_online(who)),
-            Fault::KillNode(name) | Fault::FreezeNode(name) | Fault::CutNode(name) => {
-                self.lost_links(std::slice::from_ref(name)) > 0
-            }
+            Fault::KillNode(name)
+            | Fault::WipeStore(name)
+            | Fault::FreezeNode(name)
+            | Fault::CutNode(name) => self.lost_links(std::slice::from_ref(name)) > 0,
             Fault::Split(names) => self.lost_links(names) > 0,
             _ => true,
         })
@@ -342,6 +343,24 @@ impl World {
         self.daemons[who] = None;
         signal("KILL", pid);
         Ok(())
+    }
+
+    /// Returns when the supervisor has seen its end.
+    fn kill_node(&mut self, name: &str) -> Result<(), String> {
+        let pid = self.node_pid(name);
+        self.killed.push(pid);
+        self.scan_node(name)?;
+        signal("KILL", pid);
+        until(&format!("{name} has ended"), || self.node_pid(name) != pid)
+    }
+
+    fn restart_node(&self, name: &str) -> Result<(), String> {
+        let restart = self.node(name)["restart"].as_str().expect("a command").to_owned();
+        let output = Command::new("sh").args(["-c", &restart]).output().expect("sh runs");
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(format!("{name} does not restart: {}", String::from_utf8_lossy(&output.stderr)))
     }
 
     fn freeze(&mut self, pid: u32) {

@@ -1,6 +1,6 @@
 //! Which profile, and a new one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use xchat_base::Timestamp;
@@ -61,6 +61,26 @@ pub(super) async fn init(here: &Here<'_>, args: &InitArgs, out: Output) -> Resul
              Nobody can reset the passphrase. `xchat invite` makes a link for a first contact.",
             args.name,
             dir.display()
+        )
+    })
+}
+
+pub(super) fn back_up(here: &Here<'_>, to: &Path, out: Output) -> Result<(), Failure> {
+    let fail = |error: Error| failure(&error.body());
+    // Before a passphrase is asked for.
+    Profile::find(&here.profile).map_err(|error| fail(error.into()))?;
+    if Profile::is_open(&here.profile).map_err(|error| fail(error.into()))? {
+        let failure = fail(xchat_client::ProfileError::Locked.into());
+        return Err(failure.hint("Go offline first: xchat stop"));
+    }
+    let passphrase = passphrase::existing(here.global)?;
+    Profile::back_up(&here.profile, &passphrase, to).map_err(|error| fail(error.into()))?;
+    let to = std::path::absolute(to).unwrap_or_else(|_| to.to_owned());
+    out.line(&json!({ "backup": to }), || {
+        format!(
+            "Copied the profile to {}. It opens with the same passphrase.\n\
+             To come back from it, put the directory in the profile's place: contacts see that you rejoined.",
+            to.display()
         )
     })
 }

@@ -17,6 +17,9 @@ pub enum ProfileError {
     /// There is one already.
     #[error("there is already a profile in {}", .0.display())]
     Exists(PathBuf),
+    /// A backup goes where nothing is yet.
+    #[error("there is something in {} already", .0.display())]
+    Occupied(PathBuf),
     /// Its directory can be read by others.
     #[error("{} can be read by others on this machine", .0.display())]
     Exposed(PathBuf),

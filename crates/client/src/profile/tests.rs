@@ -82,6 +82,43 @@ fn it_is_made_once_and_for_its_owner_only() {
 }
 
 #[test]
+fn a_backup_is_a_profile_with_the_same_passphrase_and_nothing_is_written_over() {
+    let (dir, path) = place();
+    Profile::create(&path, &new_profile(), &secret()).expect("makes one");
+    let copy = dir.path().join("copy");
+    let wrong = Profile::back_up(&path, &Passphrase::new("wrong"), &copy);
+    assert!(matches!(wrong, Err(ProfileError::Header(HeaderError::WrongPassphrase))));
+    assert!(!copy.exists());
+    let mut profile = Profile::open(&path, &secret()).expect("opens");
+    let busy = Profile::back_up(&path, &secret(), &copy);
+    assert!(matches!(busy, Err(ProfileError::Locked)));
+    // In the write-ahead log only, when the copy is made.
+    profile.store.set_settings(&[("said", b"since")]).expect("sets");
+    drop(profile);
+    Profile::back_up(&path, &secret(), &copy).expect("copies");
+    assert!(matches!(Profile::back_up(&path, &secret(), &copy), Err(ProfileError::Occupied(_))));
+    let bytes = std::fs::read(store_path(&copy)).expect("a file");
+    assert!(!bytes.starts_with(b"SQLite format 3"), "it is encrypted as well");
+
+    std::fs::remove_dir_all(&path).expect("all is lost");
+    std::fs::rename(&copy, &path).expect("put back");
+    let profile = Profile::open(&path, &secret()).expect("opens");
+    assert_eq!(profile.name(), "Alice");
+    assert_eq!(profile.store.setting("said").expect("reads").as_deref(), Some(&b"since"[..]));
+}
+
+#[test]
+fn half_a_backup_is_no_profile() {
+    let (dir, path) = place();
+    Profile::create(&path, &new_profile(), &secret()).expect("makes one");
+    let copy = dir.path().join("copy");
+    Profile::back_up(&path, &secret(), &copy).expect("copies");
+    std::fs::remove_file(header_path(&copy)).expect("as if it was not written yet");
+    std::fs::write(creating_path(&copy), "").expect("writes");
+    assert!(matches!(Profile::open(&copy, &secret()).map(drop), Err(ProfileError::NotFound(_))));
+}
+
+#[test]
 fn half_a_creation_is_begun_anew() {
     let (_dir, path) = place();
     Profile::create(&path, &new_profile(), &secret()).expect("makes one");

@@ -26,6 +26,13 @@ pub const STALL: Duration = Duration::from_secs(10);
 /// Packets beyond that are dropped and counted; after so many of them the session ends.
 pub const MAX_EXCESS: u32 = 32;
 
+/// A session from which no packet has come for so long, or for [`SILENT_GAPS`] of its mean gaps if that is longer,
+/// is over: a seat is for those who use it. A client that is there sends whatever its owner does.
+pub const SILENCE: Duration = Duration::from_secs(120);
+
+/// An honest stream, which is random, is silent for so many mean gaps with a probability of e^-40 before each packet.
+pub const SILENT_GAPS: u32 = 40;
+
 /// Documents are asked for every 30 s at most; twice as often is allowed, and a few at once.
 const DOCUMENT_INTERVAL: Duration = Duration::from_secs(15);
 /// See [`DOCUMENT_INTERVAL`].
@@ -77,15 +84,28 @@ pub(super) struct Session {
     pub(super) pace: Pace,
     packets: Meter,
     documents: Meter,
+    /// When its last packet came.
+    heard: Timestamp,
 }
 
 impl Session {
     pub(super) fn new(pace: Pace, now: Timestamp) -> Self {
-        Self { pace, packets: Meter { due: now }, documents: Meter { due: now } }
+        Self { pace, packets: Meter { due: now }, documents: Meter { due: now }, heard: now }
+    }
+
+    /// Whether nothing has come for so long that nobody can be there; `gap` as in [`Self::packet`].
+    pub(super) fn is_silent(&self, gap: Duration, now: Timestamp) -> bool {
+        now.since(self.heard) > SILENCE.max(gap * SILENT_GAPS)
+    }
+
+    /// As if a packet had come.
+    pub(super) fn hear(&mut self, now: Timestamp) {
+        self.heard = now;
     }
 
     /// A packet came; `gap` is what the pace gives on this network.
     pub(super) fn packet(&mut self, gap: Duration, now: Timestamp) -> Verdict {
+        self.hear(now);
         let interval = interval(gap);
         self.packets.take(now, interval, interval * SLACK + STALL, MAX_EXCESS)
     }
@@ -120,9 +140,17 @@ impl Rates {
 
     /// The shortest gap that a valid document gives a pace.
     pub(super) fn gap(&self, pace: Pace, current: &Parameters, now: Timestamp) -> Duration {
-        let valid = self.earlier.iter().filter(|(_, until)| *until > now);
-        let gaps = valid.map(|(parameters, _)| parameters.mean_gap(pace.mean_gap()));
-        gaps.fold(current.mean_gap(pace.mean_gap()), Duration::min)
+        self.gaps(pace, now).fold(current.mean_gap(pace.mean_gap()), Duration::min)
+    }
+
+    /// The longest.
+    pub(super) fn longest_gap(&self, pace: Pace, current: &Parameters, now: Timestamp) -> Duration {
+        self.gaps(pace, now).fold(current.mean_gap(pace.mean_gap()), Duration::max)
+    }
+
+    fn gaps(&self, pace: Pace, now: Timestamp) -> impl Iterator<Item = Duration> {
+        let valid = self.earlier.iter().filter(move |(_, until)| *until > now);
+        valid.map(move |(parameters, _)| parameters.mean_gap(pace.mean_gap()))
     }
 }
 
@@ -224,6 +252,19 @@ mod tests {
         assert_eq!(run(gap * 4 / 5), None);
         let ended = run(gap / 2).expect("ends");
         assert!(ended < Duration::from_secs(240), "{ended:?}");
+    }
+
+    #[test]
+    fn a_session_is_over_when_an_honest_one_would_long_have_spoken() {
+        for (pace, silence) in [(Pace::Fast, 120), (Pace::Phone, 200), (Pace::Thrift, 1_200)] {
+            let gap = pace.mean_gap();
+            let mut session = Session::new(pace, T0);
+            let spoken = T0 + Duration::from_secs(7);
+            session.packet(gap, spoken);
+            let after = |secs| spoken + Duration::from_secs(secs);
+            assert!(!session.is_silent(gap, after(silence)), "{pace:?}");
+            assert!(session.is_silent(gap, after(silence + 1)), "{pace:?}");
+        }
     }
 
     #[test]

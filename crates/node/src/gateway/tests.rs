@@ -10,7 +10,7 @@ use xchat_sphinx::{
 };
 
 use super::{
-    CHALLENGE_LIFETIME, Counters, Effect, Gateway, Input, Limits, MAX_EXCESS, MAX_OPENING,
+    CHALLENGE_LIFETIME, Counters, Effect, Gateway, Input, Limits, MAX_EXCESS, MAX_OPENING, SILENCE,
     SessionId,
 };
 use crate::StartError;
@@ -316,6 +316,32 @@ fn a_session_is_held_to_its_pace() {
     assert_eq!((counters.over_pace, counters.refused_too_fast), (u64::from(MAX_EXCESS), 1));
     assert_eq!((counters.sessions, counters.to_mixes), (1, 112));
     assert_eq!(send(&mut bench, TWO).len(), 1, "others are not affected");
+}
+
+#[test]
+fn a_seat_is_for_those_who_send() {
+    let mut bench = Bench::new();
+    bench.welcome(ONE, Vec::new());
+    bench.welcome(TWO, Vec::new());
+    let first_hop = tag(&bench.fixture.mix(1, 0).id);
+    let gap = Pace::Desk.mean_gap();
+    let mut ended = Vec::new();
+    // One sends, the other only keeps its link up.
+    for n in 1..=(SILENCE.as_secs() / gap.as_secs() + 40) {
+        bench.now = T0 + gap * u32::try_from(n).expect("small");
+        let announce = ReplyTag::from_bytes([n as u8; 16]);
+        let frame = ClientFrame::Packet { announce, first_hop, packet: packet() };
+        bench.client(ONE, &frame);
+        ended.extend(frames(&bench.handle(Input::Timer)));
+    }
+    assert_eq!(ended, ["Silent"]);
+    let counters = bench.gateway.counters();
+    assert_eq!((counters.sessions, counters.refused_idle), (1, 1));
+
+    // A gateway that was away itself, as on a machine that slept, has no reason to think ill of anybody.
+    bench.now = bench.now + SILENCE * 10;
+    assert!(frames(&bench.handle(Input::Timer)).is_empty());
+    assert_eq!(bench.gateway.counters().sessions, 1);
 }
 
 #[test]

@@ -393,6 +393,7 @@ impl Replica {
             goal,
             replicas,
             rank,
+            counts_copies: self.counts_copies(),
             phase: Phase::Waiting,
             attempt: Attempt(0),
             candidate,

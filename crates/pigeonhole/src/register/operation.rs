@@ -68,6 +68,8 @@ pub(crate) struct Operation {
     pub(crate) replicas: ReplicaSet,
     /// The coordinator's own rank.
     pub(crate) rank: u8,
+    /// False in every product; see `Mutation`.
+    pub(crate) counts_copies: bool,
     pub(crate) phase: Phase,
     pub(crate) attempt: Attempt,
     /// What this operation proposes if it is free to: the written value, or one that was seen.
@@ -209,7 +211,7 @@ impl Operation {
         // replica's minority value may have been copied by all three.
         let placement = self.replicas.placement();
         let agreed = held.iter().find(|(ballot, _)| {
-            ballot.placement == placement
+            (ballot.placement == placement || self.counts_copies)
                 && held.iter().filter(|(other, _)| other == ballot).count() >= QUORUM
         });
         if let Some((ballot, boxed)) = agreed {

@@ -127,6 +127,8 @@ pub enum Mutation {
     ZeroUnread,
     /// Messages of a store that has lost its disk are taken as its former self's.
     IgnoreIncarnation,
+    /// What was copied from the placement before counts as accepted in this one.
+    CountCopies,
     /// One store's word that a box has expired is taken over as a tombstone.
     BelieveTombstone,
 }
@@ -371,6 +373,10 @@ impl Replica {
         self.mutation == Some(Mutation::IgnoreIncarnation)
     }
 
+    pub(crate) fn counts_copies(&self) -> bool {
+        self.mutation == Some(Mutation::CountCopies)
+    }
+
     pub(crate) fn may_use_zero(&self, replicas: &ReplicaSet) -> bool {
         replicas.may_use_zero() || self.mutation == Some(Mutation::ZeroUnread)
     }
@@ -391,6 +397,10 @@ impl Replica {
     }
 
     pub(crate) const fn ignores_incarnation(&self) -> bool {
+        false
+    }
+
+    pub(crate) const fn counts_copies(&self) -> bool {
         false
     }
 

@@ -28,7 +28,7 @@ impl Role for GatewayRole {
     fn status(&self, now: Timestamp) -> RoleStatus {
         let counters = counters!(self.0.counters(); to_mixes, to_clients, unknown_tag, refused_tags,
             unknown_peer, unknown_mix, malformed, welcomed, refused_busy, refused_too_fast, over_pace,
-            refused_proof, refused_silent, documents, refused_documents, sessions, opening, tags);
+            refused_proof, refused_silent, refused_idle, documents, refused_documents, sessions, opening, tags);
         let load = self.0.load(now);
         let load = Load::Gateway {
             sessions: load.sessions as u64,

@@ -9,20 +9,22 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use crate::ground::{Ground, panic_ground};
+use crate::ground::{Ground, give_up};
 
 const PASSPHRASE: &str = "correct horse battery staple";
 
 /// A message that has not arrived by then, after the end of the attack, is lost.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-pub(crate) struct Person {
+/// A person: a profile and the command line.
+pub struct Person {
     xchat: PathBuf,
     profile: PathBuf,
 }
 
 impl Person {
-    pub(crate) fn new(ground: &Ground, name: &str) -> Self {
+    /// Makes a profile.
+    pub fn new(ground: &Ground, name: &str) -> Self {
         let person = Self { xchat: ground.xchat().to_owned(), profile: ground.dir().join(name) };
         let network = ground.network_path();
         person.ok(&["init", "--network", utf8(&network), "--name", name]);
@@ -37,33 +39,34 @@ impl Person {
     }
 
     /// The lines of a command that must succeed.
-    pub(crate) fn ok(&self, args: &[&str]) -> Vec<Value> {
+    pub fn ok(&self, args: &[&str]) -> Vec<Value> {
         let output = self.command(args).output().expect("xchat runs");
         if !output.status.success() {
             let text = String::from_utf8_lossy(&output.stderr).into_owned();
-            panic_ground(&format!("{args:?} failed: {text}"));
+            give_up(&format!("{args:?} failed: {text}"));
         }
         let lines = String::from_utf8(output.stdout).expect("utf-8");
         lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
 
     /// A link for one person.
-    pub(crate) fn invite(&self) -> String {
+    pub fn invite(&self) -> String {
         self.ok(&["invite"])[0]["link"].as_str().expect("a link").to_owned()
     }
 
     /// Puts a message into the outbox; false if that could not be done.
-    pub(crate) fn send(&self, to: &str, text: &str) -> bool {
+    pub fn send(&self, to: &str, text: &str) -> bool {
         let sent = self.command(&["send", to, text, "--no-wait"]).output();
         sent.is_ok_and(|output| output.status.success())
     }
 
     /// Whatever the app's process has written to its log.
-    pub(crate) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.profile.join("daemon.log")).unwrap_or_default()
     }
 
-    pub(crate) fn listen(&self) -> Listening {
+    /// Hears what arrives from now on, and what has arrived before.
+    pub fn listen(&self) -> Listening {
         let mut child = self
             .command(&["listen", "--since", "0"])
             .stdout(Stdio::piped())
@@ -96,13 +99,15 @@ impl Drop for Person {
 }
 
 /// A message that somebody has got.
-pub(crate) struct Arrival {
-    pub(crate) text: String,
+pub struct Arrival {
+    /// What it says.
+    pub text: String,
     /// From the sender's outbox to the other one's screen.
-    pub(crate) delay: Duration,
+    pub delay: Duration,
 }
 
-pub(crate) struct Listening {
+/// A running `listen`.
+pub struct Listening {
     child: Child,
     arrivals: mpsc::Receiver<Arrival>,
 }
@@ -116,17 +121,22 @@ impl Drop for Listening {
 
 /// What became of one direction of a conversation.
 #[derive(Default)]
-pub(crate) struct Direction {
-    pub(crate) sent: u64,
-    pub(crate) lost: u64,
-    pub(crate) twice: u64,
-    pub(crate) out_of_order: u64,
-    pub(crate) delays: Vec<Duration>,
+pub struct Direction {
+    /// Messages that were sent.
+    pub sent: u64,
+    /// Of them, those that never came.
+    pub lost: u64,
+    /// That came more than once.
+    pub twice: u64,
+    /// That came after a later one.
+    pub out_of_order: u64,
+    /// How long each of those that came took.
+    pub delays: Vec<Duration>,
 }
 
 impl Listening {
     /// Waits for all of `sent`, in their order.
-    pub(crate) fn account(&self, sent: &[String]) -> Direction {
+    pub fn account(&self, sent: &[String]) -> Direction {
         let end = SystemTime::now() + PATIENCE;
         let mut seen: BTreeMap<String, u64> = BTreeMap::new();
         let mut account = Direction { sent: sent.len() as u64, ..Direction::default() };

@@ -1,5 +1,4 @@
-//! The ground on which it happens: a local network of real processes, and the keys of three of its
-//! nodes, whose places the attacker takes.
+//! A local network of real processes, and the keys of its nodes, so that their places can be taken.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -16,7 +15,7 @@ use xchat_server::{clock, keys};
 use xchat_sphinx::HopSecret;
 
 /// A running `xchat net up`.
-pub(crate) struct Ground {
+pub struct Ground {
     xchat: PathBuf,
     dir: TempDir,
     supervisor: Child,
@@ -24,33 +23,42 @@ pub(crate) struct Ground {
 
 /// One node of the network, as `nodes.json` has it.
 #[derive(Debug, Clone)]
-pub(crate) struct Node {
-    pub(crate) name: String,
-    pub(crate) id: NodeId,
-    pub(crate) address: SocketAddr,
-    pub(crate) pid: Option<u32>,
+pub struct Node {
+    /// Its name in the network.
+    pub name: String,
+    /// Its public key.
+    pub id: NodeId,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its process, if it runs.
+    pub pid: Option<u32>,
     dir: PathBuf,
     config: PathBuf,
 }
 
-/// A node's place, taken by the attacker: its key, its hop keys, its address.
-pub(crate) struct Taken {
-    pub(crate) node: Node,
-    pub(crate) seed: Secret<32>,
-    pub(crate) hops: Vec<HopSecret>,
+/// A node's place that was taken.
+pub struct Taken {
+    /// Whose, and where.
+    pub node: Node,
+    /// Its key.
+    pub seed: Secret<32>,
+    /// Its hop keys.
+    pub hops: Vec<HopSecret>,
 }
 
 impl Ground {
-    /// Starts the network: two gateways, two mixes a layer, four stores.
-    pub(crate) fn up(xchat: &Path, rate: u32) -> Self {
+    /// Starts the network, with these options of `net up`; returns when it serves.
+    pub fn up(xchat: &Path, options: &[&str]) -> Self {
         let dir = TempDir::new().expect("a temporary directory");
         let mut supervisor = Command::new(xchat)
-            .args(["--json", "net", "up", "--gateways", "2", "--mixes-per-layer", "2"])
-            .args(["--stores", "4", "--mix-delay", "2", "--rate", &rate.to_string(), "--dir"])
+            .args(["--json", "net", "up", "--until-stdin-closes", "--dir"])
             .arg(dir.path().join("net"))
+            .args(options)
+            // A pipe that ends with this process, however that ends.
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic_ground(&format!("{}: {error}", xchat.display())));
+            .unwrap_or_else(|error| give_up(&format!("{}: {error}", xchat.display())));
         let stdout = supervisor.stdout.take().expect("piped");
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
         let ready = lines.by_ref().any(|line| event(&line) == "ready");
@@ -60,28 +68,30 @@ impl Ground {
         Self { xchat: xchat.to_owned(), dir, supervisor }
     }
 
-    pub(crate) fn xchat(&self) -> &Path {
+    /// The program.
+    pub fn xchat(&self) -> &Path {
         &self.xchat
     }
 
     /// Where people's profiles go.
-    pub(crate) fn dir(&self) -> &Path {
+    pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    pub(crate) fn network_path(&self) -> PathBuf {
+    /// The network file.
+    pub fn network_path(&self) -> PathBuf {
         self.dir.path().join("net/network.json")
     }
 
     /// The network document in force.
-    pub(crate) fn document(&self) -> VerifiedDocument {
+    pub fn document(&self) -> VerifiedDocument {
         let text = std::fs::read_to_string(self.network_path()).expect("the network file is there");
         let file = NetworkFile::parse(&text).expect("a network file");
         file.verify(clock::now()).expect("a valid document")
     }
 
     /// All nodes, as they are now.
-    pub(crate) fn nodes(&self) -> Vec<Node> {
+    pub fn nodes(&self) -> Vec<Node> {
         let text = std::fs::read(self.dir.path().join("net/nodes.json")).expect("it is there");
         let list: Value = serde_json::from_slice(&text).expect("JSON");
         let list = list.as_array().or_else(|| list["nodes"].as_array()).expect("a list of nodes");
@@ -89,9 +99,9 @@ impl Ground {
     }
 
     /// Ends a node's process and takes its place.
-    pub(crate) fn take(&self, name: &str) -> Taken {
+    pub fn take(&self, name: &str) -> Taken {
         let node = self.nodes().into_iter().find(|node| node.name == name);
-        let node = node.unwrap_or_else(|| panic_ground(&format!("no node {name}")));
+        let node = node.unwrap_or_else(|| give_up(&format!("no node {name}")));
         let pid = node.pid.expect("it runs");
         let killed = Command::new("kill").args(["-9", &pid.to_string()]).status();
         assert!(killed.is_ok_and(|status| status.success()), "{name} is there to be killed");
@@ -104,13 +114,13 @@ impl Ground {
     }
 
     /// Memory of each running node: resident now, and at its highest, in KiB.
-    pub(crate) fn memory(&self) -> BTreeMap<String, (u64, u64)> {
+    pub fn memory(&self) -> BTreeMap<String, (u64, u64)> {
         let running = self.nodes().into_iter().filter_map(|node| Some((node.name, node.pid?)));
         running.filter_map(|(name, pid)| Some((name, memory_of(pid)?))).collect()
     }
 
     /// What each node that still runs counts, all fields added up over the nodes.
-    pub(crate) fn counters(&self, taken: &[&str]) -> BTreeMap<String, u64> {
+    pub fn counters(&self, taken: &[&str]) -> BTreeMap<String, u64> {
         let mut sum = BTreeMap::new();
         for node in self.nodes().iter().filter(|node| !taken.contains(&node.name.as_str())) {
             let asked = Command::new(&self.xchat)
@@ -151,12 +161,12 @@ impl Node {
 
 impl Taken {
     /// The key that its links are made with.
-    pub(crate) fn link_secret(&self) -> LinkSecret {
+    pub fn link_secret(&self) -> LinkSecret {
         LinkSecret::from_seed(self.seed.clone())
     }
 
     /// Its hop secret in force.
-    pub(crate) fn hop(&self, document: &VerifiedDocument, now: Timestamp) -> &HopSecret {
+    pub fn hop(&self, document: &VerifiedDocument, now: Timestamp) -> &HopSecret {
         let descriptor = document.node(&self.node.id).expect("listed");
         let key = descriptor.hop_key(now).expect("a key in force");
         let held = self.hops.iter().find(|secret| secret.public().as_bytes() == &key);
@@ -169,7 +179,8 @@ fn event(line: &str) -> String {
     value["event"].as_str().unwrap_or_default().to_owned()
 }
 
-fn memory_of(pid: u32) -> Option<(u64, u64)> {
+/// Memory of a process: resident now, and at its highest, in KiB; `None` if it is gone.
+pub fn memory_of(pid: u32) -> Option<(u64, u64)> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let field = |name: &str| -> Option<u64> {
         let line = text.lines().find(|line| line.starts_with(name))?;
@@ -178,8 +189,11 @@ fn memory_of(pid: u32) -> Option<(u64, u64)> {
     Some((field("VmRSS:")?, field("VmHWM:")?))
 }
 
-/// The tool cannot go on: its ground is not what it must be.
+/// Ends a tool that cannot go on, because its ground is not what it must be.
+///
+/// # Panics
+/// Always: that is what it is for.
 #[expect(clippy::panic, reason = "a tool of the tests; nothing from outside reaches this")]
-pub(crate) fn panic_ground(what: &str) -> ! {
-    panic!("the attack cannot begin: {what}")
+pub fn give_up(what: &str) -> ! {
+    panic!("{what}")
 }
