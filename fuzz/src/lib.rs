@@ -28,6 +28,7 @@ mod register;
 mod store;
 mod tables;
 mod transport;
+pub mod vectors;
 
 pub use bytes::Bytes;
 pub use mutate::mutate;

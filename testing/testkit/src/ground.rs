@@ -123,18 +123,29 @@ impl Ground {
     pub fn counters(&self, taken: &[&str]) -> BTreeMap<String, u64> {
         let mut sum = BTreeMap::new();
         for node in self.nodes().iter().filter(|node| !taken.contains(&node.name.as_str())) {
-            let asked = Command::new(&self.xchat)
-                .args(["--json", "node", "status", "--config"])
-                .arg(&node.config)
-                .output()
-                .expect("xchat runs");
-            assert!(asked.status.success(), "{} does not answer its operator", node.name);
-            let status: Value = serde_json::from_slice(&asked.stdout).expect("JSON");
-            for (name, count) in status["counters"].as_object().into_iter().flatten() {
-                *sum.entry(name.clone()).or_default() += count.as_u64().unwrap_or(0);
+            for (name, count) in self.asked(node) {
+                *sum.entry(name).or_default() += count;
             }
         }
         sum
+    }
+
+    /// What one node counts.
+    pub fn counters_of(&self, id: &NodeId) -> BTreeMap<String, u64> {
+        let node = self.nodes().into_iter().find(|node| node.id == *id);
+        self.asked(&node.unwrap_or_else(|| give_up("there is no such node")))
+    }
+
+    fn asked(&self, node: &Node) -> BTreeMap<String, u64> {
+        let asked = Command::new(&self.xchat)
+            .args(["--json", "node", "status", "--config"])
+            .arg(&node.config)
+            .output()
+            .expect("xchat runs");
+        assert!(asked.status.success(), "{} does not answer its operator", node.name);
+        let status: Value = serde_json::from_slice(&asked.stdout).expect("JSON");
+        let counters = status["counters"].as_object().into_iter().flatten();
+        counters.map(|(name, count)| (name.clone(), count.as_u64().unwrap_or(0))).collect()
     }
 }
 

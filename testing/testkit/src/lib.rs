@@ -7,4 +7,4 @@ mod ground;
 mod people;
 
 pub use ground::{Ground, Node, Taken, give_up, memory_of};
-pub use people::{Arrival, Direction, Listening, Person};
+pub use people::{Arrival, Direction, Listening, PASSPHRASE, Person};

@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use crate::ground::{Ground, give_up};
 
-const PASSPHRASE: &str = "correct horse battery staple";
+/// Everybody's.
+pub const PASSPHRASE: &str = "correct horse battery staple";
 
 /// A message that has not arrived by then, after the end of the attack, is lost.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -25,10 +26,37 @@ pub struct Person {
 impl Person {
     /// Makes a profile.
     pub fn new(ground: &Ground, name: &str) -> Self {
+        Self::at_pace(ground, name, "desk")
+    }
+
+    /// Makes a profile for a device of this pace.
+    pub fn at_pace(ground: &Ground, name: &str, pace: &str) -> Self {
         let person = Self { xchat: ground.xchat().to_owned(), profile: ground.dir().join(name) };
         let network = ground.network_path();
-        person.ok(&["init", "--network", utf8(&network), "--name", name]);
+        person.ok(&["init", "--network", utf8(&network), "--name", name, "--pace", pace]);
         person
+    }
+
+    /// Their profile's directory.
+    pub fn profile(&self) -> &Path {
+        &self.profile
+    }
+
+    /// The process of their daemon, which must run.
+    pub fn pid(&self) -> u32 {
+        let card = std::fs::read(self.profile.join("daemon.json")).expect("a daemon");
+        let card: Value = serde_json::from_slice(&card).expect("JSON");
+        card["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).expect("a process")
+    }
+
+    /// Starts their daemon, if need be, and waits until it is online.
+    pub fn wait_until_online(&self) {
+        let end = SystemTime::now() + PATIENCE;
+        while self.ok(&["status"])[0]["online"]["state"] != "online" {
+            if SystemTime::now() > end {
+                give_up("somebody does not come online");
+            }
+        }
     }
 
     fn command(&self, args: &[&str]) -> Command {

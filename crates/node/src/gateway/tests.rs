@@ -331,7 +331,7 @@ fn a_seat_is_for_those_who_send() {
         bench.now = T0 + gap * u32::try_from(n).expect("small");
         let announce = ReplyTag::from_bytes([n as u8; 16]);
         let frame = ClientFrame::Packet { announce, first_hop, packet: packet() };
-        bench.client(ONE, &frame);
+        ended.extend(frames(&bench.client(ONE, &frame)));
         ended.extend(frames(&bench.handle(Input::Timer)));
     }
     assert_eq!(ended, ["Silent"]);

@@ -1,0 +1,103 @@
+//! The table.
+
+use std::fmt::Write;
+use std::process::Command;
+
+/// One figure.
+pub(crate) struct Row {
+    /// What was measured.
+    pub(crate) what: String,
+    /// How much, in `unit`.
+    pub(crate) value: f64,
+    pub(crate) unit: &'static str,
+    /// What it should reach, and whether more is better.
+    pub(crate) aim: Option<Aim>,
+    /// The same of a peer of this run, in the same unit.
+    pub(crate) peer: Option<(&'static str, f64)>,
+}
+
+/// What a figure should reach.
+#[derive(Clone, Copy)]
+pub(crate) enum Aim {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Row {
+    pub(crate) fn new(what: impl Into<String>, value: f64, unit: &'static str) -> Self {
+        Self { what: what.into(), value, unit, aim: None, peer: None }
+    }
+
+    pub(crate) fn at_most(self, aim: f64) -> Self {
+        Self { aim: Some(Aim::AtMost(aim)), ..self }
+    }
+
+    pub(crate) fn at_least(self, aim: f64) -> Self {
+        Self { aim: Some(Aim::AtLeast(aim)), ..self }
+    }
+
+    pub(crate) fn beside(self, peer: &'static str, value: f64) -> Self {
+        Self { peer: Some((peer, value)), ..self }
+    }
+
+    fn cells(&self) -> [String; 4] {
+        let aim = self.aim.map(|aim| match aim {
+            Aim::AtMost(most) => (format!("≤ {}", number(most)), self.value <= most),
+            Aim::AtLeast(least) => (format!("≥ {}", number(least)), self.value >= least),
+        });
+        let aim = aim.map(|(text, met)| if met { text } else { format!("{text} **missed**") });
+        let peer = self.peer.map(|(name, value)| {
+            format!("{name}: {}, ratio {}", number(value), number(self.value / value))
+        });
+        [
+            self.what.clone(),
+            format!("{} {}", number(self.value), self.unit),
+            aim.unwrap_or_default(),
+            peer.unwrap_or_default(),
+        ]
+    }
+
+    pub(crate) fn line(&self) -> String {
+        let [what, value, aim, peer] = self.cells();
+        format!("{what:64} {value:>18}  {aim:24} {peer}")
+    }
+}
+
+/// Three digits, as far as there are that many before the point.
+fn number(value: f64) -> String {
+    let digits = match value.abs() {
+        large if large >= 100.0 => 0,
+        large if large >= 10.0 => 1,
+        _ => 2,
+    };
+    format!("{value:.digits$}")
+}
+
+/// `bench/README.md`.
+pub(crate) fn page(rows: &[Row]) -> String {
+    let mut page = include_str!("page.md").to_owned();
+    let said = |program: &str, args: &[&str]| {
+        let output = Command::new(program).args(args).output();
+        output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let date = said("date", &["-u", "+%Y-%m-%d"]).unwrap_or_default();
+    let rustc = said("rustc", &["--version"]).unwrap_or_default();
+    let _ = writeln!(page, "**{date}**, {}, {rustc}.\n", machine());
+    page += "| what | measured | aim | peer of the same run |\n|---|---:|---|---|\n";
+    for row in rows {
+        let _ = writeln!(page, "| {} |", row.cells().join(" | "));
+    }
+    page
+}
+
+fn machine() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = text.lines().find_map(|line| line.strip_prefix("model name"));
+    let model =
+        model.map_or("an unknown processor", |rest| rest.trim_start_matches([' ', '\t', ':']));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = memory.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib: u64 = total.and_then(|rest| rest.trim().split(' ').next()?.parse().ok()).unwrap_or(0);
+    format!("{cores} cores of {model}, {} GiB", kib / (1 << 20))
+}

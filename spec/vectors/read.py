@@ -1,0 +1,346 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Reads the vectors by the specification alone, sharing no code with the crates.
+
+It re-derives a lane and opens its boxes (03), takes an invitation link apart (05), and decodes every frame, request, answer
+and message between stores (03, 06) to its last byte. Needs Python 3 and the package `cryptography`. Ends with a line that
+says how many it has read, or with an error.
+"""
+import hashlib
+import hmac
+import json
+import struct
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+HERE = Path(__file__).parent
+
+
+class Reader:
+    """Bytes from the front; every format is read to its end."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def take(self, count):
+        if count > len(self.data):
+            raise ValueError("cut short")
+        taken, self.data = self.data[:count], self.data[count:]
+        return taken
+
+    def u8(self):
+        return self.take(1)[0]
+
+    def varint(self):
+        """Unsigned LEB128 in its shortest form."""
+        value = shift = 0
+        while True:
+            byte = self.u8()
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                if byte == 0 and shift > 7:
+                    raise ValueError("not the shortest form")
+                return value
+
+    def bytes(self):
+        return self.take(self.varint())
+
+    def list(self, item):
+        return [item(self) for _ in range(self.varint())]
+
+    def optional(self, item):
+        present = self.u8()
+        if present > 1:
+            raise ValueError("neither there nor not")
+        return item(self) if present else None
+
+    def expect(self, byte):
+        if self.u8() != byte:
+            raise ValueError("another version")
+
+    def end(self):
+        if self.data:
+            raise ValueError(f"{len(self.data)} bytes are left over")
+
+
+# --- 03: boxes, lanes, requests, answers, messages between stores ---------------------------------
+
+BOX_LEN = 32 + 64 + 24 + 1408 + 16
+
+
+def derive(ikm, label):
+    """HKDF-SHA256 (RFC 5869), no salt, 32 bytes, empty context."""
+    prk = hmac.new(bytes(32), ikm, hashlib.sha256).digest()
+    return hmac.new(prk, b"xchat/1 " + label + b"\0" + b"\1", hashlib.sha256).digest()
+
+
+def hchacha20(key, nonce):
+    """draft-irtf-cfrg-xchacha-03, section 2.2."""
+    s = list(struct.unpack("<16I", b"expand 32-byte k" + key + nonce))
+
+    def rotate(x, n):
+        return (x << n | x >> (32 - n)) & 0xFFFFFFFF
+
+    def quarter(a, b, c, d):
+        for x, y, z, n in ((a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)):
+            s[x] = (s[x] + s[y]) & 0xFFFFFFFF
+            s[z] = rotate(s[z] ^ s[x], n)
+
+    for _ in range(10):
+        for i in range(4):
+            quarter(i, 4 + i, 8 + i, 12 + i)
+        for i in range(4):
+            quarter(i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4)
+    return struct.pack("<8I", *s[:4], *s[12:])
+
+
+def open_box(secret, sealed):
+    """The content of a box at the lane's position with this secret."""
+    box_id, signature, nonce, ciphertext = sealed[:32], sealed[32:96], sealed[96:120], sealed[120:]
+    signed = b"xchat/1 box\0" + box_id + nonce + ciphertext
+    Ed25519PublicKey.from_public_bytes(box_id).verify(signature, signed)
+    key = hchacha20(derive(derive(secret, b"lane seed"), b"box sealing"), nonce[:16])
+    plaintext = ChaCha20Poly1305(key).decrypt(bytes(4) + nonce[16:], ciphertext, box_id)
+    length = struct.unpack(">H", plaintext[:2])[0]
+    assert not any(plaintext[2 + length :]), "the rest is zeros"
+    return plaintext[2 : 2 + length]
+
+
+def box(reader):
+    sealed = reader.take(BOX_LEN)
+    signed = b"xchat/1 box\0" + sealed[:32] + sealed[96:]
+    Ed25519PublicKey.from_public_bytes(sealed[:32]).verify(sealed[32:96], signed)
+    return sealed
+
+
+def request(reader):
+    reader.expect(1)
+    reader.bytes()  # The reply block.
+    op = reader.u8()
+    if op == 0:
+        reader.varint(), box(reader)
+    elif op == 1:
+        reader.varint(), reader.take(32)
+    elif op == 2:
+        reader.varint(), reader.take(32), reader.bytes(), reader.take(16), reader.take(32), reader.varint()
+    elif op == 3:
+        reader.take(32)
+    else:
+        raise ValueError("no such request")
+
+
+def answer(reader):
+    kind = reader.u8()
+    if kind in (1, 2):
+        box(reader)
+    elif kind == 6:
+        reader.take(16), reader.bytes()
+    elif kind == 8:
+        if reader.u8() == 0:
+            reader.varint()
+    elif kind > 8:
+        raise ValueError("no such answer")
+
+
+def signed_answer(reader):
+    reader.expect(1)
+    answer(reader)
+    reader.optional(lambda r: r.take(32))
+    reader.varint()
+    reader.optional(lambda r: r.take(64))
+
+
+def ballot(reader):
+    return reader.varint(), reader.varint(), reader.u8()
+
+
+def held(reader):
+    return reader.optional(lambda r: (ballot(r), box(r)))
+
+
+def replica_message(reader):
+    reader.expect(1)
+    reader.varint(), reader.take(16), reader.take(32), reader.varint()
+    body = reader.u8()
+    if body in (1, 3, 7):
+        ballot(reader)
+    elif body == 2:
+        ballot(reader), box(reader)
+    elif body in (4, 5):
+        held(reader)
+    elif body == 8:
+        box(reader), reader.varint()
+    elif body > 9:
+        raise ValueError("no such message")
+
+
+def entry(reader):
+    reader.take(32)
+    kind = reader.u8()
+    if kind == 0:
+        ballot(reader), box(reader), reader.varint()
+    elif kind == 1:
+        box(reader), reader.varint()
+    elif kind == 2:
+        reader.optional(lambda r: r.take(32)), reader.varint()
+    else:
+        raise ValueError("no such entry")
+
+
+def table_message(reader):
+    reader.expect(2)
+    reader.varint(), reader.take(16), reader.varint()
+    body = reader.u8()
+    if body == 0:
+        reader.optional(lambda r: r.take(32))
+    elif body == 1:
+        reader.take(32), reader.u8(), reader.list(entry)
+    elif body == 2:
+        reader.optional(lambda r: r.take(32)), reader.take(32), reader.take(32)
+    elif body == 4:
+        reader.take(32), reader.list(lambda r: r.take(32))
+    elif body != 3:
+        raise ValueError("no such message")
+
+
+# --- 05: invitations ------------------------------------------------------------------------------
+
+CHARSET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+
+
+def bech32m(text):
+    """BIP 350: the data part as bytes."""
+    text = text.lower()
+    prefix, data = text.rsplit("1", 1)
+    values = [CHARSET.index(char) for char in data]
+    check = 1
+    expanded = [ord(c) >> 5 for c in prefix] + [0] + [ord(c) & 31 for c in prefix] + values
+    for value in expanded:
+        top = check >> 25
+        check = (check & 0x1FFFFFF) << 5 ^ value
+        for bit, generator in enumerate((0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)):
+            check ^= generator if top >> bit & 1 else 0
+    if check != 0x2BC830A3:
+        raise ValueError("a typing error")
+    bits = "".join(f"{value:05b}" for value in values[:-6])
+    count = len(bits) // 8
+    assert "1" not in bits[count * 8 :], "the padding is zeros"
+    return prefix, bytes(int(bits[8 * i : 8 * i + 8], 2) for i in range(count))
+
+
+def invitation_link(reader):
+    scheme, rest = reader.take(len(reader.data)).decode().split(":", 1)
+    assert scheme.lower() == "xchat"
+    prefix, payload = bech32m(rest)
+    assert prefix == "xc"
+    inner = Reader(payload)
+    inner.expect(1)
+    network_id = inner.take(16)
+    name = inner.take(inner.u8()).decode()
+    secret, bundle_hash = inner.take(32), inner.take(32)
+    inner.end()
+    assert (network_id, name) == (bytes([1]) * 16, "demo")
+    assert (secret, bundle_hash) == (bytes([2]) * 32, bytes([3]) * 32)
+
+
+def bundle(reader):
+    reader.expect(1)
+    reader.bytes().decode(), reader.bytes()
+
+
+def accept_entry(reader):
+    reader.expect(1)
+    assert len(reader.bytes()) == 68
+
+
+def meeting(reader):
+    reader.expect(1)
+    reader.bytes(), reader.bytes()
+
+
+# --- 06: frames -----------------------------------------------------------------------------------
+
+
+
+def client_frame(reader):
+    reader.expect(1)
+    kind = reader.u8()
+    if kind == 0:
+        assert reader.u8() < 4
+        reader.list(lambda r: r.take(16)), reader.take(64)
+    elif kind == 1:
+        reader.take(16), reader.take(16)
+        assert len(reader.bytes()) == 2396
+    elif kind == 2:
+        reader.varint()
+    elif kind != 3:
+        raise ValueError("no such frame")
+
+
+def gateway_frame(reader):
+    reader.expect(1)
+    kind = reader.u8()
+    if kind == 0:
+        reader.take(32)
+    elif kind == 1:
+        assert len(reader.bytes()) == 2396
+    elif kind == 2:
+        reader.optional(Reader.bytes)
+    elif kind == 3:
+        reader.u8(), reader.varint()
+    elif kind == 4:
+        reader.take(32), reader.varint(), reader.varint()
+    else:
+        raise ValueError("no such frame")
+
+
+def node_frame(reader):
+    reader.expect(1)
+    reader.take(16), reader.take(2396)
+
+
+FORMATS = {
+    "client frame": client_frame,
+    "gateway frame": gateway_frame,
+    "node frame": node_frame,
+    "request": request,
+    "signed answer": signed_answer,
+    "delivery": lambda reader: reader.take(1768),
+    "box": box,
+    "run pointer": lambda reader: reader.take(68),
+    "replica message": replica_message,
+    "table message": table_message,
+    "invitation link": invitation_link,
+    "bundle": bundle,
+    "accept entry": accept_entry,
+    "meeting": meeting,
+}
+
+
+def main():
+    lane = json.loads((HERE / "boxes.json").read_text())
+    secret, at, opened = bytes.fromhex(lane["lane_secret"]), 0, 0
+    for given in lane["boxes"]:
+        while at < given["index"]:
+            secret, at = derive(secret, b"lane next"), at + 1
+        content = open_box(secret, bytes.fromhex(given["box"]))
+        assert content.hex() == given["content"], f"box {at} says something else"
+        opened += 1
+    read, left = 0, []
+    for known in json.loads((HERE / "formats.json").read_text()):
+        decode = FORMATS.get(known["format"])
+        if decode is None:
+            left.append(known["format"])
+            continue
+        for value in known["values"]:
+            reader = Reader(bytes.fromhex(value))
+            decode(reader)
+            reader.end()
+            read += 1
+    print(f"{opened} boxes opened, {read} values of {len(FORMATS)} formats read; not decoded here: {', '.join(left)}")
+
+
+main()
