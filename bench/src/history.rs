@@ -55,7 +55,7 @@ pub(crate) fn run(args: &crate::Args) -> Vec<Row> {
 }
 
 fn fill(store: &mut Store, contact: ContactId, conversation: ConversationId) -> f64 {
-    let last = store.messages_after(0, u32::MAX).expect("reads").last().map_or(0, |row| row.id);
+    let last = store.messages_after(0, u32::MAX).expect("reads").last().map_or(0, |stored| stored.row.id);
     let start = Instant::now();
     for batch in 0..MESSAGES / BATCH {
         let row = |n: u64| MessageRow {
