@@ -1,0 +1,15 @@
+import { svelte } from '@sveltejs/vite-plugin-svelte';
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  plugins: [svelte()],
+  resolve: { alias: { $lib: new URL('./src/lib', import.meta.url).pathname } },
+  build: {
+    // The first that know light-dark().
+    target: ['chrome123', 'firefox120', 'safari17.5'],
+    // The page's policy allows no data: scripts or fonts, and a file of its own is cached better.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+  },
+  test: { include: ['test/**/*.test.ts'] },
+});
