@@ -31,6 +31,8 @@ export interface Welcome {
   profile: ProfileState;
   name: string | null;
   place: number | null;
+  /** The network that a new profile would be in. */
+  network: string | null;
   paces: Pace[];
 }
 

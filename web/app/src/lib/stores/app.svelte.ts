@@ -20,6 +20,8 @@ export class App implements Listener {
   profile = $state<ProfileState | null>(null);
   name = $state<string | null>(null);
   version = $state('');
+  /** The network that a new profile would be in. */
+  network = $state<string | null>(null);
   paces = $state.raw<Pace[]>([]);
   status = $state.raw<Status | null>(null);
   #threads = new Map<string, Thread>();
@@ -53,6 +55,7 @@ export class App implements Listener {
     this.profile = welcome.profile;
     this.version = welcome.version;
     this.paces = welcome.paces;
+    this.network = welcome.network;
     this.name = welcome.name ?? (welcome.profile === 'open' ? this.name : null);
     if (welcome.profile !== 'open') return this.#forget(keepUnsaid);
     if (!again) this.#forget(true);
