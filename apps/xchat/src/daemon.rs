@@ -17,6 +17,9 @@ mod guard;
 mod http;
 mod routes;
 pub(crate) mod serve;
+mod socket;
+#[cfg(test)]
+mod typescript;
 
 pub(crate) use connect::Daemon;
 

@@ -1,5 +1,5 @@
-import type { Answer, Arguments, CommandName, FromDaemon, Welcome } from '$lib/api/wire';
-import type { ErrorBody } from '$lib/api/types';
+import type { Command, ErrorBody, FromDaemon, ToDaemon, Welcome } from '$lib/api/types';
+import type { Answer, Arguments, Asked, CommandName } from '$lib/api/wire';
 import { admit, forgetToken, takeFragment, token } from './admission';
 import { Backoff } from './backoff';
 import { RuntimeError, type Listener, type Runtime } from './runtime';
@@ -44,7 +44,7 @@ export class Daemon implements Runtime {
   }
 
   command<C extends CommandName>(name: C, args: Arguments<C>): Promise<Answer<C>> {
-    return this.#ask({ type: 'command', command: { command: name, ...args } }) as Promise<Answer<C>>;
+    return this.#ask({ type: 'command', command: { command: name, ...args } as Command }) as Promise<Answer<C>>;
   }
 
   async create(name: string, passphrase: string, pace: string): Promise<void> {
@@ -59,7 +59,7 @@ export class Daemon implements Runtime {
     await this.#ask({ type: 'lock' });
   }
 
-  #ask(frame: Record<string, unknown>): Promise<unknown> {
+  #ask(frame: Asked): Promise<unknown> {
     const socket = this.#socket;
     if (!this.#welcomed || socket?.readyState !== WebSocket.OPEN) return Promise.reject(RuntimeError.cutOff());
     this.#lastId += 1;
@@ -86,7 +86,10 @@ export class Daemon implements Runtime {
     }
     const socket = new WebSocket(`ws://${location.host}/v1/socket`, 'xchat.1');
     this.#socket = socket;
-    socket.onopen = () => socket.send(JSON.stringify({ type: 'hello', token: secret, after: this.#seen }));
+    socket.onopen = () => {
+      const hello: ToDaemon = { type: 'hello', token: secret, after: this.#seen };
+      socket.send(JSON.stringify(hello));
+    };
     socket.onmessage = (message: MessageEvent<string>) => this.#receive(JSON.parse(message.data) as FromDaemon);
     socket.onclose = () => this.#closed(socket);
   }

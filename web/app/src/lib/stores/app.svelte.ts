@@ -1,6 +1,6 @@
 import { getContext, setContext } from 'svelte';
 import type { Status } from '$lib/api/types';
-import type { Happening, Pace, ProfileState, Welcome } from '$lib/api/wire';
+import type { Happening, PaceChoice, ProfileState, Welcome } from '$lib/api/wire';
 import { errorText, t } from '$lib/i18n/i18n.svelte';
 import type { LinkState, Listener, Runtime } from '$lib/runtime/runtime';
 import { Meeting } from './meeting.svelte';
@@ -22,7 +22,7 @@ export class App implements Listener {
   version = $state('');
   /** The network that a new profile would be in. */
   network = $state<string | null>(null);
-  paces = $state.raw<Pace[]>([]);
+  paces = $state.raw<PaceChoice[]>([]);
   status = $state.raw<Status | null>(null);
   #threads = new Map<string, Thread>();
   /** Until the first welcome of a new link. */

@@ -28,7 +28,7 @@ export class Thread {
 
   /** The newest page; also after the link was away, to learn what became of what is pending. */
   async load(): Promise<void> {
-    const { messages } = await this.#runtime.command('messages', { contact: this.contact, before: null, limit: PAGE });
+    const { messages } = await this.#runtime.command('messages', { contact: this.contact, limit: PAGE });
     // More than a page came while the link was away: what is between would be missing.
     const gap = this.messages.length > 0 && (messages[0]?.id ?? 0) > this.newest;
     if (gap) this.messages = messages;
