@@ -8,7 +8,8 @@ const WANTED = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-pr
 /** What axe finds, in words; empty if nothing. */
 export async function findings(page) {
   const protocol = await page.context().newCDPSession(page);
-  await protocol.send('Runtime.evaluate', { expression: source });
+  const { result: there } = await protocol.send('Runtime.evaluate', { expression: 'typeof axe', returnByValue: true });
+  if (there.value === 'undefined') await protocol.send('Runtime.evaluate', { expression: source });
   const { result } = await protocol.send('Runtime.evaluate', {
     expression: `axe.run(document, { runOnly: ${JSON.stringify(WANTED)}, resultTypes: ['violations'] })
       .then(({ violations }) => violations.flatMap(({ id, help, nodes }) =>

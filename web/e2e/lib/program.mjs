@@ -7,7 +7,7 @@ export const XCHAT = process.env.XCHAT ?? fileURLToPath(new URL('../../../target
 export const PASSPHRASE = 'orange bicycle window carrot thunder';
 
 /** Nothing on the slowest machine takes longer; then something is lost. */
-export const PATIENCE_MS = 60_000;
+export const PATIENCE_MS = Number(process.env.XCHAT_PATIENCE_MS ?? 60_000);
 
 /** What is started here ends here, however the run ends. */
 const children = new Set();

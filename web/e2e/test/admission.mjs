@@ -1,12 +1,12 @@
 // Who gets in.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { scenario } from '../lib/scenario.mjs';
 import { Window } from '../lib/browser.mjs';
 import { Page } from '../lib/page.mjs';
 import { look } from '../lib/scene.mjs';
 import { world } from '../lib/world.mjs';
 
-test('without a token, with a wrong one, and with a code that was used, the page says what to do', async () => {
+scenario('without a token, with a wrong one, and with a code that was used, the page says what to do', async () => {
   const { page: own, person } = world.ada;
   const { origin } = new URL(own.tab.url());
   const stranger = await Window.open(world.browser);

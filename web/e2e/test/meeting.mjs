@@ -1,6 +1,6 @@
 // Two people meet by what one gives to the other.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { scenario } from '../lib/scenario.mjs';
 import { Person } from '../lib/person.mjs';
 import { PASSPHRASE } from '../lib/program.mjs';
 import { look } from '../lib/scene.mjs';
@@ -20,7 +20,7 @@ async function greet(from, to, text) {
   await to.page.message(text, 'received').waitFor();
 }
 
-test('two people meet by a link and talk: English on a desk, Arabic on a phone', async () => {
+scenario('two people meet by a link and talk: English on a desk, Arabic on a phone', async () => {
   const [ada, mona] = await Promise.all([
     newcomer('Ada', { language: 'en', size: 'desk' }),
     newcomer('منى', { language: 'ar', size: 'phone' }),
@@ -50,7 +50,7 @@ test('two people meet by a link and talk: English on a desk, Arabic on a phone',
   await greet(mona, ada, 'أهلًا Ada!');
 });
 
-test('two people meet by the picture of a code: Arabic on a desk, English on a phone', async () => {
+scenario('two people meet by the picture of a code: Arabic on a desk, English on a phone', async () => {
   const [sami, bea] = await Promise.all([
     newcomer('سامي', { language: 'ar', size: 'desk', theme: 'dark' }),
     newcomer('Bea', { language: 'en', size: 'phone', theme: 'dark' }),
@@ -96,7 +96,7 @@ function hand([type, bytes]) {
   document.querySelector('main').dispatchEvent(event);
 }
 
-test('what is no invitation, or one’s own, is told so', async () => {
+scenario('what is no invitation, or one’s own, is told so', async () => {
   const { page } = world.ada;
   await page.accept('xchat is nice');
   await page.text('accept.none').waitFor();

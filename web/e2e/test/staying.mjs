@@ -1,6 +1,6 @@
 // What outlives what.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { scenario } from '../lib/scenario.mjs';
 import { Page } from '../lib/page.mjs';
 import { PASSPHRASE } from '../lib/program.mjs';
 import { world } from '../lib/world.mjs';
@@ -12,7 +12,7 @@ async function same(page, person) {
   assert.deepEqual(texts.slice(-20), messages.map((message) => message.text));
 }
 
-test('a reload keeps everything where it was', async () => {
+scenario('a reload keeps everything where it was', async () => {
   const { page, person } = world.ada;
   await page.tab.reload();
   await page.composer.waitFor();
@@ -21,7 +21,7 @@ test('a reload keeps everything where it was', async () => {
   assert.equal(await page.tab.evaluate(() => location.hash), '');
 });
 
-test('several tabs of one person say the same', async () => {
+scenario('several tabs of one person say the same', async () => {
   const { page, person } = world.ada;
   const other = new Page(await person.window.tab(), 'en');
   // It is let in by what the first one was given.
@@ -59,7 +59,7 @@ test('several tabs of one person say the same', async () => {
   await page.open('منى');
 });
 
-test('a program that dies and comes back loses nothing and doubles nothing', async () => {
+scenario('a program that dies and comes back loses nothing and doubles nothing', async () => {
   const { page, person } = world.ada;
   await page.message('to both', 'received').waitFor();
   await person.kill();

@@ -1,6 +1,6 @@
 // Every view, by day and by night, in both languages and both widths: axe finds nothing, and pictures are kept.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { scenario } from '../lib/scenario.mjs';
 import { SIZES } from '../lib/browser.mjs';
 import { Page } from '../lib/page.mjs';
 import { Person } from '../lib/person.mjs';
@@ -8,24 +8,25 @@ import { PASSPHRASE } from '../lib/program.mjs';
 import { look, quiet } from '../lib/scene.mjs';
 import { world } from '../lib/world.mjs';
 
-const THEMES = ['light', 'dark'];
-const LANGUAGES = ['en', 'ar'];
+/** Each language with each theme, at each width, and each theme at each width. */
+const LOOKS = [
+  ['en', 'light', 'desk'],
+  ['en', 'dark', 'phone'],
+  ['ar', 'dark', 'desk'],
+  ['ar', 'light', 'phone'],
+];
 
-/** In every language, theme and width, without leaving the view. */
+/** Without leaving the view. */
 async function everywhere(tab, name) {
-  for (const language of LANGUAGES) {
+  for (const [language, colorScheme, size] of LOOKS) {
     await tab.evaluate((choice) => {
       localStorage.setItem('xchat.language', choice);
       dispatchEvent(new StorageEvent('storage', { key: 'xchat.language' }));
     }, language);
     await tab.locator(`html[lang=${language}]`).waitFor();
-    for (const theme of THEMES) {
-      await tab.emulateMedia({ colorScheme: theme });
-      for (const [size, viewport] of Object.entries(SIZES)) {
-        await tab.setViewportSize(viewport);
-        await look(new Page(tab, language), `${name}-${language}-${theme}-${size}`);
-      }
-    }
+    await tab.emulateMedia({ colorScheme });
+    await tab.setViewportSize(SIZES[size]);
+    await look(new Page(tab, language), `${name}-${language}-${colorScheme}-${size}`);
   }
   await tab.evaluate(() => {
     localStorage.removeItem('xchat.language');
@@ -35,7 +36,7 @@ async function everywhere(tab, name) {
   await tab.setViewportSize(SIZES.desk);
 }
 
-test('the first run and the lock', async () => {
+scenario('the first run and the lock', async () => {
   const person = await Person.come(world.browser, world.network, 'Noor');
   const page = await person.page();
   await page.heading('start.name.title').waitFor();
@@ -65,7 +66,7 @@ test('the first run and the lock', async () => {
   await person.leave();
 });
 
-test('the conversations and what belongs to them', async () => {
+scenario('the conversations and what belongs to them', async () => {
   const { page } = world.ada;
   await page.open('منى');
   await page.message('said meanwhile', 'received').waitFor();
@@ -87,7 +88,7 @@ test('the conversations and what belongs to them', async () => {
   await everywhere(page.tab, 'invite');
 });
 
-test('everything can be reached by the keyboard', async () => {
+scenario('everything can be reached by the keyboard', async () => {
   const { page } = world.ada;
   const { tab } = page;
   await tab.keyboard.press('Control+k');
@@ -111,7 +112,7 @@ test('everything can be reached by the keyboard', async () => {
   assert.equal(outline, 'solid', 'the focus is seen');
 });
 
-test('the pages have asked nobody but their daemon, and complained of nothing', async () => {
+scenario('the pages have asked nobody but their daemon, and complained of nothing', async () => {
   for (const person of [world.ada.person, world.mona.person, ...world.others]) quiet(person);
   await Promise.all([world.ada.person, world.mona.person, ...world.others].map((person) => person.leave()));
 });

@@ -28,10 +28,10 @@ export class Daemon implements Runtime {
     document.addEventListener('visibilitychange', this.#hurry);
     // A token got in another tab lets this one in too.
     addEventListener('storage', this.#hurry);
+    // The address with a new code may be opened in a tab that is there.
+    addEventListener('hashchange', this.#open);
     listener.link({ state: 'connecting' });
-    const code = takeFragment('code');
-    if (code === null) this.#connect();
-    else void this.#enter(code);
+    if (!this.#open()) this.#connect();
   }
 
   stop(): void {
@@ -39,6 +39,7 @@ export class Daemon implements Runtime {
     removeEventListener('online', this.#hurry);
     document.removeEventListener('visibilitychange', this.#hurry);
     removeEventListener('storage', this.#hurry);
+    removeEventListener('hashchange', this.#open);
     clearTimeout(this.#timer);
     this.#socket?.close();
   }
@@ -70,11 +71,18 @@ export class Daemon implements Runtime {
     });
   }
 
+  /** False if the address holds no code. */
+  #open = (): boolean => {
+    const code = takeFragment('code');
+    if (code !== null) void this.#enter(code);
+    return code !== null;
+  };
+
   async #enter(code: string): Promise<void> {
     const outcome = await admit(code);
     // A page that was let in before may be opened again with an old code, from a bookmark for example.
     if (outcome === 'wrong_code' && token() === null) this.#listener?.link({ state: 'shut', why: 'wrong_code' });
-    else this.#connect();
+    else if (this.#socket === undefined) this.#connect();
   }
 
   #connect(): void {

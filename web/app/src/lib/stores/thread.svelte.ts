@@ -17,13 +17,17 @@ export class Thread {
   loading = $state(false);
   /** Nothing lies before the first loaded message. */
   complete = $state(false);
-  newest = $derived(this.messages.at(-1)?.id ?? 0);
   #runtime: Runtime;
   #lastKey = 0;
 
   constructor(runtime: Runtime, contact: string) {
     this.#runtime = runtime;
     this.contact = contact;
+  }
+
+  // No `$derived`: it would end with the component in which the thread was made.
+  get newest(): number {
+    return this.messages.at(-1)?.id ?? 0;
   }
 
   /** The newest page; also after the link was away, to learn what became of what is pending. */
