@@ -16,7 +16,7 @@ use xchat_client::{Command, ErrorBody, Numbered, Passphrase, Profile, files};
 
 use super::API_VERSION;
 use super::card::Card;
-use super::http::{self, HttpError, Lines};
+use super::http::{self, HttpError, Lines, Open};
 use super::routes::PLACE_HEADER;
 use crate::cli::failures::{failure, of_file};
 use crate::failure::{Failure, exit};
@@ -53,6 +53,7 @@ impl StartLock {
 /// A running daemon.
 pub(crate) struct Daemon {
     card: Card,
+    open: Open,
 }
 
 impl Daemon {
@@ -62,11 +63,23 @@ impl Daemon {
     /// There is no profile, or another program has it open, or a daemon of another version.
     pub(crate) async fn find(profile: &Path) -> Result<Option<Self>, Failure> {
         check_profile(profile)?;
+        Self::find_here(profile).await
+    }
+
+    /// As [`Self::find`], but there need not be a profile: a page may be about to make it.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub(crate) async fn find_here(profile: &Path) -> Result<Option<Self>, Failure> {
+        if !profile.exists() {
+            return Ok(None);
+        }
         let _lock = StartLock::take(profile).await?;
         find_locked(profile).await
     }
 
-    /// The profile's running daemon, or a new one; `passphrase` is only asked for a new one.
+    /// The profile's running daemon, with the profile open, or a new one; `passphrase` is only asked for a profile
+    /// that is not open.
     ///
     /// # Errors
     /// As [`Self::find`], and what keeps a new one from starting.
@@ -74,16 +87,71 @@ impl Daemon {
         profile: &Path,
         passphrase: impl FnOnce() -> Result<Passphrase, Failure>,
     ) -> Result<Self, Failure> {
-        if let Some(daemon) = Self::find(profile).await? {
-            return Ok(daemon);
+        match Self::find(profile).await? {
+            Some(daemon) if daemon.open == Open::Yes => return Ok(daemon),
+            _ => {}
         }
         // Not under the lock: a person who does not type holds nobody up, least of all `stop`.
         let passphrase = passphrase()?;
         let _lock = StartLock::take(profile).await?;
         match find_locked(profile).await? {
-            Some(daemon) => Ok(daemon),
-            None => start(profile, &passphrase).await,
+            Some(daemon) => daemon.unlocked(&passphrase).await,
+            None => start(profile, &Opening::With(passphrase)).await,
         }
+    }
+
+    /// The running daemon, or a new one, for a page: the profile may be locked, or not be there yet. It is opened
+    /// if there is one and a passphrase is given.
+    ///
+    /// # Errors
+    /// As [`Self::find_or_start`].
+    pub(crate) async fn for_page(
+        profile: &Path,
+        passphrase: Option<Passphrase>,
+        network: Option<&Path>,
+    ) -> Result<Self, Failure> {
+        files::private_dir(profile).map_err(|error| of_file("make the directory", &error))?;
+        let _lock = StartLock::take(profile).await?;
+        let passphrase = passphrase.filter(|_| Profile::exists(profile));
+        match (find_locked(profile).await?, passphrase) {
+            (Some(daemon), Some(passphrase)) => daemon.unlocked(&passphrase).await,
+            (Some(daemon), None) => Ok(daemon),
+            (None, Some(passphrase)) => start(profile, &Opening::With(passphrase)).await,
+            (None, None) => start(profile, &Opening::ByPage(network.map(Path::to_owned))).await,
+        }
+    }
+
+    /// With the profile open.
+    async fn unlocked(self, passphrase: &Passphrase) -> Result<Self, Failure> {
+        if self.open == Open::Yes {
+            return Ok(self);
+        }
+        let body = serde_json::json!({ "passphrase": passphrase.expose() }).to_string();
+        let body = body.into_bytes();
+        let (status, value) = http::ask(&self.card, "/v1/unlock", body).await.map_err(gone)?;
+        if status.is_success() {
+            Ok(Self { open: Open::Yes, ..self })
+        } else {
+            Err(error_in(value))
+        }
+    }
+
+    /// The address at which a browser gets the page, once and soon. A new profile would be in this network.
+    ///
+    /// # Errors
+    /// The daemon went away.
+    pub(crate) async fn page(&self, network: Option<&Path>) -> Result<String, Failure> {
+        #[derive(serde::Deserialize)]
+        struct Given {
+            code: String,
+        }
+        let body = serde_json::json!({ "network": network }).to_string().into_bytes();
+        let (status, value) = http::ask(&self.card, "/v1/code", body).await.map_err(gone)?;
+        if !status.is_success() {
+            return Err(error_in(value));
+        }
+        let Given { code } = serde_json::from_value(value).map_err(|_| unreadable())?;
+        Ok(format!("http://127.0.0.1:{}/#code={code}", self.card.port))
     }
 
     /// Carries out a command.
@@ -200,19 +268,26 @@ async fn find_locked(profile: &Path) -> Result<Option<Daemon>, Failure> {
             Err(Failure::new(exit::UNAVAILABLE, "daemon_version", text)
                 .hint("Stop it with the version that started it, or end the process."))
         }
-        Some(card) if answers(&card).await => Ok(Some(Daemon { card })),
-        // A daemon that is ending: no card any more, or nobody behind it.
-        _ if is_free_soon(profile).await => Ok(None),
-        _ => {
-            let error = xchat_client::Error::from(xchat_client::ProfileError::Locked);
-            Err(failure(&error.body()))
-        }
+        Some(card) => match answer(&card).await {
+            Some(open) => Ok(Some(Daemon { card, open })),
+            None => none_soon(profile).await,
+        },
+        None => none_soon(profile).await,
     }
 }
 
+/// A daemon that is ending has no card any more, or nobody is behind it.
+async fn none_soon(profile: &Path) -> Result<Option<Daemon>, Failure> {
+    if is_free_soon(profile).await {
+        return Ok(None);
+    }
+    let error = xchat_client::Error::from(xchat_client::ProfileError::Locked);
+    Err(failure(&error.body()))
+}
+
 /// A daemon that does not move (stopped by a signal, or swapped out) must not hold up every command.
-async fn answers(card: &Card) -> bool {
-    timeout(ANSWER_TIMEOUT, http::answers(card)).await.unwrap_or(false)
+async fn answer(card: &Card) -> Option<Open> {
+    timeout(ANSWER_TIMEOUT, http::alive(card)).await.ok().flatten()
 }
 
 fn is_open(profile: &Path) -> Result<bool, Failure> {
@@ -233,16 +308,27 @@ async fn is_free_soon(profile: &Path) -> bool {
     matches!(timeout(END_TIMEOUT, freed).await, Ok(Ok(())))
 }
 
+/// How a new daemon's profile is opened.
+enum Opening {
+    With(Passphrase),
+    /// In this network, if it is still to be made.
+    ByPage(Option<PathBuf>),
+}
+
 /// Starts a daemon as a process of its own, which outlives this one and its terminal.
-async fn start(profile: &Path, passphrase: &Passphrase) -> Result<Daemon, Failure> {
+async fn start(profile: &Path, opening: &Opening) -> Result<Daemon, Failure> {
     let program =
         std::env::current_exe().map_err(|error| of_file("find the program itself", &error))?;
     let log = log_file(profile).map_err(|error| of_file("write daemon.log", &error))?;
-    let mut child = Process::new(program)
-        .arg("--json")
-        .arg("--profile")
-        .arg(profile)
-        .args(["serve", "--detached"])
+    let mut command = Process::new(program);
+    command.arg("--json").arg("--profile").arg(profile).args(["serve", "--detached"]);
+    if let Opening::ByPage(network) = opening {
+        command.arg("--locked");
+        if let Some(network) = network {
+            command.arg("--network").arg(network);
+        }
+    }
+    let mut child = command
         .env_remove("XCHAT_PASSPHRASE")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -251,10 +337,12 @@ async fn start(profile: &Path, passphrase: &Passphrase) -> Result<Daemon, Failur
         .map_err(|error| of_file("start the daemon", &error))?;
     let mut stdin = child.stdin.take().expect("piped above");
     let stdout = child.stdout.take().expect("piped above");
-    let mut secret = zeroize::Zeroizing::new(passphrase.expose().as_bytes().to_vec());
-    secret.push(b'\n');
-    // If the child is gone, its output says why.
-    let _ = stdin.write_all(&secret).await;
+    if let Opening::With(passphrase) = opening {
+        let mut secret = zeroize::Zeroizing::new(passphrase.expose().as_bytes().to_vec());
+        secret.push(b'\n');
+        // If the child is gone, its output says why.
+        let _ = stdin.write_all(&secret).await;
+    }
     drop(stdin);
     let mut line = String::new();
     let mut stdout = BufReader::new(stdout);
