@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
-use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -39,12 +38,10 @@ const MAX_FRAME: usize = MAX_BODY;
 
 /// Takes a connection for a socket.
 pub(super) async fn upgrade(
-    State(shared): State<Shared>,
     Extension(caller): Extension<Arc<Caller>>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
     // Until hello it is a stranger, and makes way like one.
-    drop(shared);
     let (sender, socket) = oneshot::channel();
     caller.becomes(socket);
     upgrade.protocols([PROTOCOL]).max_frame_size(MAX_FRAME).max_message_size(MAX_FRAME).on_upgrade(
