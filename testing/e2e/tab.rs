@@ -108,14 +108,13 @@ impl Tab {
         if let Some(origin) = origin {
             head.insert("Origin", HeaderValue::from_str(origin).expect("an origin"));
         }
-        match runtime.block_on(connect_async(request)) {
-            Ok((socket, answer)) => {
-                assert_eq!(answer.headers()["Sec-WebSocket-Protocol"], "xchat.1");
-                Ok(Self { runtime, socket, welcome: Value::Null, unread: Vec::new(), next_id: 100 })
-            }
-            Err(Error::Http(answer)) => Err(answer.status().as_u16()),
-            Err(error) => panic!("no socket: {error}"),
-        }
+        let connected = match runtime.block_on(connect_async(request)) {
+            Err(Error::Http(answer)) => return Err(answer.status().as_u16()),
+            connected => connected,
+        };
+        let (socket, answer) = connected.expect("an answer");
+        assert_eq!(answer.headers()["Sec-WebSocket-Protocol"], "xchat.1");
+        Ok(Self { runtime, socket, welcome: Value::Null, unread: Vec::new(), next_id: 100 })
     }
 
     /// A page that has shown its token and was welcomed.

@@ -1,28 +1,25 @@
 //! Finding the profile's daemon, or starting one.
 
+mod start;
+
 use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::Path;
 use std::time::Duration;
 
 use hyper::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::process::Command as Process;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use xchat_client::{Command, ErrorBody, Numbered, Passphrase, Profile, files};
 
+use self::start::{Opening, start};
 use super::API_VERSION;
 use super::card::Card;
 use super::http::{self, HttpError, Lines, Open};
 use super::routes::PLACE_HEADER;
 use crate::cli::failures::{failure, of_file};
 use crate::failure::{Failure, exit};
-
-/// A daemon that is not ready by then will not be: it has keys to derive and a database to read.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A daemon answers whether it is there within this, on the busiest machine.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -306,72 +303,6 @@ async fn is_free_soon(profile: &Path) -> bool {
         }
     });
     matches!(timeout(END_TIMEOUT, freed).await, Ok(Ok(())))
-}
-
-/// How a new daemon's profile is opened.
-enum Opening {
-    With(Passphrase),
-    /// In this network, if it is still to be made.
-    ByPage(Option<PathBuf>),
-}
-
-/// Starts a daemon as a process of its own, which outlives this one and its terminal.
-async fn start(profile: &Path, opening: &Opening) -> Result<Daemon, Failure> {
-    let program =
-        std::env::current_exe().map_err(|error| of_file("find the program itself", &error))?;
-    let log = log_file(profile).map_err(|error| of_file("write daemon.log", &error))?;
-    let mut command = Process::new(program);
-    command.arg("--json").arg("--profile").arg(profile).args(["serve", "--detached"]);
-    if let Opening::ByPage(network) = opening {
-        command.arg("--locked");
-        if let Some(network) = network {
-            command.arg("--network").arg(network);
-        }
-    }
-    let mut child = command
-        .env_remove("XCHAT_PASSPHRASE")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(log)
-        .spawn()
-        .map_err(|error| of_file("start the daemon", &error))?;
-    let mut stdin = child.stdin.take().expect("piped above");
-    let stdout = child.stdout.take().expect("piped above");
-    if let Opening::With(passphrase) = opening {
-        let mut secret = zeroize::Zeroizing::new(passphrase.expose().as_bytes().to_vec());
-        secret.push(b'\n');
-        // If the child is gone, its output says why.
-        let _ = stdin.write_all(&secret).await;
-    }
-    drop(stdin);
-    let mut line = String::new();
-    let mut stdout = BufReader::new(stdout);
-    let read = timeout(START_TIMEOUT, stdout.read_line(&mut line)).await;
-    if !matches!(read, Ok(Ok(_))) {
-        let _ = child.kill().await;
-        return Err(not_started(profile));
-    }
-    let value: Value = serde_json::from_str(&line).map_err(|_| not_started(profile))?;
-    if value["event"] != "ready" {
-        return Err(error_in(value));
-    }
-    find_locked(profile).await?.ok_or_else(|| not_started(profile))
-}
-
-fn log_path(profile: &Path) -> PathBuf {
-    profile.join("daemon.log")
-}
-
-/// A new log for a new daemon: it does not grow from start to start.
-fn log_file(profile: &Path) -> std::io::Result<File> {
-    let file = files::private_file(&log_path(profile))?;
-    file.set_len(0)?;
-    Ok(file)
-}
-
-fn not_started(profile: &Path) -> Failure {
-    let hint = format!("{} may say why.", log_path(profile).display());
-    Failure::new(exit::UNAVAILABLE, "daemon_failed", "the daemon did not start").hint(hint)
 }
 
 fn gone(error: HttpError) -> Failure {

@@ -40,16 +40,25 @@ pub(super) struct Keeper {
 pub(super) struct Opened {
     /// Counts the changes.
     number: u64,
-    open: Option<(Client, String)>,
+    open: Option<Open>,
+}
+
+#[derive(Clone)]
+struct Open {
+    /// The change by which it was opened.
+    number: u64,
+    client: Client,
+    name: String,
 }
 
 impl Opened {
-    pub(super) fn client(&self) -> Option<&Client> {
-        self.open.as_ref().map(|(client, _)| client)
+    /// Its client, and a number that no other client of this daemon has.
+    pub(super) fn client(&self) -> Option<(u64, &Client)> {
+        self.open.as_ref().map(|open| (open.number, &open.client))
     }
 
     pub(super) fn name(&self) -> Option<&str> {
-        self.open.as_ref().map(|(_, name)| name.as_str())
+        self.open.as_ref().map(|open| open.name.as_str())
     }
 }
 
@@ -81,7 +90,7 @@ impl Keeper {
 
     /// The client of the open profile.
     pub(super) fn client(&self) -> Result<Client, ErrorBody> {
-        if let Some(client) = self.opened.borrow().client() {
+        if let Some((_, client)) = self.opened.borrow().client() {
             return Ok(client.clone());
         }
         if let Err(error) = Profile::find(&self.dir) {
@@ -107,7 +116,10 @@ impl Keeper {
         let profile = opening.await.map_err(|_| panicked())??;
         let name = profile.name().to_owned();
         let client = Client::start(profile)?;
-        self.set(Some((client, name)));
+        self.opened.send_modify(|opened| {
+            let number = opened.number + 1;
+            *opened = Opened { number, open: Some(Open { number, client, name }) };
+        });
         Ok(())
     }
 
@@ -151,15 +163,16 @@ impl Keeper {
     pub(super) async fn lock(&self) {
         let _changing = self.changing.lock().await;
         // First, so that a client which stops because of this is nobody's any more.
-        if let Some((client, _)) = self.set(None) {
-            client.stop().await;
+        let number = self.opened.borrow().number + 1;
+        if let Some(open) = self.opened.send_replace(Opened { number, open: None }).open {
+            open.client.stop().await;
         }
     }
 
     /// As [`Self::lock`], and lets go of the directory.
     pub(super) async fn end(&self) {
         let _changing = self.changing.lock().await;
-        let client = self.opened.borrow().client().cloned();
+        let client = self.opened.borrow().client().map(|(_, client)| client.clone());
         if let Some(client) = client {
             client.stop().await;
         }
@@ -172,9 +185,10 @@ impl Keeper {
         loop {
             let now = opened.borrow_and_update().clone();
             match now.client() {
-                Some(client) => tokio::select! {
+                Some((number, client)) => tokio::select! {
                     () = client.stopped() => {
-                        if self.opened.borrow().number == now.number {
+                        let present = self.opened.borrow().client().map(|(number, _)| number);
+                        if present == Some(number) {
                             return;
                         }
                     }
@@ -204,11 +218,6 @@ impl Keeper {
     fn network(&self) -> Option<PathBuf> {
         let given = self.network.lock().unwrap_or_else(PoisonError::into_inner).clone();
         given.or_else(|| Some(self.dir.join("network.json")).filter(|path| path.exists()))
-    }
-
-    fn set(&self, open: Option<(Client, String)>) -> Option<(Client, String)> {
-        let number = self.opened.borrow().number + 1;
-        self.opened.send_replace(Opened { number, open }).open
     }
 
     fn hold(&self) -> Result<Hold, Error> {

@@ -1,5 +1,7 @@
 //! The daemon's requests.
 
+mod entry;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,19 +15,18 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::stream;
-use rand_core::OsRng;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
-use xchat_client::{Command, Error, ErrorBody, ErrorKind, Events, From as Since, Passphrase};
+use xchat_client::{Command, Error, ErrorBody, ErrorKind, Events, From as Since};
 
 use super::card::Card;
 use super::door::Counters;
 use super::keeper::Keeper;
 use super::sessions::Sessions;
-use super::socket::frames::{ProfileState, SessionRequest, SessionResponse};
+use super::socket::frames::ProfileState;
 use super::socket::{self, MAX_TABS};
 use super::{guard, page};
 
@@ -113,14 +114,14 @@ impl Shared {
 pub(super) fn router(shared: Shared) -> Router {
     // What a page asks for before it has a token.
     let open = Router::new()
-        .route("/v1/session", post(session))
+        .route("/v1/session", post(entry::session))
         .route("/v1/socket", get(socket::upgrade))
         .layer(from_fn_with_state(shared.clone(), guard::check_place));
     Router::new()
         .route("/v1/command", post(command))
         .route("/v1/events", get(events))
-        .route("/v1/code", post(code))
-        .route("/v1/unlock", post(unlock))
+        .route("/v1/code", post(entry::code))
+        .route("/v1/unlock", post(entry::unlock))
         .route("/v1/stop", post(stop))
         .route("/v1/alive", get(alive))
         .fallback(async || refuse(StatusCode::NOT_FOUND, "no_such_request", "no such request"))
@@ -305,64 +306,6 @@ async fn alive(State(shared): State<Shared>) -> Response {
         ProfileState::Open => "open",
     };
     ([(HeaderName::from_static(PROFILE_HEADER), state)], StatusCode::NO_CONTENT).into_response()
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CodeRequest {
-    /// A new profile would be in this network.
-    network: Option<PathBuf>,
-}
-
-/// A code for a page that the person is about to open.
-async fn code(State(shared): State<Shared>, body: Body) -> Response {
-    match read(body).await {
-        Ok(CodeRequest { network }) => {
-            if let Some(path) = network {
-                shared.keeper.set_network(path);
-            }
-            Json(json!({ "code": shared.sessions.new_code(&mut OsRng) })).into_response()
-        }
-        Err(refusal) => refusal,
-    }
-}
-
-/// A page hands in its code.
-async fn session(State(shared): State<Shared>, body: Body) -> Response {
-    let given: SessionRequest = match read(body).await {
-        Ok(given) => given,
-        Err(refusal) => return refusal,
-    };
-    match shared.sessions.redeem(&given.code, &mut OsRng) {
-        Ok(Some(token)) => {
-            ([(header::CACHE_CONTROL, "no-store")], Json(SessionResponse { token })).into_response()
-        }
-        Ok(None) => {
-            let message = "the code is wrong, was used before, or is too old";
-            guard::turn_away(&shared, (StatusCode::UNAUTHORIZED, "wrong_code", message))
-        }
-        Err(error) => {
-            let message = format!("the page cannot be remembered: {error}");
-            refuse(StatusCode::INTERNAL_SERVER_ERROR, "io", &message).into_response()
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct UnlockRequest {
-    passphrase: String,
-}
-
-async fn unlock(State(shared): State<Shared>, body: Body) -> Response {
-    let given: UnlockRequest = match read(body).await {
-        Ok(given) => given,
-        Err(refusal) => return refusal,
-    };
-    match shared.keeper.unlock(Passphrase::new(given.passphrase)).await {
-        Ok(()) => Json(json!({})).into_response(),
-        Err(error) => not_open(error),
-    }
 }
 
 async fn stop(State(shared): State<Shared>) -> Response {

@@ -94,6 +94,7 @@ async fn start(
         _ if profile.exists() => Some(StartLock::take(profile).await?),
         _ => None,
     };
+    let is_open = matches!(first, First::Open(_));
     let keeper = keeper(profile, first).await.map_err(|error| failure(&error))?;
     Card::remove(profile);
     let listener = listen(profile).await.map_err(io_failure("listen on 127.0.0.1"))?;
@@ -105,7 +106,7 @@ async fn start(
     let server = tokio::spawn(door::serve(listener, router, shared.clone()));
     card.write(profile).map_err(io_failure("write daemon.json"))?;
     remember_port(profile, port).map_err(io_failure("write the port"))?;
-    announce(&card, profile, foreground);
+    announce(&card, profile, foreground, is_open);
     Ok((shared, server))
 }
 
@@ -148,12 +149,13 @@ fn remember_port(profile: &Path, port: u16) -> io::Result<()> {
     files::replace_file(&port_file(profile), format!("{port}\n").as_bytes())
 }
 
-fn announce(card: &Card, profile: &Path, foreground: Foreground) {
+fn announce(card: &Card, profile: &Path, foreground: Foreground, is_open: bool) {
     let line = match foreground {
-        Foreground::Person => format!(
-            "Here for {}. Leave this running; Ctrl-C or `xchat stop` goes offline.",
-            profile.display()
-        ),
+        Foreground::Person => {
+            let state = if is_open { "Online with" } else { "`xchat open` opens the page for" };
+            let profile = profile.display();
+            format!("{state} {profile}. Leave this running; Ctrl-C or `xchat stop` goes offline.")
+        }
         Foreground::Script | Foreground::Detached => {
             json!({ "event": "ready", "port": card.port, "pid": card.pid }).to_string()
         }

@@ -25,8 +25,9 @@ type Running = Pin<Box<dyn Future<Output = Answer> + Send>>;
 pub(super) struct Tab<'a> {
     socket: &'a mut WebSocket,
     shared: &'a Shared,
-    /// While the profile is open.
+    /// While the profile is open; with the number of its client.
     events: Option<Events>,
+    client: Option<u64>,
     /// Where its events go on when the profile is opened again.
     place: Option<u64>,
     /// Those that begin earlier are handed to the client earlier.
@@ -44,7 +45,14 @@ enum Next {
 
 impl<'a> Tab<'a> {
     pub(super) fn new(socket: &'a mut WebSocket, shared: &'a Shared, after: Option<u64>) -> Self {
-        Self { socket, shared, events: None, place: after, commands: FuturesUnordered::new() }
+        Self {
+            socket,
+            shared,
+            events: None,
+            client: None,
+            place: after,
+            commands: FuturesUnordered::new(),
+        }
     }
 
     /// Until the page goes, or the daemon ends.
@@ -55,13 +63,15 @@ impl<'a> Tab<'a> {
         opened.mark_changed();
         loop {
             let next = tokio::select! {
+                // The end comes last: what was said before is told before.
+                biased;
                 changed = opened.changed() => match changed {
                     Ok(()) => Next::StateChanged,
                     Err(_) => Next::Ended,
                 },
-                frame = self.socket.recv() => Next::Frame(frame),
                 Some(answer) = self.commands.next() => Next::Answer(answer),
                 event = next_event(&mut self.events) => Next::Event(event),
+                frame = self.socket.recv() => Next::Frame(frame),
                 () = &mut ended => Next::Ended,
             };
             match next {
@@ -86,22 +96,22 @@ impl<'a> Tab<'a> {
     /// Says how things stand, and begins with the events of an open profile.
     async fn welcome(&mut self) -> Result<(), Gone> {
         let shared = self.shared;
-        let (client, name) = {
-            let opened = shared.keeper.opened();
-            let opened = opened.borrow();
-            (opened.client().cloned(), opened.name().map(str::to_owned))
-        };
-        self.events = match client {
-            Some(client) => {
+        let opened = shared.keeper.opened().borrow().clone();
+        let name = opened.name().map(str::to_owned);
+        match opened.client() {
+            // It goes on: nothing of what it is saying just now may be missed.
+            Some((number, _)) if self.client == Some(number) => {}
+            Some((number, client)) => {
                 let from = self.place.map_or(Since::Now, Since::Change);
                 // A client that has just stopped has no events; there will be another state soon.
-                client.events(from).await.ok()
+                self.events = client.events(from).await.ok();
+                self.client = Some(number);
             }
-            None => None,
-        };
+            None => (self.events, self.client) = (None, None),
+        }
         let place = self.events.as_ref().map(Events::seq);
         self.place = place.or(self.place);
-        let described = shared.keeper.described();
+        let described = if name.is_none() { shared.keeper.described() } else { None };
         let (network, paces) = match described {
             Some(described) => (Some(described.name), described.paces),
             None => (None, PaceChoice::usual()),
