@@ -65,7 +65,7 @@ export class Running {
   /** SIGTERM, and its end. */
   async stop() {
     this.#child.kill('SIGTERM');
-    await this.ended;
+    await this.ended; // At once, if it has ended before.
   }
 
   /** SIGKILL, and its end. */

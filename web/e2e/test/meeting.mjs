@@ -55,7 +55,8 @@ scenario('two people meet by the picture of a code: Arabic on a desk, English on
     newcomer('سامي', { language: 'ar', size: 'desk', theme: 'dark' }),
     newcomer('Bea', { language: 'en', size: 'phone', theme: 'dark' }),
   ]);
-  world.others = [sami.person, bea.person];
+  world.sami = sami.person;
+  world.bea = bea.person;
 
   const link = await sami.page.invite();
   const picture = await sami.page.tab.getByRole('img', { name: sami.page.t('invite.qr') }).screenshot();

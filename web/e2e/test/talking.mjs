@@ -107,11 +107,11 @@ scenario('earlier messages come page by page, and what is read stays where it is
 function upwards(pane) {
   pane.scrollTop = 300;
   const edge = pane.getBoundingClientRect().top;
-  const rows = [...pane.querySelectorAll('[data-message]')];
-  const row = rows.find((each) => each.getBoundingClientRect().top >= edge);
-  return { id: row.dataset.message, top: row.getBoundingClientRect().top - edge };
+  const bubbles = [...pane.querySelectorAll('[data-message] .bubble')];
+  const bubble = bubbles.find((each) => each.getBoundingClientRect().top >= edge);
+  return { id: bubble.closest('[data-message]').dataset.message, top: bubble.getBoundingClientRect().top - edge };
 }
 
 function topOf(pane, id) {
-  return pane.querySelector(`[data-message="${id}"]`).getBoundingClientRect().top - pane.getBoundingClientRect().top;
+  return pane.querySelector(`[data-message="${id}"] .bubble`).getBoundingClientRect().top - pane.getBoundingClientRect().top;
 }

@@ -39,6 +39,7 @@ async function everywhere(tab, name) {
 scenario('the first run and the lock', async () => {
   const person = await Person.come(world.browser, world.network, 'Noor');
   const page = await person.page();
+  world.noor = { person, page };
   await page.heading('start.name.title').waitFor();
   await everywhere(page.tab, 'first-name');
   await page.tab.getByLabel(page.t('start.name.label')).fill('Noor');
@@ -62,21 +63,50 @@ scenario('the first run and the lock', async () => {
   await page.button('set.lock.button').click();
   await page.tab.getByLabel(page.t('unlock.label')).waitFor();
   await everywhere(page.tab, 'unlock');
-  quiet(person);
-  await person.leave();
+  await page.unlock(PASSPHRASE);
+  await page.heading('list.empty.title').waitFor();
 });
 
+/** Noor meets somebody by their programs' other door, as the pages' own ways have been tried. */
+async function meet(other) {
+  const { link } = await world.noor.person.ask({ command: 'invite' });
+  await other.ask({ command: 'accept', link });
+}
+
+/** What was said, one after the other, so that it stands in this order at both. */
+async function converse(other, lines) {
+  for (const [mine, text] of lines) {
+    const [from, contact] = mine ? [world.noor.person, other.name] : [other, 'Noor'];
+    await from.ask({ command: 'send', contact, text, wait: 'delivered' });
+  }
+}
+
 scenario('the conversations and what belongs to them', async () => {
-  const { page } = world.ada;
-  await page.open('منى');
-  await page.message('said meanwhile', 'received').waitFor();
+  const { page } = world.noor;
+  const { bea, sami } = world;
+  await Promise.all([meet(bea), meet(sami), meet(world.ada.person)]);
+  await Promise.all([page.conversation('Bea'), page.conversation('سامي'), page.conversation('Ada')].map((each) => each.waitFor()));
+  await Promise.all([
+    converse(sami, [[true, 'مساء الخير سامي'], [false, 'مساء النور، هل نلتقي غدًا؟']]),
+    converse(bea, [
+      [false, 'The invitation arrived in one piece.'],
+      [true, 'Lovely. Compare the number tomorrow, over coffee?'],
+      [false, 'Yes. Did you see the note from the lawyer? She says the appointment moved to Thursday at ten, and that we should bring the originals, not the copies.'],
+      [true, 'Saw it. I have them here.'],
+      [true, 'I’ll be the one with too many folders.'],
+    ]),
+  ]);
+  // Nobody comes by for this one: it stays where it is, and its state says so.
+  await bea.kill();
+  await page.open('Bea');
+  await page.say('See you there');
+  await page.message('See you there', 'stored').waitFor();
   await everywhere(page.tab, 'talk');
-  await page.button('talk.compared').click();
+  await page.button('talk.compare').click();
   await page.tab.locator('ol.number li').nth(11).waitFor();
   await everywhere(page.tab, 'compare');
   await page.tab.keyboard.press('Alt+s');
-  await page.tab.getByText(page.t('net.crowd.small')).waitFor();
-  await page.tab.getByText(page.t('net.details')).click();
+  await page.heading('net.crowd.small').waitFor();
   await everywhere(page.tab, 'network');
   await page.tab.keyboard.press('Control+/');
   await page.heading('set.title').waitFor();
@@ -86,6 +116,10 @@ scenario('the conversations and what belongs to them', async () => {
   await everywhere(page.tab, 'accept');
   await page.invite();
   await everywhere(page.tab, 'invite');
+  await page.tab.setViewportSize(SIZES.phone);
+  await page.button('back').click();
+  await page.button('back').click();
+  await everywhere(page.tab, 'list');
 });
 
 scenario('everything can be reached by the keyboard', async () => {
@@ -96,7 +130,9 @@ scenario('everything can be reached by the keyboard', async () => {
   await tab.keyboard.type('nobody');
   await page.text('list.search.none', { query: 'nobody' }).waitFor();
   await tab.keyboard.press('Escape');
-  await page.conversation('منى').waitFor();
+  await page.conversation('Noor').waitFor();
+  await tab.keyboard.type('منى');
+  await page.conversation('Noor').waitFor({ state: 'detached' });
   await tab.keyboard.press('ArrowDown');
   assert.ok(await page.conversation('منى').evaluate((item) => item === document.activeElement));
   await tab.keyboard.press('ArrowUp');
@@ -113,6 +149,7 @@ scenario('everything can be reached by the keyboard', async () => {
 });
 
 scenario('the pages have asked nobody but their daemon, and complained of nothing', async () => {
-  for (const person of [world.ada.person, world.mona.person, ...world.others]) quiet(person);
-  await Promise.all([world.ada.person, world.mona.person, ...world.others].map((person) => person.leave()));
+  const everybody = [world.ada.person, world.mona.person, world.noor.person, world.bea, world.sami];
+  for (const person of everybody) quiet(person);
+  await Promise.all(everybody.map((person) => person.leave()));
 });
