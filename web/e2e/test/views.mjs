@@ -116,10 +116,10 @@ scenario('the conversations and what belongs to them', async () => {
   await everywhere(page.tab, 'accept');
   await page.invite();
   await everywhere(page.tab, 'invite');
-  await page.tab.setViewportSize(SIZES.phone);
-  await page.button('back').click();
-  await page.button('back').click();
-  await everywhere(page.tab, 'list');
+  const fresh = new Page(await world.noor.person.window.tab(), 'en');
+  await fresh.tab.goto(new URL(page.tab.url()).origin);
+  await fresh.conversation('Bea').waitFor();
+  await everywhere(fresh.tab, 'list');
 });
 
 scenario('everything can be reached by the keyboard', async () => {
