@@ -180,12 +180,12 @@ fn what_does_not_belong_here_is_refused_with_a_reason() {
     }
     let authorised = [token.as_str(), close];
     let asked = |request: &str| code(door.ask(request, &authorised, b""));
-    assert_eq!(asked("GET /"), refusal(404, "no_such_request"));
+    assert_eq!(asked("GET /nothing"), refusal(404, "no_such_request"));
     assert_eq!(asked("GET /v1/../../etc/passwd"), refusal(404, "no_such_request"));
     assert_eq!(asked("DELETE /v1/command"), refusal(405, "no_such_request"));
     assert_eq!(asked("GET /v1/events?since=x").0, 400);
 
-    // There are no web sockets: an upgrade is not answered with one, and needs the token as everything.
+    // There is one web socket, for pages (`page_door.rs`): elsewhere an upgrade is not answered with one.
     let upgrade = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"];
     let refused = door.ask("GET /v1/events", &upgrade, b"");
     assert_eq!(code(refused), refusal(401, "wrong_token"));

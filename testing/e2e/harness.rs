@@ -18,7 +18,7 @@ pub(crate) fn program() -> PathBuf {
     std::env::var_os("NEXTEST_BIN_EXE_xchat").map_or_else(|| XCHAT.into(), PathBuf::from)
 }
 
-const PASSPHRASE: &str = "correct horse battery staple";
+pub(crate) const PASSPHRASE: &str = "correct horse battery staple";
 
 /// Packets a second of each client, and milliseconds of each mix: fast, so that the tests are short,
 /// with everything else as in production.
@@ -192,6 +192,11 @@ impl Person {
         let file = network.file();
         person.ok(&["init", "--network", path(&file), "--name", name]);
         person
+    }
+
+    /// With an empty place for a profile.
+    pub(crate) fn without_profile() -> Self {
+        Self { dir: TempDir::new().expect("a temporary directory"), runner: Vec::new() }
     }
 
     /// With the profile below `place`, which may be a disk of its own.

@@ -6,6 +6,7 @@
 mod background;
 pub(crate) mod failures;
 mod history;
+mod open;
 mod output;
 mod passphrase;
 mod people;
@@ -80,12 +81,10 @@ pub(crate) enum PersonCommand {
     },
     /// Show what the profile is connected to and what is queued.
     Status,
+    /// Open the page in the browser. So does `xchat` alone.
+    Open(OpenArgs),
     /// Stay online in the foreground.
-    Serve {
-        /// Started by another command: passphrase on standard input, one line on standard output.
-        #[arg(long, hide = true)]
-        detached: bool,
-    },
+    Serve(ServeArgs),
     /// Copy the profile to a new directory, while it is offline.
     Backup {
         /// Where nothing is yet.
@@ -93,6 +92,38 @@ pub(crate) enum PersonCommand {
     },
     /// Go offline: end the profile's daemon.
     Stop,
+}
+
+impl PersonCommand {
+    /// What `xchat` alone does.
+    pub(crate) fn page() -> Self {
+        Self::Open(OpenArgs { network: None, print: false })
+    }
+}
+
+/// What `open` understands.
+#[derive(Debug, Args)]
+pub(crate) struct OpenArgs {
+    /// The network file that a new profile begins with, from whoever runs the network.
+    #[arg(long, value_name = "FILE")]
+    network: Option<PathBuf>,
+    /// Print the address instead of opening it: it works once, for a minute.
+    #[arg(long)]
+    print: bool,
+}
+
+/// What `serve` understands.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Without a passphrase: the page opens the profile, or makes it.
+    #[arg(long)]
+    locked: bool,
+    /// The network file that a new profile begins with.
+    #[arg(long, value_name = "FILE", requires = "locked")]
+    network: Option<PathBuf>,
+    /// Started by another command: passphrase on standard input, one line on standard output.
+    #[arg(long, hide = true)]
+    detached: bool,
 }
 
 /// What `init` understands.
@@ -155,8 +186,8 @@ pub(crate) struct SendArgs {
 
 /// Carries out one command; the exit codes are those of `docs/cli.md`.
 pub(crate) fn run(global: &Global, command: PersonCommand) -> ExitCode {
-    if let PersonCommand::Serve { detached } = command {
-        return background::serve(global, detached);
+    if let PersonCommand::Serve(args) = command {
+        return background::serve(global, args);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = match runtime {
@@ -190,11 +221,12 @@ async fn carry_out(global: &Global, command: PersonCommand) -> Result<(), Failur
             history::read(&here, contact, limit, before, out).await
         }
         PersonCommand::Listen { since, all } => history::listen(&here, since, all, out).await,
+        PersonCommand::Open(args) => open::open(&here, args, out).await,
         PersonCommand::Status => background::status(&here, out).await,
         PersonCommand::Backup { dir } => profile::back_up(&here, &dir, out),
         PersonCommand::Stop => background::stop(&here, out).await,
         // `run` takes it before it comes here.
-        PersonCommand::Serve { .. } => Ok(()),
+        PersonCommand::Serve(_) => Ok(()),
     }
 }
 

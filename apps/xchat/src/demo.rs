@@ -1,10 +1,9 @@
-//! `xchat demo`: a whole local network and two people who talk, in one terminal.
+//! `xchat demo`: a whole local network and two people on it, each with their own page.
 //!
 //! Everything is real: each node its own process, each person their own profile and daemon, and the
 //! demo does only what a person could do with the command line.
 
 mod person;
-mod screen;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -12,12 +11,10 @@ use std::process::{ExitCode, Stdio};
 
 use clap::Args;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
-use tokio::sync::mpsc;
 
 use self::person::Person;
-use self::screen::Screen;
 use crate::failure::{Failure, exit};
 use crate::signal::{self, Interrupts};
 
@@ -33,6 +30,9 @@ pub(crate) struct DemoArgs {
     /// Packets a second of each person: 4 is the pace "fast".
     #[arg(long, default_value_t = 4)]
     rate: u32,
+    /// Print the addresses of the pages instead of opening them.
+    #[arg(long)]
+    print: bool,
 }
 
 /// Runs the demo until the person leaves it.
@@ -63,8 +63,8 @@ async fn demo(args: &DemoArgs) -> Result<(), Failure> {
         Interrupts::new().map_err(|error| internal("cannot wait for signals", &error))?;
     println!("starting a local network: 2 gateways, 3 mixes, 4 stores …");
     let mut network = Network::up(&dir, args.rate).await?;
-    let talk = tokio::select! {
-        result = talk(&dir) => result,
+    let pages = tokio::select! {
+        result = pages(&dir, args.print) => result,
         () = interrupts.next() => Ok(()),
     };
     println!("\nstopping …");
@@ -73,7 +73,7 @@ async fn demo(args: &DemoArgs) -> Result<(), Failure> {
     }
     network.down().await?;
     println!("stopped. The next `demo` goes on where this one ended; `--fresh` starts over.");
-    talk
+    pages
 }
 
 const NAMES: [&str; 2] = ["alice", "bob"];
@@ -203,40 +203,27 @@ fn own_binary() -> Result<PathBuf, Failure> {
     std::env::current_exe().map_err(|error| internal("cannot find the program itself", &error))
 }
 
-async fn talk(dir: &Path) -> Result<(), Failure> {
+/// Two people in contact, and a page for each, until the input ends.
+async fn pages(dir: &Path, print: bool) -> Result<(), Failure> {
     let people = NAMES.map(|name| Person::at(dir, name));
     for person in &people {
         person.init_if_new(&dir.join(NETWORK).join("network.json")).await?;
     }
     person::meet_if_strangers(&people, &dir.join(INVITATION)).await?;
-    let (events, mut received) = mpsc::channel(256);
-    let mut listeners = Vec::new();
-    for (who, person) in people.iter().enumerate() {
-        listeners.push(person.listen(who, events.clone()).await?);
-    }
-    let mut screen = Screen::new(NAMES);
-    screen.welcome(dir);
-    let mut typed: Lines<BufReader<Stdin>> = BufReader::new(tokio::io::stdin()).lines();
+    println!("running: 9 nodes and 2 people, each a process of its own ({})", dir.display());
+    println!("what they write: page → gateway → mix → mix → mix → stores → mixes → page");
+    println!("Enter opens both pages again; Ctrl-C ends everything");
+    let mut typed = BufReader::new(tokio::io::stdin()).lines();
     loop {
-        tokio::select! {
-            Some((who, event)) = received.recv() => screen.show(who, &event),
-            line = typed.next_line() => {
-                let line = line.map_err(|error| internal("cannot read what you type", &error))?;
-                let Some(line) = line else { break };
-                match line.trim() {
-                    "" => screen.prompt(),
-                    "/quit" => break,
-                    "/switch" => screen.switch(),
-                    text => {
-                        let who = screen.writer();
-                        screen.typed();
-                        people[who].send(NAMES[1 - who], text, events.clone(), who)?;
-                    }
-                }
+        for person in &people {
+            match person.open(print).await? {
+                None => println!("{}: opened in the browser", person.name()),
+                Some(address) => println!("{}: {address}", person.name()),
             }
         }
+        let line = typed.next_line().await;
+        if line.map_err(|error| internal("cannot read what you type", &error))?.is_none() {
+            return Ok(());
+        }
     }
-    // What was typed last is waited for: nobody should lose a message to leaving early.
-    screen.drain(&mut received).await;
-    Ok(())
 }

@@ -19,8 +19,9 @@ use clap::{Args, Parser, Subcommand};
 struct Xchat {
     #[command(flatten)]
     global: Global,
+    /// Without one: open the page.
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 /// What every command understands.
@@ -45,13 +46,13 @@ enum Command {
     Node(node::NodeArgs),
     /// Run a whole local network.
     Net(net::NetArgs),
-    /// A local network and two people on it, in this terminal.
+    /// A local network and two people on it, each with their own page.
     Demo(demo::DemoArgs),
 }
 
 fn main() -> ExitCode {
     let Xchat { global, command } = Xchat::parse();
-    match command {
+    match command.unwrap_or(Command::Person(cli::PersonCommand::page())) {
         Command::Person(command) => cli::run(&global, command),
         Command::Node(args) => node::run(&global, args),
         Command::Net(args) => net::run(&global, args),

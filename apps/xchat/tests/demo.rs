@@ -1,6 +1,7 @@
 //! The demo as a person runs it: one process, its output, its end.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -22,7 +23,7 @@ struct Demo {
 impl Demo {
     fn command(dir: &Path, more: &[&str]) -> Command {
         let mut command = Command::new(XCHAT);
-        command.args(["demo", "--rate", "50", "--dir"]).arg(dir).args(more);
+        command.args(["demo", "--rate", "50", "--print", "--dir"]).arg(dir).args(more);
         command
     }
 
@@ -42,8 +43,13 @@ impl Demo {
     }
 
     /// Reads until a line that holds this.
-    fn shows(&self, text: &str) {
-        while !self.lines.recv_timeout(SOON).expect("more lines").contains(text) {}
+    fn shows(&self, text: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(SOON).expect("more lines");
+            if line.contains(text) {
+                return line;
+            }
+        }
     }
 
     fn interrupt(mut self) {
@@ -72,6 +78,24 @@ fn person(dir: &Path, name: &str, args: &[&str]) -> Output {
 
 fn contacts(dir: &Path, name: &str) -> usize {
     String::from_utf8(person(dir, name, &["contacts"]).stdout).expect("utf-8").lines().count()
+}
+
+/// What a page does with its address.
+fn redeem(line: &str) {
+    let (_, address) = line.split_once(": ").expect("an address");
+    let (place, code) = address.split_once("/#code=").expect("a code");
+    let host = place.strip_prefix("http://").expect("an address");
+    let body = format!("{{\"code\":\"{code}\"}}");
+    let mut stream = TcpStream::connect(host).expect("it listens");
+    let head = format!(
+        "POST /v1/session HTTP/1.1\r\nHost: {host}\r\nOrigin: {place}\r\nConnection: close\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).expect("writes");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("reads");
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"token\""), "{answer}");
 }
 
 #[test]
@@ -107,8 +131,11 @@ fn a_fresh_start_leaves_a_running_demo_alone_and_ends_what_a_killed_one_has_left
         assert_eq!(second.status.code(), Some(4), "{said}");
         assert!(said.contains("a demo is running in"), "{said}");
     }
-    demo.typed.write_all(b"still here\n").expect("typed");
-    demo.shows("bob sees ◂ alice: still here");
+    let first = demo.shows("bob: http://127.0.0.1:");
+    demo.typed.write_all(b"\n").expect("typed");
+    let again = demo.shows("bob: http://127.0.0.1:");
+    assert_ne!(first, again, "an address works once, and there is always another");
+    redeem(&again);
 
     demo.child.kill().expect("ours");
     demo.child.wait().expect("ours");

@@ -1,15 +1,18 @@
 //! Commands, responses and events, as they also stand in JSON (`docs/cli.md`).
 
+pub(crate) mod pace;
 pub(crate) mod status;
 
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 use xchat_engine::{ContactId, Content, ConversationId, Direction, MessageRow, MessageState};
 
+pub use pace::PaceChoice;
 pub use status::{Crowd, DocumentStatus, Online, PaceStatus, Queued, Status, Trouble};
 
 /// What a person, through any face, can ask for. A contact is named by its id, by its conversation's
 /// id, or by its name if only one contact has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Command {
@@ -42,20 +45,33 @@ pub enum Command {
         text: String,
         /// When to answer.
         #[serde(default)]
+        #[ts(optional, as = "Option<Wait>")]
         wait: Wait,
     },
     /// The last messages, oldest first.
     Messages {
         /// Of one contact only.
         #[serde(default)]
+        #[ts(optional)]
         contact: Option<String>,
         /// Only those with a smaller id.
         #[serde(default)]
+        #[ts(optional)]
         before: Option<u64>,
         /// At most so many; [`Command::DEFAULT_MESSAGES`] if not given, and never more than
         /// [`Command::MAX_MESSAGES`].
         #[serde(default)]
+        #[ts(optional)]
         limit: Option<u32>,
+    },
+    /// The conversations, the one with the newest message first; with their last message, and how many are unread.
+    Conversations,
+    /// The person has seen the messages of a conversation, up to this one.
+    MarkRead {
+        /// Whose.
+        contact: String,
+        /// The last message seen. Less than before changes nothing.
+        up_to: u64,
     },
     /// How things stand.
     Status,
@@ -69,7 +85,7 @@ impl Command {
 }
 
 /// When a sent message is answered for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, TS)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Wait {
@@ -94,7 +110,7 @@ impl Wait {
 }
 
 /// How a command ended well.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, TS)]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum Response {
@@ -121,6 +137,7 @@ pub enum Response {
         /// The message's id.
         id: u64,
         /// Its state now.
+        #[ts(type = "MessageState")]
         state: MessageState,
     },
     /// To [`Command::Messages`].
@@ -130,16 +147,36 @@ pub enum Response {
     },
     /// To [`Command::Status`].
     Status(Box<Status>),
+    /// To [`Command::Conversations`].
+    Conversations {
+        /// The one with the newest message first; those without any come last.
+        conversations: Vec<Conversation>,
+    },
+    /// To [`Command::MarkRead`]: it is on the disk.
+    Done {},
+}
+
+/// A conversation, as a list of conversations shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Conversation {
+    /// With whom.
+    pub contact: Contact,
+    /// The newest message, if there is one.
+    pub last: Option<Message>,
+    /// How many messages of the other side came after those that were seen.
+    pub unread: u64,
 }
 
 /// One person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct Contact {
     /// The person, on this device.
+    #[ts(type = "ContactId")]
     pub contact: ContactId,
     /// Their chosen name.
     pub name: String,
     /// The conversation with them.
+    #[ts(type = "ConversationId")]
     pub conversation: ConversationId,
     /// The safety numbers were compared.
     pub verified: bool,
@@ -160,32 +197,39 @@ impl From<xchat_engine::Contact> for Contact {
 }
 
 /// One message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct Message {
     /// Increasing over the whole profile: the order in which this device saw messages.
     pub id: u64,
     /// Its conversation.
+    #[ts(type = "ConversationId")]
     pub conversation: ConversationId,
     /// With whom.
+    #[ts(type = "ContactId")]
     pub contact: ContactId,
     /// Ours or theirs.
+    #[ts(type = "Direction")]
     pub direction: Direction,
     /// What it says; empty if only a newer version can read it.
     pub text: String,
     /// The sender's clock, Unix milliseconds.
     pub sent_at: u64,
     /// Where it stands.
+    #[ts(type = "MessageState")]
     pub state: MessageState,
     /// It is of a kind that this version does not know.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(optional, as = "Option<bool>")]
     pub needs_newer_version: bool,
     /// Nobody said it: it is what happened to the conversation at this point. The text is empty.
+    // The generator of the types has no word for it and gets it from `apps/xchat/src/daemon/typescript.rs`.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    #[ts(skip)]
     pub notice: Option<Notice>,
 }
 
 /// What happened to a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(tag = "notice", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Notice {
@@ -233,7 +277,7 @@ impl From<MessageRow> for Message {
 }
 
 /// Something the person sees.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
@@ -244,9 +288,24 @@ pub enum Event {
         /// The message.
         id: u64,
         /// Its conversation.
+        #[ts(type = "ConversationId")]
         conversation: ConversationId,
         /// Its new state.
+        #[ts(type = "MessageState")]
         state: MessageState,
+    },
+    /// Messages were seen, in this face or in another.
+    Read {
+        /// Where.
+        #[ts(type = "ConversationId")]
+        conversation: ConversationId,
+        /// With whom.
+        #[ts(type = "ContactId")]
+        contact: ContactId,
+        /// The last message that was seen.
+        up_to: u64,
+        /// How many of the other side's are still unread.
+        unread: u64,
     },
     /// A contact is new, or has changed.
     Contact(Contact),
@@ -263,6 +322,7 @@ pub enum Event {
     /// Keys were renewed.
     EpochChanged {
         /// Where.
+        #[ts(type = "ConversationId")]
         conversation: ConversationId,
         /// The new epoch.
         epoch: u64,
@@ -270,6 +330,7 @@ pub enum Event {
     /// Something is wrong with a conversation, and the person should know.
     Alert {
         /// Where.
+        #[ts(type = "ConversationId")]
         conversation: ConversationId,
         /// What.
         alert: Alert,
@@ -281,7 +342,7 @@ pub enum Event {
 }
 
 /// What can be wrong with a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Alert {
@@ -294,7 +355,7 @@ pub enum Alert {
 }
 
 /// An event and its place: [`crate::From::Change`] with this number gives what came after it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 pub struct Numbered {
     /// Counts the changes of all messages of the profile. Events that change no message carry the
     /// number of the last change before them. 0 for a row of the history: go on after its id.

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 use xchat_engine::CommandError;
 
 use crate::network::NetworkError;
@@ -188,7 +189,8 @@ pub struct Error {
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+    /// An error without a source.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), source: None }
     }
 
@@ -250,7 +252,7 @@ impl StdError for Error {
 }
 
 /// An error in JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct ErrorBody {
     /// Stable, for scripts: [`ErrorKind::code`].
     pub code: String,

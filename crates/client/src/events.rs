@@ -60,11 +60,18 @@ enum Source {
 impl Events {
     pub(crate) fn new(client: Client, from: From, subscription: Subscription) -> Self {
         let Subscription { live, seq } = subscription;
+        // Nothing comes after a change that this profile has not seen yet: it was another profile's.
+        let within = |change: u64| change.min(seq);
         let (source, seq, told) = match from {
             From::Now => (Source::Live, seq, 0),
             From::Message(id) => (Source::History(id), seq, 0),
-            From::Change(since) => (Source::Missed { born_after: since }, since, 0),
-            From::History { message, change } => (Source::History(message), change, message),
+            From::Change(since) => {
+                let since = within(since);
+                (Source::Missed { born_after: since }, since, 0)
+            }
+            From::History { message, change } => {
+                (Source::History(message), within(change), message)
+            }
         };
         Self { client, live, ready: VecDeque::new(), source, seq, told }
     }

@@ -39,16 +39,16 @@ mod profile;
 mod store;
 
 pub use api::{
-    Alert, Command, Contact, Crowd, DocumentStatus, Event, Message, Notice, Numbered, Online,
-    PaceStatus, Queued, Response, Status, Trouble, Wait,
+    Alert, Command, Contact, Conversation, Crowd, DocumentStatus, Event, Message, Notice, Numbered,
+    Online, PaceChoice, PaceStatus, Queued, Response, Status, Trouble, Wait,
 };
 pub use client::Client;
 pub use driver::ClockState;
 pub use error::{Error, ErrorBody, ErrorKind};
 pub use events::{Events, From};
 pub use profile::{
-    Cost, HeaderError, MAX_NAME_CHARS, NewProfile, Passphrase, Profile, ProfileError, files,
+    Cost, HeaderError, Hold, MAX_NAME_CHARS, NewProfile, Passphrase, Profile, ProfileError, files,
 };
-pub use store::{Entry, Stamp, Store, StoreError, StoredMessage};
+pub use store::{Entry, Seen, Stamp, Store, StoreError, StoredMessage};
 pub use xchat_engine::{ContactId, ConversationId, Direction, MAX_TEXT_LEN, MessageState};
 pub use xchat_transport::Pace;

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::time::Duration;
 
 use thiserror::Error;
 use xchat_base::Timestamp;
@@ -10,6 +11,8 @@ use xchat_transport::directory::network_file::MAX_FILE_LEN;
 use xchat_transport::directory::{
     DirectoryError, NetworkFile, NetworkFileError, Root, VerifiedDocument,
 };
+
+use crate::api::PaceChoice;
 
 /// Why a network file cannot be used.
 #[derive(Debug, Error)]
@@ -42,6 +45,28 @@ pub fn read(path: &Path, now: Timestamp) -> Result<String, NetworkError> {
 /// [`NetworkError`] with the reason.
 pub fn name(text: &str) -> Result<String, NetworkError> {
     Ok(NetworkFile::parse(text)?.root.name().as_str().to_owned())
+}
+
+/// What a person is told of a network before they are in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Described {
+    /// Its name.
+    pub name: String,
+    /// The paces in it, fastest first.
+    pub paces: Vec<PaceChoice>,
+}
+
+/// Describes a network file that [`read`] has checked.
+///
+/// # Errors
+/// [`NetworkError`] with the reason.
+pub fn describe(text: &str) -> Result<Described, NetworkError> {
+    let file = NetworkFile::parse(text)?;
+    let name = file.root.name().as_str().to_owned();
+    let document = file.document.dangerously_assume_timely(&file.root)?;
+    let parameters = &document.parameters;
+    let fixed = parameters.pace_override.map(|_| parameters.mean_gap(Duration::ZERO));
+    Ok(Described { name, paces: PaceChoice::all(Some(parameters.mix_delay), fixed) })
 }
 
 fn read_bounded(path: &Path) -> Result<String, NetworkError> {

@@ -16,6 +16,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rand_core::OsRng;
 use xchat_base::Secret;
@@ -97,9 +98,13 @@ pub struct Profile {
 pub(crate) struct Reopen {
     path: PathBuf,
     key: Secret<32>,
-    /// Unlocked by the system when the process ends, however it ends.
-    _lock: File,
+    _hold: Hold,
 }
+
+/// Keeps a profile's directory for this process, with or without a profile in it: while a clone of it lives, no
+/// other process can open or make one there. The system lets go of it when the process ends, however that ends.
+#[derive(Clone)]
+pub struct Hold(#[allow(dead_code)] Arc<File>);
 
 impl Reopen {
     pub(crate) fn store(&self) -> Result<Store, StoreError> {
@@ -128,6 +133,16 @@ impl Profile {
         }
     }
 
+    /// Keeps the directory, which is made if it is not there.
+    ///
+    /// # Errors
+    /// [`ProfileError`]: another process has it, or others on this machine could read it.
+    pub fn hold(dir: &Path) -> Result<Hold, ProfileError> {
+        files::private_dir(dir).map_err(at(dir))?;
+        check_private(dir)?;
+        Ok(Hold(Arc::new(lock(dir)?)))
+    }
+
     /// Makes a profile. The header is written last and makes it one: after a crash before that,
     /// nothing is there, and this can be called again.
     ///
@@ -138,13 +153,23 @@ impl Profile {
         new: &NewProfile,
         passphrase: &Passphrase,
     ) -> Result<(), ProfileError> {
-        check_name(&new.name)?;
-        if passphrase.expose().is_empty() {
-            return Err(ProfileError::EmptyPassphrase);
-        }
-        files::private_dir(dir).map_err(at(dir))?;
-        check_private(dir)?;
-        let _lock = lock(dir)?;
+        // Before anything is made.
+        check_new(new, passphrase)?;
+        let hold = Self::hold(dir)?;
+        Self::create_held(&hold, dir, new, passphrase)
+    }
+
+    /// As [`Self::create`], in a directory that is held already.
+    ///
+    /// # Errors
+    /// [`ProfileError`].
+    pub fn create_held(
+        _hold: &Hold,
+        dir: &Path,
+        new: &NewProfile,
+        passphrase: &Passphrase,
+    ) -> Result<(), ProfileError> {
+        check_new(new, passphrase)?;
         if Self::exists(dir) {
             return Err(ProfileError::Exists(dir.to_owned()));
         }
@@ -178,8 +203,20 @@ impl Profile {
     /// [`ProfileError`].
     pub fn open(dir: &Path, passphrase: &Passphrase) -> Result<Self, ProfileError> {
         Self::find(dir)?;
-        check_private(dir)?;
-        let lock = lock(dir)?;
+        let hold = Self::hold(dir)?;
+        Self::open_held(&hold, dir, passphrase)
+    }
+
+    /// As [`Self::open`], in a directory that is held already, and stays held when the profile is closed.
+    ///
+    /// # Errors
+    /// [`ProfileError`].
+    pub fn open_held(
+        hold: &Hold,
+        dir: &Path,
+        passphrase: &Passphrase,
+    ) -> Result<Self, ProfileError> {
+        Self::find(dir)?;
         let key = read_header(dir)?.unlock(passphrase)?;
         let path = store_path(dir);
         if !path.exists() {
@@ -189,7 +226,7 @@ impl Profile {
         forget_creation(dir)?;
         let store = Store::open(&path, &key)?;
         let settings = Settings::read(&store)?;
-        Ok(Self { store, settings, reopen: Reopen { path, key, _lock: lock } })
+        Ok(Self { store, settings, reopen: Reopen { path, key, _hold: hold.clone() } })
     }
 
     /// Copies the profile into a new directory, which is then a profile of its own with the same passphrase: put back
@@ -325,6 +362,11 @@ fn path_bytes(path: &Path) -> &[u8] {
 fn at(path: &Path) -> impl FnOnce(io::Error) -> ProfileError {
     let path = path.to_owned();
     move |source| ProfileError::Io { path, source }
+}
+
+fn check_new(new: &NewProfile, passphrase: &Passphrase) -> Result<(), ProfileError> {
+    check_name(&new.name)?;
+    if passphrase.expose().is_empty() { Err(ProfileError::EmptyPassphrase) } else { Ok(()) }
 }
 
 fn check_name(name: &str) -> Result<(), ProfileError> {

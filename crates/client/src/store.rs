@@ -8,6 +8,7 @@
 mod error;
 mod mark;
 mod messages;
+mod reading;
 pub(crate) mod schema;
 
 use std::path::Path;
@@ -23,6 +24,7 @@ use mark::Mark;
 
 pub use error::StoreError;
 pub use messages::{Stamp, StoredMessage};
+pub use reading::Seen;
 
 /// A key of the engine's and its value.
 pub type Entry = (Vec<u8>, Vec<u8>);

@@ -73,12 +73,23 @@ fn open(version: &str) -> (tempfile::TempDir, Profile) {
 }
 
 #[test]
+fn schema_3_opens_with_everything_in_it() {
+    let (_dir, profile) = open("v3");
+    let store = profile.store();
+    assert_eq!(store.messages_after(0, 9).expect("reads").len(), 4);
+    let seen = store.seen(ConversationId::from_bytes([4; 16])).expect("reads");
+    assert_eq!((seen.up_to, seen.unread), (2, 1));
+}
+
+#[test]
 fn schema_2_opens_with_everything_in_it() {
     let (_dir, profile) = open("v2");
     let rows = profile.store().messages_after(0, 9).expect("reads");
     assert_eq!(rows.len(), 4);
     assert_eq!((rows[0].row.number, rows[0].row.state), (8, MessageState::Delivered));
     assert_eq!(rows[3].row.content, Content::Notice(Notice::Missing { count: 3 }));
+    let seen = profile.store().seen(ConversationId::from_bytes([4; 16])).expect("reads");
+    assert_eq!((seen.up_to, seen.unread), (4, 0), "what was there before counts as seen");
 }
 
 #[test]
@@ -105,7 +116,7 @@ fn schema_1_opens_with_everything_in_it() {
 #[test]
 #[ignore = "makes the fixture of the current version, once"]
 fn make_the_fixture() {
-    let dir = fixture("v2");
+    let dir = fixture("v3");
     assert!(!dir.exists(), "an old fixture is never remade");
     let new = NewProfile {
         name: "Old Alice".to_owned(),
@@ -117,6 +128,8 @@ fn make_the_fixture() {
     Profile::create(&dir, &new, &passphrase()).expect("makes a profile");
     let mut profile = Profile::open(&dir, &passphrase()).expect("opens");
     profile.store_mut().apply(&changes_of_2()).expect("applies");
+    let conversation = ConversationId::from_bytes([4; 16]);
+    profile.store_mut().mark_read(conversation, 2).expect("marks");
     drop(profile);
     for beside in ["lock", "store.mark"] {
         std::fs::remove_file(dir.join(beside)).expect("it is there while a profile is used");

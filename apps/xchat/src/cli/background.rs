@@ -8,23 +8,24 @@ use serde_json::{Value, json};
 use xchat_client::{Command, Status};
 
 use super::output::Output;
-use super::{Here, internal, passphrase, profile, show};
+use super::{Here, ServeArgs, internal, open, passphrase, profile, show};
 use crate::Global;
 use crate::daemon::Daemon;
-use crate::daemon::serve::{Foreground, serve as run_daemon};
+use crate::daemon::serve::{First, Foreground, serve as run_daemon};
 use crate::failure::{Failure, exit};
 
 /// Threads of the daemon's runtime: it waits for the network and for loopback, and the driver has a
 /// thread of its own.
 const WORKERS: usize = 2;
 
-pub(super) fn serve(global: &Global, detached: bool) -> ExitCode {
+pub(super) fn serve(global: &Global, args: ServeArgs) -> ExitCode {
+    let detached = args.detached;
     let foreground = match (detached, global.json) {
         (true, _) => Foreground::Detached,
         (_, true) => Foreground::Script,
         _ => Foreground::Person,
     };
-    match try_serve(global, foreground) {
+    match try_serve(global, args, foreground) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if detached => {
             // Whoever started this reads its standard output.
@@ -39,15 +40,18 @@ pub(super) fn serve(global: &Global, detached: bool) -> ExitCode {
     }
 }
 
-fn try_serve(global: &Global, foreground: Foreground) -> Result<(), Failure> {
+fn try_serve(global: &Global, args: ServeArgs, foreground: Foreground) -> Result<(), Failure> {
     let profile = profile::dir(global)?;
-    let passphrase = if foreground == Foreground::Detached {
+    let detached = foreground == Foreground::Detached;
+    if detached {
         // A session of its own: the terminal it was started from may close. It fails only for one
         // that leads a session already, which is as good.
         let _ = rustix::process::setsid();
-        passphrase::from_stdin()?
-    } else {
-        passphrase::existing(global)?
+    }
+    let first = match (args.locked, detached) {
+        (true, _) => First::Closed { network: open::network(args.network)? },
+        (_, true) => First::Open(passphrase::from_stdin()?),
+        _ => First::Open(passphrase::existing(global)?),
     };
     start_logging();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -55,7 +59,7 @@ fn try_serve(global: &Global, foreground: Foreground) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| internal("cannot start", &error))?;
-    runtime.block_on(run_daemon(&profile, passphrase, foreground))
+    runtime.block_on(run_daemon(&profile, first, foreground))
 }
 
 /// On standard error, warnings and worse, of this program only: what libraries log names gateways.
@@ -80,7 +84,12 @@ fn start_logging() {
 }
 
 pub(super) async fn stop(here: &Here<'_>, out: Output) -> Result<(), Failure> {
-    let stopped = match Daemon::find(&here.profile).await? {
+    // Also one that waits for its profile to be made.
+    let running = match Daemon::find_here(&here.profile).await? {
+        None => Daemon::find(&here.profile).await?,
+        running => running,
+    };
+    let stopped = match running {
         Some(daemon) => {
             daemon.stop().await?;
             true

@@ -40,7 +40,8 @@ pub(super) fn from_stdin() -> Result<Passphrase, Failure> {
     Ok(Passphrase::new(first_line(&line)))
 }
 
-fn given(global: &Global) -> Result<Option<Passphrase>, Failure> {
+/// The passphrase, if nobody has to be asked for it.
+pub(super) fn given(global: &Global) -> Result<Option<Passphrase>, Failure> {
     if let Some(path) = &global.passphrase_file {
         return from_file(path).map(Some);
     }

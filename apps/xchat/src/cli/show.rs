@@ -104,6 +104,7 @@ pub(super) fn event(event: &Event, names: &Names) -> String {
     match event {
         Event::Message(row) => message(row, names),
         Event::MessageState { id, state, .. } => format!("message {id}: {}", state.as_str()),
+        Event::Read { up_to, .. } => format!("read, up to message {up_to}"),
         Event::Contact(contact) => format!("contact: {}", self::contact(contact, 0)),
         Event::InvitationFailed { reason } => format!("an invitation of yours ended: {reason}"),
         Event::AcceptFailed { error } => {

@@ -1,28 +1,25 @@
 //! Finding the profile's daemon, or starting one.
 
+mod start;
+
 use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::Path;
 use std::time::Duration;
 
 use hyper::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::process::Command as Process;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use xchat_client::{Command, ErrorBody, Numbered, Passphrase, Profile, files};
 
+use self::start::{Opening, start};
 use super::API_VERSION;
 use super::card::Card;
-use super::http::{self, HttpError, Lines};
+use super::http::{self, HttpError, Lines, Open};
 use super::routes::PLACE_HEADER;
 use crate::cli::failures::{failure, of_file};
 use crate::failure::{Failure, exit};
-
-/// A daemon that is not ready by then will not be: it has keys to derive and a database to read.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A daemon answers whether it is there within this, on the busiest machine.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -53,6 +50,7 @@ impl StartLock {
 /// A running daemon.
 pub(crate) struct Daemon {
     card: Card,
+    open: Open,
 }
 
 impl Daemon {
@@ -62,11 +60,23 @@ impl Daemon {
     /// There is no profile, or another program has it open, or a daemon of another version.
     pub(crate) async fn find(profile: &Path) -> Result<Option<Self>, Failure> {
         check_profile(profile)?;
+        Self::find_here(profile).await
+    }
+
+    /// As [`Self::find`], but there need not be a profile: a page may be about to make it.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub(crate) async fn find_here(profile: &Path) -> Result<Option<Self>, Failure> {
+        if !profile.exists() {
+            return Ok(None);
+        }
         let _lock = StartLock::take(profile).await?;
         find_locked(profile).await
     }
 
-    /// The profile's running daemon, or a new one; `passphrase` is only asked for a new one.
+    /// The profile's running daemon, with the profile open, or a new one; `passphrase` is only asked for a profile
+    /// that is not open.
     ///
     /// # Errors
     /// As [`Self::find`], and what keeps a new one from starting.
@@ -74,16 +84,71 @@ impl Daemon {
         profile: &Path,
         passphrase: impl FnOnce() -> Result<Passphrase, Failure>,
     ) -> Result<Self, Failure> {
-        if let Some(daemon) = Self::find(profile).await? {
-            return Ok(daemon);
+        match Self::find(profile).await? {
+            Some(daemon) if daemon.open == Open::Yes => return Ok(daemon),
+            _ => {}
         }
         // Not under the lock: a person who does not type holds nobody up, least of all `stop`.
         let passphrase = passphrase()?;
         let _lock = StartLock::take(profile).await?;
         match find_locked(profile).await? {
-            Some(daemon) => Ok(daemon),
-            None => start(profile, &passphrase).await,
+            Some(daemon) => daemon.unlocked(&passphrase).await,
+            None => start(profile, &Opening::With(passphrase)).await,
         }
+    }
+
+    /// The running daemon, or a new one, for a page: the profile may be locked, or not be there yet. It is opened
+    /// if there is one and a passphrase is given.
+    ///
+    /// # Errors
+    /// As [`Self::find_or_start`].
+    pub(crate) async fn for_page(
+        profile: &Path,
+        passphrase: Option<Passphrase>,
+        network: Option<&Path>,
+    ) -> Result<Self, Failure> {
+        files::private_dir(profile).map_err(|error| of_file("make the directory", &error))?;
+        let _lock = StartLock::take(profile).await?;
+        let passphrase = passphrase.filter(|_| Profile::exists(profile));
+        match (find_locked(profile).await?, passphrase) {
+            (Some(daemon), Some(passphrase)) => daemon.unlocked(&passphrase).await,
+            (Some(daemon), None) => Ok(daemon),
+            (None, Some(passphrase)) => start(profile, &Opening::With(passphrase)).await,
+            (None, None) => start(profile, &Opening::ByPage(network.map(Path::to_owned))).await,
+        }
+    }
+
+    /// With the profile open.
+    async fn unlocked(self, passphrase: &Passphrase) -> Result<Self, Failure> {
+        if self.open == Open::Yes {
+            return Ok(self);
+        }
+        let body = serde_json::json!({ "passphrase": passphrase.expose() }).to_string();
+        let body = body.into_bytes();
+        let (status, value) = http::ask(&self.card, "/v1/unlock", body).await.map_err(gone)?;
+        if status.is_success() {
+            Ok(Self { open: Open::Yes, ..self })
+        } else {
+            Err(error_in(value))
+        }
+    }
+
+    /// The address at which a browser gets the page, once and soon. A new profile would be in this network.
+    ///
+    /// # Errors
+    /// The daemon went away.
+    pub(crate) async fn page(&self, network: Option<&Path>) -> Result<String, Failure> {
+        #[derive(serde::Deserialize)]
+        struct Given {
+            code: String,
+        }
+        let body = serde_json::json!({ "network": network }).to_string().into_bytes();
+        let (status, value) = http::ask(&self.card, "/v1/code", body).await.map_err(gone)?;
+        if !status.is_success() {
+            return Err(error_in(value));
+        }
+        let Given { code } = serde_json::from_value(value).map_err(|_| unreadable())?;
+        Ok(format!("http://127.0.0.1:{}/#code={code}", self.card.port))
     }
 
     /// Carries out a command.
@@ -200,19 +265,26 @@ async fn find_locked(profile: &Path) -> Result<Option<Daemon>, Failure> {
             Err(Failure::new(exit::UNAVAILABLE, "daemon_version", text)
                 .hint("Stop it with the version that started it, or end the process."))
         }
-        Some(card) if answers(&card).await => Ok(Some(Daemon { card })),
-        // A daemon that is ending: no card any more, or nobody behind it.
-        _ if is_free_soon(profile).await => Ok(None),
-        _ => {
-            let error = xchat_client::Error::from(xchat_client::ProfileError::Locked);
-            Err(failure(&error.body()))
-        }
+        Some(card) => match answer(&card).await {
+            Some(open) => Ok(Some(Daemon { card, open })),
+            None => none_soon(profile).await,
+        },
+        None => none_soon(profile).await,
     }
 }
 
+/// A daemon that is ending has no card any more, or nobody is behind it.
+async fn none_soon(profile: &Path) -> Result<Option<Daemon>, Failure> {
+    if is_free_soon(profile).await {
+        return Ok(None);
+    }
+    let error = xchat_client::Error::from(xchat_client::ProfileError::Locked);
+    Err(failure(&error.body()))
+}
+
 /// A daemon that does not move (stopped by a signal, or swapped out) must not hold up every command.
-async fn answers(card: &Card) -> bool {
-    timeout(ANSWER_TIMEOUT, http::answers(card)).await.unwrap_or(false)
+async fn answer(card: &Card) -> Option<Open> {
+    timeout(ANSWER_TIMEOUT, http::alive(card)).await.ok().flatten()
 }
 
 fn is_open(profile: &Path) -> Result<bool, Failure> {
@@ -231,59 +303,6 @@ async fn is_free_soon(profile: &Path) -> bool {
         }
     });
     matches!(timeout(END_TIMEOUT, freed).await, Ok(Ok(())))
-}
-
-/// Starts a daemon as a process of its own, which outlives this one and its terminal.
-async fn start(profile: &Path, passphrase: &Passphrase) -> Result<Daemon, Failure> {
-    let program =
-        std::env::current_exe().map_err(|error| of_file("find the program itself", &error))?;
-    let log = log_file(profile).map_err(|error| of_file("write daemon.log", &error))?;
-    let mut child = Process::new(program)
-        .arg("--json")
-        .arg("--profile")
-        .arg(profile)
-        .args(["serve", "--detached"])
-        .env_remove("XCHAT_PASSPHRASE")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(log)
-        .spawn()
-        .map_err(|error| of_file("start the daemon", &error))?;
-    let mut stdin = child.stdin.take().expect("piped above");
-    let stdout = child.stdout.take().expect("piped above");
-    let mut secret = zeroize::Zeroizing::new(passphrase.expose().as_bytes().to_vec());
-    secret.push(b'\n');
-    // If the child is gone, its output says why.
-    let _ = stdin.write_all(&secret).await;
-    drop(stdin);
-    let mut line = String::new();
-    let mut stdout = BufReader::new(stdout);
-    let read = timeout(START_TIMEOUT, stdout.read_line(&mut line)).await;
-    if !matches!(read, Ok(Ok(_))) {
-        let _ = child.kill().await;
-        return Err(not_started(profile));
-    }
-    let value: Value = serde_json::from_str(&line).map_err(|_| not_started(profile))?;
-    if value["event"] != "ready" {
-        return Err(error_in(value));
-    }
-    find_locked(profile).await?.ok_or_else(|| not_started(profile))
-}
-
-fn log_path(profile: &Path) -> PathBuf {
-    profile.join("daemon.log")
-}
-
-/// A new log for a new daemon: it does not grow from start to start.
-fn log_file(profile: &Path) -> std::io::Result<File> {
-    let file = files::private_file(&log_path(profile))?;
-    file.set_len(0)?;
-    Ok(file)
-}
-
-fn not_started(profile: &Path) -> Failure {
-    let hint = format!("{} may say why.", log_path(profile).display());
-    Failure::new(exit::UNAVAILABLE, "daemon_failed", "the daemon did not start").hint(hint)
 }
 
 fn gone(error: HttpError) -> Failure {

@@ -8,19 +8,21 @@ use std::collections::VecDeque;
 use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use axum::extract::ws::WebSocket;
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::routes::Shared;
+use super::socket;
 
 /// Connections that have not shown the token: a request on this machine takes milliseconds.
 pub(super) const MAX_STRANGERS: usize = 64;
@@ -75,6 +77,8 @@ impl Counters {
 pub(super) struct Caller {
     room: Arc<Semaphore>,
     proven: OnceLock<OwnedSemaphorePermit>,
+    /// Set when the connection is to become a socket.
+    socket: Mutex<Option<oneshot::Receiver<WebSocket>>>,
 }
 
 impl Caller {
@@ -88,6 +92,16 @@ impl Caller {
             Ok(permit) => self.proven.set(permit).is_ok(),
             Err(_) => false,
         }
+    }
+
+    /// The connection becomes a socket, which comes by the other end of this. It stays the connection's own task,
+    /// with its place at the door.
+    pub(super) fn becomes(&self, socket: oneshot::Receiver<WebSocket>) {
+        *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
+    }
+
+    fn taken_socket(&self) -> Option<oneshot::Receiver<WebSocket>> {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn is_proven(&self) -> bool {
@@ -113,7 +127,11 @@ pub(super) async fn serve(listener: TcpListener, router: Router, shared: Shared)
             task.abort();
             shared.door.made_way.fetch_add(1, Ordering::Relaxed);
         }
-        let caller = Arc::new(Caller { room: Arc::clone(&room), proven: OnceLock::new() });
+        let caller = Arc::new(Caller {
+            room: Arc::clone(&room),
+            proven: OnceLock::new(),
+            socket: Mutex::new(None),
+        });
         let serving = connection(stream, Arc::clone(&caller), router.clone(), shared.clone());
         strangers.push_back((caller, connections.spawn(serving)));
     }
@@ -159,18 +177,27 @@ impl Drop for Open {
 
 async fn connection(stream: TcpStream, caller: Arc<Caller>, router: Router, shared: Shared) {
     let open = Open::new(shared);
-    let service = TowerToHyperService::new(router.layer(Extension(caller)));
+    let service = TowerToHyperService::new(router.layer(Extension(Arc::clone(&caller))));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     let mut serving = pin!(serving);
-    tokio::select! {
+    let ended = tokio::select! {
         // What is wrong with it is the caller's: it is closed.
-        _ = serving.as_mut() => return,
-        () = open.0.ended() => serving.as_mut().graceful_shutdown(),
+        ended = serving.as_mut() => ended,
+        () = open.0.ended() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if ended.is_ok()
+        && let Some(socket) = caller.taken_socket()
+        && let Ok(socket) = socket.await
+    {
+        socket::serve(socket, &caller, &open.0).await;
     }
-    let _ = serving.await;
 }

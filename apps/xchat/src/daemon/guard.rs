@@ -1,9 +1,10 @@
 //! Who may talk to the daemon.
 //!
 //! Everything on this machine can open a connection to it, also a page in the person's browser. So a
-//! request needs the token, which other users cannot read; its `Host` must be the daemon's own, so that
+//! request needs the card's token, which other users cannot read; its `Host` must be the daemon's own, so that
 //! a name that somebody points at 127.0.0.1 does not make a foreign page's request a local one (DNS
-//! rebinding); and an `Origin`, which browsers set and pages cannot, must be the daemon's own.
+//! rebinding); and an `Origin`, which browsers set and pages cannot, must be the daemon's own. The page itself has
+//! nothing to hide and needs no token; its socket gets one in its first frame, see [`super::sessions`].
 
 use std::sync::Arc;
 
@@ -31,33 +32,46 @@ pub(super) async fn check(
     request: Request,
     next: Next,
 ) -> Response {
-    let allowed = allowed(request.headers(), &shared.token, shared.port);
-    if allowed.is_err() {
-        shared.door.refused();
+    if let Err(refusal) = allowed(request.headers(), &shared.token, shared.port) {
+        return turn_away(&shared, refusal);
     }
-    let checked = allowed.and_then(|()| {
-        let message = "too many connections are open";
-        let refusal = (StatusCode::SERVICE_UNAVAILABLE, "too_many", message);
-        if caller.prove() { Ok(()) } else { Err(refusal) }
-    });
-    match checked {
-        Ok(()) => {
-            let mut response = next.run(request).await;
-            let no_store = header::HeaderValue::from_static("no-store");
-            response.headers_mut().insert(header::CACHE_CONTROL, no_store);
-            response
-        }
-        // Whoever was refused does not stay, and nothing else of what they send is read.
-        Err((status, code, message)) => {
-            ([(header::CONNECTION, "close")], refuse(status, code, message)).into_response()
-        }
+    if !caller.prove() {
+        let refusal =
+            refuse(StatusCode::SERVICE_UNAVAILABLE, "too_many", "too many connections are open");
+        return ([(header::CONNECTION, "close")], refusal).into_response();
+    }
+    let mut response = next.run(request).await;
+    let no_store = header::HeaderValue::from_static("no-store");
+    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+    response
+}
+
+/// For what needs no token: a page on its way in.
+pub(super) async fn check_place(
+    State(shared): State<Shared>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match right_place(request.headers(), shared.port) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => turn_away(&shared, refusal),
     }
 }
 
-type Refusal = (StatusCode, &'static str, &'static str);
+/// Whoever was refused does not stay, and nothing else of what they send is read.
+pub(super) fn turn_away(shared: &Shared, (status, code, message): Refusal) -> Response {
+    shared.door.refused();
+    ([(header::CONNECTION, "close")], refuse(status, code, message)).into_response()
+}
 
-fn allowed(headers: &HeaderMap, token: &str, port: u16) -> Result<(), Refusal> {
-    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+pub(super) type Refusal = (StatusCode, &'static str, &'static str);
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name).map(|value| value.to_str().unwrap_or("?"))
+}
+
+pub(super) fn right_place(headers: &HeaderMap, port: u16) -> Result<(), Refusal> {
+    let text = |name| text(headers, name);
     let own = [format!("127.0.0.1:{port}"), format!("localhost:{port}")];
     let host = text(header::HOST).unwrap_or_default();
     if !own.iter().any(|own| own == host) {
@@ -68,7 +82,13 @@ fn allowed(headers: &HeaderMap, token: &str, port: u16) -> Result<(), Refusal> {
     {
         return Err((StatusCode::FORBIDDEN, "foreign_origin", "this origin is not the daemon's"));
     }
-    let given = text(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
+    Ok(())
+}
+
+fn allowed(headers: &HeaderMap, token: &str, port: u16) -> Result<(), Refusal> {
+    right_place(headers, port)?;
+    let given =
+        text(headers, header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
     let given = given.unwrap_or_default().as_bytes();
     if !bool::from(given.ct_eq(token.as_bytes())) {
         return Err((StatusCode::UNAUTHORIZED, "wrong_token", "the token is missing or wrong"));

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 use super::card::Card;
+use super::routes::PROFILE_HEADER;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -23,11 +24,22 @@ pub(super) enum HttpError {
     NotJson,
 }
 
-/// Whether the daemon answers. That its port takes connections says less: the system does that also for
+/// What the daemon says of its profile, if it answers. That its port takes connections says less: the system does that also for
 /// a process that was just killed.
-pub(super) async fn answers(card: &Card) -> bool {
-    let answer = send(card, Method::GET, "/v1/alive", Vec::new()).await;
-    answer.is_ok_and(|response| response.status().is_success())
+pub(super) async fn alive(card: &Card) -> Option<Open> {
+    let answer = send(card, Method::GET, "/v1/alive", Vec::new()).await.ok()?;
+    let state = answer.headers().get(PROFILE_HEADER).and_then(|state| state.to_str().ok());
+    answer.status().is_success().then_some(match state {
+        Some("absent" | "locked") => Open::NotYet,
+        _ => Open::Yes,
+    })
+}
+
+/// Whether a daemon's profile is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Open {
+    Yes,
+    NotYet,
 }
 
 /// Sends a request; the head of the answer is there when this returns.

@@ -1,5 +1,8 @@
 //! The daemon's requests.
 
+mod entry;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,17 +16,22 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::stream;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
-use xchat_client::{Client, Command, Error, ErrorKind, Events, From as Since};
+use xchat_client::{Command, Error, ErrorBody, ErrorKind, Events, From as Since};
 
 use super::card::Card;
 use super::door::Counters;
-use super::guard;
+use super::keeper::Keeper;
+use super::sessions::Sessions;
+use super::socket::frames::ProfileState;
+use super::socket::{self, MAX_TABS};
+use super::{guard, page};
 
 /// A body is at most this long: the longest text, every byte of it escaped, and room for the rest.
-const MAX_BODY: usize = 6 * xchat_client::MAX_TEXT_LEN + 16 * 1024;
+pub(super) const MAX_BODY: usize = 6 * xchat_client::MAX_TEXT_LEN + 16 * 1024;
 
 /// A body is there by then.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,7 +39,10 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// In the head of a stream of events: the last change before its first event.
 pub(super) const PLACE_HEADER: &str = "x-xchat-after";
 
-/// Streams of events at once: more tabs than anybody keeps open.
+/// In the head of `GET /v1/alive`: whether there is a profile, and whether it is open.
+pub(super) const PROFILE_HEADER: &str = "x-xchat-profile";
+
+/// Streams of events at once: more than anybody keeps open.
 const MAX_STREAMS: usize = 64;
 
 /// What every request needs.
@@ -40,15 +51,18 @@ pub(super) struct Shared(Arc<Inner>);
 
 /// See [`Shared`].
 pub(super) struct Inner {
-    pub(super) client: Client,
+    pub(super) keeper: Keeper,
+    pub(super) sessions: Sessions,
     pub(super) token: String,
     pub(super) port: u16,
-    pub(super) profile: std::path::PathBuf,
+    pub(super) profile: PathBuf,
     /// Becomes true when the client has stopped and the daemon is to end.
     ended: watch::Sender<bool>,
     /// Set before the client is told to stop.
     stopping: AtomicBool,
     streams: Arc<Semaphore>,
+    /// Room for pages that have shown their token.
+    pub(super) tabs: Arc<Semaphore>,
     pub(super) door: Counters,
 }
 
@@ -61,15 +75,17 @@ impl std::ops::Deref for Shared {
 }
 
 impl Shared {
-    pub(super) fn new(client: Client, card: &Card, profile: std::path::PathBuf) -> Self {
+    pub(super) fn new(keeper: Keeper, card: &Card, profile: PathBuf) -> Self {
         Self(Arc::new(Inner {
-            client,
+            keeper,
+            sessions: Sessions::load(&profile),
             token: card.token.clone(),
             port: card.port,
             profile,
             ended: watch::Sender::new(false),
             stopping: AtomicBool::new(false),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            tabs: Arc::new(Semaphore::new(MAX_TABS)),
             door: Counters::default(),
         }))
     }
@@ -79,7 +95,7 @@ impl Shared {
     pub(super) async fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
         Card::remove(&self.profile);
-        self.client.stop().await;
+        self.keeper.end().await;
         self.ended.send_replace(true);
     }
 
@@ -96,16 +112,25 @@ impl Shared {
 }
 
 pub(super) fn router(shared: Shared) -> Router {
+    // What a page asks for before it has a token.
+    let open = Router::new()
+        .route("/v1/session", post(entry::session))
+        .route("/v1/socket", get(socket::upgrade))
+        .layer(from_fn_with_state(shared.clone(), guard::check_place));
     Router::new()
         .route("/v1/command", post(command))
         .route("/v1/events", get(events))
+        .route("/v1/code", post(entry::code))
+        .route("/v1/unlock", post(entry::unlock))
         .route("/v1/stop", post(stop))
-        .route("/v1/alive", get(async || StatusCode::NO_CONTENT))
+        .route("/v1/alive", get(alive))
         .fallback(async || refuse(StatusCode::NOT_FOUND, "no_such_request", "no such request"))
         .method_not_allowed_fallback(async || {
             refuse(StatusCode::METHOD_NOT_ALLOWED, "no_such_request", "another method is expected")
         })
         .layer(from_fn_with_state(shared.clone(), guard::check))
+        .merge(open)
+        .layer(from_fn_with_state(shared.clone(), page::serve))
         .with_state(shared)
 }
 
@@ -153,7 +178,11 @@ async fn command(
     };
     let within = query.timeout_ms.map(Duration::from_millis);
     let about_door = matches!(command, Command::Status);
-    match shared.client.command(command, within).await {
+    let client = match shared.keeper.client() {
+        Ok(client) => client,
+        Err(error) => return not_open(error),
+    };
+    match client.command(command, within).await {
         Ok(response) if about_door => status(&shared, &response),
         Ok(response) => Json(response).into_response(),
         Err(error) => failed(&error),
@@ -164,12 +193,31 @@ async fn command(
 fn parse(body: &[u8]) -> Result<Command, String> {
     let command: Command = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let given: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    let known = serde_json::to_value(&command).map_err(|error| error.to_string())?;
-    let mut fields = given.as_object().into_iter().flat_map(|object| object.keys());
-    match fields.find(|field| known.get(field.as_str()).is_none()) {
+    match unknown_field(&command, &given) {
         Some(field) => Err(format!("unknown field `{field}`")),
         None => Ok(command),
     }
+}
+
+/// A field of what was given that the command which was read from it does not have.
+pub(super) fn unknown_field(command: &Command, given: &Value) -> Option<String> {
+    let known = serde_json::to_value(command).unwrap_or_default();
+    let mut fields = given.as_object().into_iter().flat_map(|object| object.keys());
+    fields.find(|field| known.get(field.as_str()).is_none()).cloned()
+}
+
+/// What a command of a profile that is not open gets.
+fn not_open(error: ErrorBody) -> Response {
+    (StatusCode::CONFLICT, Json(json!({ "error": error }))).into_response()
+}
+
+/// A body in JSON.
+async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Response> {
+    let body = whole(body).await?;
+    serde_json::from_slice(&body).map_err(|error| {
+        let message = format!("not what this takes: {error}");
+        refuse(StatusCode::BAD_REQUEST, "invalid", &message).into_response()
+    })
 }
 
 /// A body that is short enough and comes in time.
@@ -218,7 +266,11 @@ async fn events(State(shared): State<Shared>, Query(query): Query<EventsQuery>) 
         let message = "too many streams of events are open";
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "too_many", message).into_response();
     };
-    let events = match shared.client.events(from).await {
+    let client = match shared.keeper.client() {
+        Ok(client) => client,
+        Err(error) => return not_open(error),
+    };
+    let events = match client.events(from).await {
         Ok(events) => events,
         Err(error) => return failed(&error),
     };
@@ -245,6 +297,15 @@ async fn next_line(events: &mut Events) -> Option<Result<Bytes, Error>> {
         // It cuts the stream off; the receiver asks again from where it was.
         Err(error) => Some(Err(error)),
     }
+}
+
+async fn alive(State(shared): State<Shared>) -> Response {
+    let state = match shared.keeper.state() {
+        ProfileState::Absent => "absent",
+        ProfileState::Locked => "locked",
+        ProfileState::Open => "open",
+    };
+    ([(HeaderName::from_static(PROFILE_HEADER), state)], StatusCode::NO_CONTENT).into_response()
 }
 
 async fn stop(State(shared): State<Shared>) -> Response {

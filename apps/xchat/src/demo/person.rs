@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
-use tokio::sync::mpsc;
+use tokio::process::Command;
 
 use super::{internal, own_binary};
 use crate::failure::{Failure, exit};
@@ -14,9 +12,6 @@ use xchat_client::Profile;
 
 /// Not a secret: the demo's people live in a directory of their own and own nothing.
 const PASSPHRASE: &str = "demo";
-
-/// Whose event, and the event.
-pub(super) type Event = (usize, Value);
 
 /// One of the two.
 pub(super) struct Person {
@@ -71,57 +66,16 @@ impl Person {
         self.run(&["init", "--network", &network, "--name", self.name]).await.map(drop)
     }
 
-    /// Starts `listen` and hands its events over; they end with the child.
-    pub(super) async fn listen(
-        &self,
-        who: usize,
-        events: mpsc::Sender<Event>,
-    ) -> Result<Child, Failure> {
-        // From the newest message on: the past is in `read`.
-        let contacts = self.run(&["contacts"]).await?;
-        let mut newest = 0;
-        for contact in &contacts {
-            let id = contact["contact"].as_str().unwrap_or_default();
-            for message in self.run(&["read", id, "--limit", "1"]).await? {
-                newest = newest.max(message["id"].as_u64().unwrap_or(0));
-            }
-        }
-        let mut child = self
-            .command(&["listen", "--since", &newest.to_string()])?
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| internal("cannot listen", &error))?;
-        let mut lines = BufReader::new(child.stdout.take().expect("piped above")).lines();
-        tokio::spawn(async move {
-            while let Ok(Some(line)) = lines.next_line().await {
-                let Ok(event) = serde_json::from_str(&line) else { continue };
-                if events.send((who, event)).await.is_err() {
-                    break;
-                }
-            }
-        });
-        Ok(child)
+    pub(super) fn name(&self) -> &'static str {
+        self.name
     }
 
-    /// Sends without waiting; a failure comes back as an event.
-    pub(super) fn send(
-        &self,
-        to: &str,
-        text: &str,
-        events: mpsc::Sender<Event>,
-        who: usize,
-    ) -> Result<(), Failure> {
-        // After `--`, so that a text may begin with a hyphen.
-        let mut command = self.command(&["send", "--no-wait", "--", to, text])?;
-        tokio::spawn(async move {
-            let failed = match command.output().await {
-                Ok(output) if output.status.success() => return,
-                Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-                Err(error) => error.to_string(),
-            };
-            let _ = events.send((who, json!({ "event": "failed", "message": failed }))).await;
-        });
-        Ok(())
+    /// Opens their page, in the browser if there is one; otherwise the address, which works once.
+    pub(super) async fn open(&self, print: bool) -> Result<Option<String>, Failure> {
+        let args = if print { &["open", "--print"][..] } else { &["open"] };
+        let said = self.run(args).await?;
+        let address = said.first().and_then(|line| line["url"].as_str());
+        Ok(address.map(str::to_owned))
     }
 
     /// Whether a daemon of theirs runs.

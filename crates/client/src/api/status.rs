@@ -1,6 +1,7 @@
 //! How things stand, for a person.
 
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 use xchat_base::Timestamp;
 use xchat_transport::directory::{Document, Parameters};
 use xchat_transport::sphinx::RefusalCode;
@@ -9,7 +10,7 @@ use xchat_transport::{CollectorHealth, GatewayState, Trouble as LinkTrouble};
 use crate::driver::ClockState;
 
 /// How things stand.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 pub struct Status {
     /// The person's name.
     pub name: String,
@@ -49,11 +50,12 @@ pub struct Status {
     pub clock: ClockState,
     /// Why nothing can be stored at present; the client tries again by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
     pub halted: Option<crate::ErrorBody>,
 }
 
 /// The link to the gateway.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(tag = "state", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Online {
@@ -68,9 +70,11 @@ pub enum Online {
         failed: u32,
         /// Why the last of them failed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(optional)]
         trouble: Option<Trouble>,
         /// When the next one begins, Unix milliseconds; not there while one is under way.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(optional)]
         retry_at: Option<u64>,
     },
     /// The gateway wants a proof of work, which this device is making.
@@ -95,7 +99,7 @@ impl Online {
 }
 
 /// Why there is no session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Trouble {
@@ -136,7 +140,7 @@ impl From<LinkTrouble> for Trouble {
 }
 
 /// What the device sends.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 pub struct PaceStatus {
     /// `fast`, `desk`, `phone` or `thrift`.
     pub name: String,
@@ -147,7 +151,7 @@ pub struct PaceStatus {
 }
 
 /// Among how many one hides.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct Crowd {
     /// `sufficient` if each mix holds about thirty packets at any time, `small` if fewer.
     pub size: String,
@@ -162,7 +166,7 @@ pub struct Crowd {
 }
 
 /// What waits for its slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct Queued {
     /// Messages not yet stored.
     pub messages: u64,
@@ -173,7 +177,7 @@ pub struct Queued {
 }
 
 /// The network document in use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct DocumentStatus {
     /// Its number.
     pub epoch: u64,

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 use xchat_base::Timestamp;
 use xchat_transport::directory::VerifiedDocument;
 
@@ -48,7 +49,7 @@ fn is_behind(ours: Timestamp, wall: Timestamp) -> bool {
 }
 
 /// What the network document says about the clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ClockState {

@@ -10,10 +10,13 @@ use xchat_transport::Status as TransportStatus;
 
 use super::{ClockState, Driver, MAX_WAITING_CALLERS, State, WaitingCaller};
 use crate::api::status::collector_word;
-use crate::api::{Command, Contact, Crowd, DocumentStatus, PaceStatus, Queued, Response, Status};
+use crate::api::{
+    Command, Contact, Conversation, Crowd, DocumentStatus, Event, Message, PaceStatus, Queued,
+    Response, Status,
+};
 use crate::error::{Error, ErrorKind};
 use crate::events::Subscription;
-use crate::store::{Store, StoredMessage};
+use crate::store::{Seen, Store, StoredMessage};
 
 /// Rows that one reading of the history gives.
 const PAGE: u32 = 256;
@@ -127,9 +130,50 @@ impl Driver {
                 let messages = rows.into_iter().map(|stored| stored.row.into()).collect();
                 Asked::Answered(Response::Messages { messages })
             }
+            Command::Conversations => {
+                Asked::Answered(Response::Conversations { conversations: self.conversations()? })
+            }
+            Command::MarkRead { contact, up_to } => {
+                let contact = self.contact(&contact)?.clone();
+                self.mark_read(&contact, up_to)?;
+                Asked::Answered(Response::Done {})
+            }
             // Answered above.
             Command::Status => return Err(Error::new(ErrorKind::Internal, "unreachable")),
         })
+    }
+
+    fn conversations(&self) -> Result<Vec<Conversation>, Error> {
+        let shown = |contact: &Contact| {
+            self.read(|store| {
+                let last = store.last_message(contact.conversation)?;
+                let unread = store.seen(contact.conversation)?.unread;
+                let last = last.map(|stored| Message::from(stored.row));
+                Ok(Conversation { contact: contact.clone(), last, unread })
+            })
+        };
+        let mut all: Vec<_> = self.contacts.values().map(shown).collect::<Result<_, _>>()?;
+        let newest = |shown: &Conversation| shown.last.as_ref().map(|last| last.id);
+        all.sort_by_key(|shown| std::cmp::Reverse(newest(shown)));
+        Ok(all)
+    }
+
+    /// On the disk before anybody is told, like everything else.
+    fn mark_read(&mut self, contact: &Contact, up_to: u64) -> Result<(), Error> {
+        let conversation = contact.conversation;
+        let State::Running { store, .. } = &mut self.state else { return self.read(|_| Ok(())) };
+        match store.mark_read(conversation, up_to) {
+            Ok(None) => {}
+            Ok(Some(Seen { up_to, unread })) => {
+                let contact = contact.contact;
+                self.tell(Event::Read { conversation, contact, up_to, unread });
+            }
+            Err(error) => {
+                self.halt(error);
+                return self.read(|_| Ok(()));
+            }
+        }
+        Ok(())
     }
 
     /// An invitation made by a clock that is behind would end as soon as the clock is right.

@@ -234,7 +234,7 @@ impl Driver {
         }
     }
 
-    fn halt(&mut self, error: StoreError) {
+    pub(super) fn halt(&mut self, error: StoreError) {
         tracing::error!(%error, "halted: the store cannot be written");
         let error = Error::from(error);
         let (why, kind) = (error.body(), error.kind());

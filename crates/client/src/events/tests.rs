@@ -131,6 +131,18 @@ async fn a_stream_says_where_it_begins() {
     client.stop().await;
 }
 
+/// As a page says that has seen another profile at the same address.
+#[tokio::test]
+async fn a_change_that_never_was_keeps_nothing_back() {
+    let (_dir, client) = client(10);
+    let (sender, events) = over(&client, From::Change(1_000), 16);
+    assert_eq!(events.seq(), 11);
+    sender.send(live(12, 11)).expect("a receiver");
+    drop(sender);
+    assert_eq!(told(events).await, ids(11..=11));
+    client.stop().await;
+}
+
 #[tokio::test]
 async fn a_slow_receiver_gets_from_the_store_what_the_buffer_lost() {
     let (_dir, client) = client(10);

@@ -39,3 +39,11 @@ fn a_start_takes_the_newer_of_two_documents_of_one_network() {
     std::fs::write(&path, Authority::new().first(now() + DAY).to_json()).expect("writes");
     assert!(start(&old.to_json(), Some(&path), now()).expect("starts").newer.is_none());
 }
+
+#[test]
+fn a_network_is_described_by_its_own_file() {
+    let described = describe(&Authority::new().first(now() + DAY).to_json()).expect("a file");
+    assert_eq!(described.name, "nowhere");
+    assert_eq!(described.paces.len(), 4);
+    assert!(describe("{}").is_err());
+}

@@ -159,3 +159,21 @@ fn names_and_passphrases_are_checked_before_anything_is_made() {
     assert!(matches!(refused, Err(ProfileError::EmptyPassphrase)));
     assert!(!path.exists());
 }
+
+#[test]
+fn a_directory_can_be_held_before_there_is_a_profile_and_while_it_is_closed() {
+    let (_dir, path) = place();
+    let hold = Profile::hold(&path).expect("a new directory");
+    assert!(Profile::is_open(&path).expect("looks"));
+    let elsewhere = Profile::create(&path, &new_profile(), &secret());
+    assert!(matches!(elsewhere, Err(ProfileError::Locked)));
+    Profile::create_held(&hold, &path, &new_profile(), &secret()).expect("makes one");
+    for _ in 0..2 {
+        let profile = Profile::open_held(&hold, &path, &secret()).expect("opens");
+        drop(profile);
+        assert!(Profile::is_open(&path).expect("looks"), "it is still held");
+    }
+    drop(hold);
+    assert!(!Profile::is_open(&path).expect("looks"));
+    drop(Profile::open(&path, &secret()).expect("opens"));
+}

@@ -201,7 +201,7 @@ impl Store {
 }
 
 /// SQLite's integers are signed; ours count up from 1 and stay below 2^63.
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 

@@ -9,7 +9,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::error::StoreError;
 
 /// `MIGRATIONS[n]` makes schema `n + 1` out of schema `n`.
-pub(crate) const MIGRATIONS: &[&str] = &[V1, V2];
+pub(crate) const MIGRATIONS: &[&str] = &[V1, V2, V3];
 
 /// `kv` belongs to the engine, `settings` to this crate.
 ///
@@ -51,6 +51,17 @@ ALTER TABLE messages ADD COLUMN number INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE messages ADD COLUMN notice INTEGER;
 ALTER TABLE messages ADD COLUMN count INTEGER;
 CREATE INDEX messages_by_number ON messages (conversation, direction, number);
+";
+
+/// How far the person has seen each conversation: messages with greater ids are unread. What was there
+/// before there was such a mark counts as seen.
+const V3: &str = "
+CREATE TABLE reading (
+    conversation BLOB PRIMARY KEY NOT NULL,
+    up_to INTEGER NOT NULL
+) STRICT;
+INSERT INTO reading (conversation, up_to)
+    SELECT conversation, max(id) FROM messages GROUP BY conversation;
 ";
 
 /// Brings the database to the schema that `migrations` lead to. Each step is one transaction: it
@@ -112,6 +123,6 @@ mod tests {
         let mut conn = Connection::open_in_memory().expect("a database");
         conn.pragma_update(None, "user_version", 9).expect("sets");
         let refused = migrate(&mut conn, MIGRATIONS);
-        assert!(matches!(refused, Err(StoreError::NewerSchema { got: 9, known: 2 })));
+        assert!(matches!(refused, Err(StoreError::NewerSchema { got: 9, known: 3 })));
     }
 }

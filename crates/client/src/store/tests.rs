@@ -292,3 +292,51 @@ fn what_we_said_is_recalled_by_its_number() {
     let unknown = store.apply(&[Change::MessageNumber { id: 99, number: 1 }]);
     assert!(matches!(unknown, Err(StoreError::UnknownRow)));
 }
+
+#[test]
+fn how_far_a_conversation_was_seen_is_kept_and_never_goes_back() {
+    let (_dir, path) = place();
+    let mut store = Store::create(&path, &key()).expect("a store");
+    let heard = |id, conversation| {
+        let row = row(id, conversation, "heard");
+        Change::Message(MessageRow { direction: Direction::In, ..row })
+    };
+    let happened = MessageRow {
+        direction: Direction::In,
+        content: Content::Notice(xchat_engine::Notice::WeRejoined),
+        ..row(6, 1, "")
+    };
+    let said = Change::Message(row(2, 1, "said"));
+    let changes = [heard(1, 1), said, heard(3, 1), heard(4, 2), heard(5, 1)];
+    store.apply(&changes).expect("applies");
+    store.apply(&[Change::Message(happened)]).expect("applies");
+    let (one, two) = (ConversationId::from_bytes([1; 16]), ConversationId::from_bytes([2; 16]));
+    let unread = |store: &Store, conversation| store.seen(conversation).expect("reads").unread;
+    assert_eq!((unread(&store, one), unread(&store, two)), (3, 1), "ours and notices do not count");
+    let seen = store.mark_read(one, 3).expect("marks");
+    assert_eq!(seen, Some(Seen { up_to: 3, unread: 1 }));
+    assert_eq!(store.mark_read(one, 2).expect("reads"), None, "it does not go back");
+    assert_eq!(store.mark_read(one, 3).expect("reads"), None);
+    store.close().expect("closes");
+    let mut store = Store::open(&path, &key()).expect("opens");
+    assert_eq!(store.seen(one).expect("reads"), Seen { up_to: 3, unread: 1 });
+    assert_eq!(unread(&store, two), 1, "each conversation for itself");
+    // Nobody has seen what is yet to come.
+    let seen = store.mark_read(one, u64::MAX).expect("marks");
+    assert_eq!(seen, Some(Seen { up_to: 6, unread: 0 }));
+    store.apply(&[heard(7, 1)]).expect("applies");
+    assert_eq!(unread(&store, one), 1);
+    let nobody = ConversationId::from_bytes([9; 16]);
+    assert_eq!(store.mark_read(nobody, 7).expect("reads"), None);
+}
+
+#[test]
+fn a_mark_that_finds_no_room_is_none() {
+    let (_dir, mut store) = store();
+    let heard = MessageRow { direction: Direction::In, ..row(1, 1, "heard") };
+    store.apply(&[Change::Message(heard)]).expect("applies");
+    store.make_read_only();
+    let one = ConversationId::from_bytes([1; 16]);
+    store.mark_read(one, 1).expect_err("cannot be written");
+    assert_eq!(store.seen(one).expect("reads"), Seen { up_to: 0, unread: 1 });
+}

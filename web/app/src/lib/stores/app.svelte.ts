@@ -1,0 +1,152 @@
+import { getContext, setContext } from 'svelte';
+import type { Status } from '$lib/api/types';
+import type { Happening, PaceChoice, ProfileState, Welcome } from '$lib/api/wire';
+import { errorText, t } from '$lib/i18n/i18n.svelte';
+import type { LinkState, Listener, Runtime } from '$lib/runtime/runtime';
+import { Meeting } from './meeting.svelte';
+import { People } from './people.svelte';
+import { Route } from './route.svelte';
+import { Speaker } from './speaker.svelte';
+import { Thread } from './thread.svelte';
+
+/** Everything the page knows, and the one place where happenings come in. */
+export class App implements Listener {
+  readonly runtime: Runtime;
+  readonly people = new People();
+  readonly meeting: Meeting;
+  readonly route = new Route();
+  readonly speaker = new Speaker();
+  linkState = $state.raw<LinkState>({ state: 'connecting' });
+  profile = $state<ProfileState | null>(null);
+  name = $state<string | null>(null);
+  version = $state('');
+  /** The network that a new profile would be in. */
+  network = $state<string | null>(null);
+  paces = $state.raw<PaceChoice[]>([]);
+  status = $state.raw<Status | null>(null);
+  #threads = new Map<string, Thread>();
+  /** Until the first welcome of a new link. */
+  #reconnected = false;
+
+  constructor(runtime: Runtime) {
+    this.runtime = runtime;
+    this.meeting = new Meeting(runtime);
+  }
+
+  thread(contact: string): Thread {
+    let thread = this.#threads.get(contact);
+    if (!thread) {
+      thread = new Thread(this.runtime, contact);
+      this.#threads.set(contact, thread);
+    }
+    return thread;
+  }
+
+  link(state: LinkState): void {
+    this.linkState = state;
+    if (state.state === 'up') this.#reconnected = true;
+    if (state.state === 'shut') this.#forget(false);
+  }
+
+  welcome(welcome: Welcome, again: boolean): void {
+    // What nobody has confirmed outlives a program that died; it does not outlive a person who locks.
+    const keepUnsaid = this.#reconnected;
+    this.#reconnected = false;
+    this.profile = welcome.profile;
+    this.version = welcome.version;
+    this.paces = welcome.paces;
+    this.network = welcome.network;
+    this.name = welcome.name ?? (welcome.profile === 'open' ? this.name : null);
+    if (welcome.profile !== 'open') return this.#forget(keepUnsaid);
+    if (!again) this.#forget(true);
+    void this.#refresh();
+  }
+
+  happened(happening: Happening): void {
+    switch (happening.event) {
+      case 'message':
+        this.#threads.get(happening.contact)?.message(happening);
+        if (this.people.message(happening)) void this.#loadPeople();
+        if (happening.direction === 'in') this.#announce(happening.contact, happening.text);
+        return;
+      case 'message_state':
+        this.people.state(happening.id, happening.state);
+        for (const thread of this.#threads.values()) thread.state(happening.id, happening.state);
+        return;
+      case 'contact':
+        if (this.people.contact(happening)) this.meeting.arrived(happening);
+        return;
+      case 'read':
+        return this.people.read(happening.contact, happening.unread);
+      case 'status':
+        this.status = happening;
+        this.name = happening.name;
+        return;
+      case 'alert': {
+        const name = this.people.ofConversation(happening.conversation)?.name ?? '…';
+        return this.speaker.notice(t(`alert.${happening.alert}`, { name }));
+      }
+      case 'invitation_failed':
+        this.meeting.link = null;
+        return this.speaker.notice(t(happening.reason === 'spoiled' ? 'invite.failed.spoiled' : 'invite.failed.expired'));
+      case 'accept_failed':
+        return this.speaker.notice(t('accept.failed', { reason: errorText(happening.error) }));
+    }
+  }
+
+  /** All that is shown is read: up to the last message of the other side. */
+  markRead(contact: string): void {
+    const conversation = this.people.find(contact);
+    if (!conversation || conversation.unread === 0) return;
+    const last = this.thread(contact).messages.findLast((message) => message.direction === 'in');
+    if (!last) return;
+    this.people.read(contact, 0);
+    // If the link breaks now, the next list of conversations says how things stand.
+    this.runtime.command('mark_read', { contact, up_to: last.id }).catch(() => undefined);
+  }
+
+  async #refresh(): Promise<void> {
+    const threads = [...this.#threads.values()].filter((thread) => thread.loaded || thread.unsaid);
+    // A link that breaks meanwhile brings a new welcome.
+    await Promise.allSettled([
+      this.#loadPeople(),
+      this.runtime.command('status', {}).then((status) => this.#take(status)),
+      ...threads.map((thread) => thread.load()),
+    ]);
+  }
+
+  #take(status: Status): void {
+    this.status = status;
+    this.name = status.name;
+  }
+
+  async #loadPeople(): Promise<void> {
+    const { conversations } = await this.runtime.command('conversations', {});
+    if (this.people.load(conversations)) return;
+    // Something happened between question and answer: the next answer has it.
+    const later = await this.runtime.command('conversations', {});
+    this.people.load(later.conversations, true);
+  }
+
+  #announce(contact: string, text: string): void {
+    const name = this.people.find(contact)?.contact.name ?? '…';
+    this.speaker.say(t('talk.arrived', { name, text }));
+  }
+
+  #forget(keepUnsaid: boolean): void {
+    this.people.clear();
+    this.status = null;
+    if (!keepUnsaid) this.meeting.clear();
+    for (const thread of this.#threads.values()) thread.forget(keepUnsaid);
+  }
+}
+
+const CONTEXT = Symbol('app');
+
+export function provideApp(app: App): App {
+  return setContext(CONTEXT, app);
+}
+
+export function useApp(): App {
+  return getContext<App>(CONTEXT);
+}

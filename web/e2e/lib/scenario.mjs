@@ -1,0 +1,18 @@
+// A test that leaves pictures of all open pages behind if it fails.
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { OUTPUT } from './browser.mjs';
+import { world } from './world.mjs';
+
+export function scenario(name, act) {
+  test(name, async () => {
+    try {
+      await act();
+    } catch (error) {
+      const pages = world.browser.contexts().flatMap((context) => context.pages());
+      const place = (at) => join(OUTPUT, `failed-${name.replace(/\W+/g, '-').slice(0, 40)}-${at}.png`);
+      await Promise.allSettled(pages.map((page, at) => page.screenshot({ path: place(at), timeout: 5000 })));
+      throw error;
+    }
+  });
+}
