@@ -55,19 +55,24 @@ pub(crate) fn run(args: &crate::Args) -> Vec<Row> {
 }
 
 fn fill(store: &mut Store, contact: ContactId, conversation: ConversationId) -> f64 {
-    let last = store.messages_after(0, u32::MAX).expect("reads").last().map_or(0, |stored| stored.row.id);
+    let last =
+        store.messages_after(0, u32::MAX).expect("reads").last().map_or(0, |stored| stored.row.id);
     let start = Instant::now();
     for batch in 0..MESSAGES / BATCH {
         let row = |n: u64| MessageRow {
             id: last + 1 + batch * BATCH + n,
             conversation,
             contact,
-            direction: if n % 2 == 0 { Direction::In } else { Direction::Out },
+            direction: if n.is_multiple_of(2) { Direction::In } else { Direction::Out },
             content: Content::Text(format!(
                 "message {n} of batch {batch}: see you on the other side"
             )),
             sent_at: 1_800_000_000_000 + batch * BATCH + n,
-            state: if n % 2 == 0 { MessageState::Received } else { MessageState::Delivered },
+            state: if n.is_multiple_of(2) {
+                MessageState::Received
+            } else {
+                MessageState::Delivered
+            },
             number: 0,
         };
         let changes: Vec<_> = (0..BATCH).map(|n| Change::Message(row(n))).collect();
