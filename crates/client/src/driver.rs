@@ -47,7 +47,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 #[cfg(not(test))]
 const HALT_PAUSE: Duration = Duration::from_secs(5);
 #[cfg(test)]
-const HALT_PAUSE: Duration = Duration::from_millis(100);
+const HALT_PAUSE: Duration = Duration::from_secs(2);
 
 /// Callers that wait for a message to be stored or delivered, at most.
 const MAX_WAITING_CALLERS: usize = 1_024;
