@@ -19,6 +19,12 @@ scenario('a reload keeps everything where it was', async () => {
   await page.message('line 130').waitFor();
   await same(page, person);
   assert.equal(await page.tab.evaluate(() => location.hash), '');
+  // Back in the list one stands where one was.
+  await page.tab.keyboard.press('Escape');
+  await page.conversation('منى').waitFor();
+  await page.tab.waitForFunction(() => document.activeElement?.hasAttribute('data-conversation'));
+  await page.tab.keyboard.press('Enter');
+  await page.composer.waitFor();
 });
 
 scenario('several tabs of one person say the same', async () => {

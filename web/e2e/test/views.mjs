@@ -87,7 +87,12 @@ scenario('the conversations and what belongs to them', async () => {
   await Promise.all([meet(bea), meet(sami), meet(world.ada.person)]);
   await Promise.all([page.conversation('Bea'), page.conversation('سامي'), page.conversation('Ada')].map((each) => each.waitFor()));
   await Promise.all([
-    converse(sami, [[true, 'مساء الخير سامي'], [false, 'مساء النور، هل نلتقي غدًا؟']]),
+    converse(sami, [
+      [true, 'مساء الخير سامي، وصلت الدعوة بسلام.'],
+      [false, 'مساء النور! هل نقارن رقم الأمان غدًا على القهوة؟'],
+      [true, 'فكرة جميلة. See you at 10.'],
+      [false, 'اتفقنا 👍'],
+    ]),
     converse(bea, [
       [false, 'The invitation arrived in one piece.'],
       [true, 'Lovely. Compare the number tomorrow, over coffee?'],
@@ -102,6 +107,10 @@ scenario('the conversations and what belongs to them', async () => {
   await page.say('See you there');
   await page.message('See you there', 'stored').waitFor();
   await everywhere(page.tab, 'talk');
+  await page.open('سامي');
+  await page.message('اتفقنا 👍', 'received').waitFor();
+  await everywhere(page.tab, 'talk-mixed');
+  await page.open('Bea');
   await page.button('talk.compare').click();
   await page.tab.locator('ol.number li').nth(11).waitFor();
   await everywhere(page.tab, 'compare');

@@ -25,16 +25,17 @@ export function timeline(messages: Message[], pending: Pending[], unreadAfter: n
   let day = '';
   let divided = unreadAfter === null;
 
-  const begin = (time: number): void => {
+  // By clocks of two people a day may come back: its key is that of what comes first in it.
+  const begin = (time: number, of: string): void => {
     const today = new Date(time).toDateString();
     if (today === day) return;
     day = today;
     before = null;
-    rows.push({ kind: 'day', key: `day-${today}`, time });
+    rows.push({ kind: 'day', key: `day-${of}`, time });
   };
 
   messages.forEach((message, at) => {
-    begin(message.sent_at);
+    begin(message.sent_at, `m${message.id}`);
     if (!divided && message.direction === 'in' && message.id > (unreadAfter ?? 0)) {
       divided = true;
       before = null;
@@ -55,7 +56,7 @@ export function timeline(messages: Message[], pending: Pending[], unreadAfter: n
   });
 
   pending.forEach((each, at) => {
-    begin(each.written_at);
+    begin(each.written_at, `p${each.key}`);
     const said: Said = { mine: true, time: each.written_at, state: 'pending' };
     rows.push({ kind: 'pending', key: `p${each.key}`, pending: each, first: !before || !follows(before, said), last: at === pending.length - 1 });
     before = said;

@@ -42,6 +42,12 @@ export class App implements Listener {
     return thread;
   }
 
+  /** Opens the invitation that is there, or makes one: because somebody asked for it, never because a view was opened again. */
+  invite(): void {
+    if (this.meeting.link === null) void this.meeting.invite();
+    this.route.go({ view: 'invite' });
+  }
+
   link(state: LinkState): void {
     this.linkState = state;
     if (state.state === 'up') this.#reconnected = true;

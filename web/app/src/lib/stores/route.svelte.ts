@@ -13,13 +13,36 @@ export type Place =
 
 interface Entry {
   place: Place;
-  /** How many entries of ours lie before it. */
-  depth: number;
+  /** What was open before, in this tab. */
+  before: Place | null;
+}
+
+const LIST: Place = { view: 'list' };
+
+/** Where back leads: the first of these, or another of them if one came from there. */
+function parents(place: Place): [Place, ...Place['view'][]] {
+  switch (place.view) {
+    case 'compare':
+      return [{ view: 'talk', contact: place.contact }];
+    case 'invite':
+    case 'accept':
+      return [{ view: 'add' }, 'add', 'list'];
+    case 'add':
+    case 'network':
+    case 'settings':
+      return [LIST, 'talk', 'list'];
+    default:
+      return [LIST, 'list'];
+  }
+}
+
+function same(a: Place | null, b: Place): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 export class Route {
-  place = $state<Place>({ view: 'list' });
-  #depth = 0;
+  place = $state.raw<Place>(LIST);
+  #before: Place | null = null;
 
   start(): () => void {
     this.#take(history.state);
@@ -29,8 +52,8 @@ export class Route {
   }
 
   go(place: Place): void {
-    if (JSON.stringify(place) === JSON.stringify(this.place)) return;
-    this.#depth += 1;
+    if (same(this.place, place)) return;
+    this.#before = this.place;
     this.#set(place, 'pushState');
   }
 
@@ -39,9 +62,13 @@ export class Route {
     this.#set(place, 'replaceState');
   }
 
-  back(otherwise: Place = { view: 'list' }): void {
-    if (this.#depth > 0) history.back();
-    else this.replace(otherwise);
+  /** Up to where the open view belongs, which is not always what was open before. */
+  back(): void {
+    if (this.place.view === 'list') return;
+    const [parent, ...others] = parents(this.place);
+    const before = this.#before;
+    if (before && (same(before, parent) || others.includes(before.view))) history.back();
+    else this.replace(parent);
   }
 
   /** The contact whose conversation is open. */
@@ -51,12 +78,12 @@ export class Route {
 
   #set(place: Place, how: 'pushState' | 'replaceState'): void {
     this.place = place;
-    history[how]({ place, depth: this.#depth } satisfies Entry, '');
+    history[how]({ place, before: this.#before } satisfies Entry, '');
   }
 
   #take(state: unknown): void {
     const entry = state as Entry | null;
-    this.#depth = entry?.depth ?? 0;
-    this.place = entry?.place ?? { view: 'list' };
+    this.#before = entry?.before ?? null;
+    this.place = entry?.place ?? LIST;
   }
 }
