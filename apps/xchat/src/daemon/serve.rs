@@ -104,8 +104,9 @@ async fn start(
     let shared = Shared::new(keeper, &card, profile.to_owned());
     let router = routes::router(shared.clone());
     let server = tokio::spawn(door::serve(listener, router, shared.clone()));
-    card.write(profile).map_err(io_failure("write daemon.json"))?;
     remember_port(profile, port).map_err(io_failure("write the port"))?;
+    // Last, and told of at once: whoever sees the card takes the daemon for one that has started.
+    card.write(profile).map_err(io_failure("write daemon.json"))?;
     announce(&card, profile, foreground, is_open);
     Ok((shared, server))
 }

@@ -1,6 +1,7 @@
 //! Starting a daemon.
 
 use std::fs::File;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -25,8 +26,21 @@ pub(super) enum Opening {
     ByPage(Option<PathBuf>),
 }
 
+/// A daemon that was killed before it had said a word says nothing about the next: so many are started.
+const TRIES: u32 = 3;
+
 /// Starts a daemon as a process of its own, which outlives this one and its terminal.
 pub(super) async fn start(profile: &Path, opening: &Opening) -> Result<Daemon, Failure> {
+    for _ in 0..TRIES {
+        if let Some(daemon) = start_once(profile, opening).await? {
+            return Ok(daemon);
+        }
+    }
+    Err(not_started(profile))
+}
+
+/// `None` if somebody has killed it meanwhile.
+async fn start_once(profile: &Path, opening: &Opening) -> Result<Option<Daemon>, Failure> {
     let program =
         std::env::current_exe().map_err(|error| of_file("find the program itself", &error))?;
     let log = log_file(profile).map_err(|error| of_file("write daemon.log", &error))?;
@@ -57,15 +71,24 @@ pub(super) async fn start(profile: &Path, opening: &Opening) -> Result<Daemon, F
     let mut line = String::new();
     let mut stdout = BufReader::new(stdout);
     let read = timeout(START_TIMEOUT, stdout.read_line(&mut line)).await;
-    if !matches!(read, Ok(Ok(_))) {
-        let _ = child.kill().await;
-        return Err(not_started(profile));
+    match read {
+        // The end of its output: it has ended, or is about to.
+        Ok(Ok(0)) => {
+            let status = child.wait().await;
+            let killed = status.is_ok_and(|status| status.signal().is_some());
+            return if killed { Ok(None) } else { Err(not_started(profile)) };
+        }
+        Ok(Ok(_)) => {}
+        _ => {
+            let _ = child.kill().await;
+            return Err(not_started(profile));
+        }
     }
     let value: Value = serde_json::from_str(&line).map_err(|_| not_started(profile))?;
     if value["event"] != "ready" {
         return Err(error_in(value));
     }
-    find_locked(profile).await?.ok_or_else(|| not_started(profile))
+    find_locked(profile).await
 }
 
 fn log_path(profile: &Path) -> PathBuf {
