@@ -248,8 +248,7 @@ async fn a_flooded_store_refuses_the_newest_keeps_what_it_took_and_recovers() {
     );
     assert!(busy > 0, "it says that it cannot keep up");
     assert!(stored > FLOOD / 10, "and goes on with what it took: {stored}");
-    // How many of the answers come in time is a matter of the machine; that most do is not.
-    assert!(found > FLOOD / 10 / 2, "reads are answered: {found}");
+    assert!(found >= FLOOD / 10 * 9 / 10, "reads are answered: {found}");
 
     // It takes up again by itself: what was refused, or not answered, is asked for again.
     let status = control::query(&network.nodes[store].config.dir).await.expect("it runs");
