@@ -26,7 +26,8 @@ pub(crate) fn run(args: &crate::Args) -> Vec<Row> {
 
 /// Without delays and slots to wait for.
 fn pipeline(args: &crate::Args) -> Vec<Row> {
-    let ground = Ground::up(&args.xchat, &["--rate", AT_ONCE, "--mix-delay", "0"]);
+    let ground =
+        Ground::up(&args.xchat, &["--rate", AT_ONCE, "--mix-delay", "0", "--link-rate", "0"]);
     let (alice, bob) = acquainted(&ground, "desk");
     let pids =
         || ground.nodes().into_iter().filter_map(|node| node.pid).chain([alice.pid(), bob.pid()]);

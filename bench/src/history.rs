@@ -17,7 +17,7 @@ const MESSAGES: u64 = 1_000_000;
 const BATCH: u64 = 10_000;
 
 pub(crate) fn run(args: &crate::Args) -> Vec<Row> {
-    let ground = Ground::up(&args.xchat, &["--rate", "20", "--mix-delay", "2"]);
+    let ground = Ground::up(&args.xchat, &["--rate", "20", "--mix-delay", "2", "--link-rate", "0"]);
     let (alice, bob) = (Person::new(&ground, "alice"), Person::new(&ground, "bob"));
     bob.ok(&["accept", &alice.invite()]);
     let contact = alice.ok(&["contacts", "--wait", "bob"]).remove(0);

@@ -12,6 +12,7 @@ use sphinx_packet::{SphinxPacket, SphinxPacketBuilder};
 use xchat_directory::{Descriptor, VerifiedDocument};
 use xchat_link::{Endpoint, LinkConfig, PeerId};
 use xchat_server::clock;
+use xchat_server::node::cells::CellWriter;
 use xchat_sphinx::frame::PACKET_ALPN;
 use xchat_sphinx::{
     Hop, HopAddress, HopKey, NodeFrame, NodeTag, PACKET_LEN, PAYLOAD_LEN, Packet, build,
@@ -68,7 +69,8 @@ fn x25519(seed: u8) -> (PrivateKey, PublicKey) {
 }
 
 async fn whole_node(args: &crate::Args) -> f64 {
-    let ground = Ground::up(&args.xchat, &["--rate", "0.1", "--mix-delay", "0"]);
+    let ground =
+        Ground::up(&args.xchat, &["--rate", "0.1", "--mix-delay", "0", "--link-rate", "0"]);
     let document = ground.document();
     // The place of a gateway, which is where a first mix gets its packets from.
     let place = ground.take("gateway-2");
@@ -86,13 +88,17 @@ async fn whole_node(args: &crate::Args) -> f64 {
 
     let pid = ground.nodes().into_iter().find(|node| node.id == mix.id).and_then(|node| node.pid);
     let pid = pid.expect("it runs");
+    // A packet's frame fills one cell.
+    let mut writer = CellWriter::default();
     let passed = || ground.counters_of(&mix.id).get("forwarded").copied().unwrap_or(0) as usize;
     let (before, first) = (cpu::of_process(pid), passed());
     let end = Instant::now() + Duration::from_secs(120);
     for chunk in packets.chunks(WINDOW) {
         let wanted = passed() + chunk.len();
         for packet in chunk {
-            sender.send(NodeFrame::to_node(packet.clone()).to_bytes().into()).await.expect("sends");
+            let frame = NodeFrame::to_node(packet.clone()).to_bytes();
+            let mut frames = std::iter::once(frame);
+            sender.send(writer.cell(|| frames.next()).into()).await.expect("sends");
         }
         // Asking costs the node something too, a hundred times in all.
         while passed() < wanted {

@@ -48,6 +48,7 @@ pub struct Target {
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
+    parsers::CELLS,
     parsers::FRAMES,
     parsers::MESSAGES,
     parsers::BOXES,

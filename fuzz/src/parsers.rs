@@ -1,5 +1,6 @@
 //! Parsers: what they accept is what they write.
 
+use std::collections::VecDeque;
 use std::sync::OnceLock;
 
 use rand_chacha::ChaCha20Rng;
@@ -7,6 +8,7 @@ use rand_chacha::rand_core::SeedableRng;
 use xchat_base::{Secret, Timestamp, Wire};
 use xchat_directory::{Document, NetworkFile, SignedDocument};
 use xchat_e2ee::{AcceptEntry, Bundle, InvitationLink, Meeting};
+use xchat_node::cells::{CELL_LEN, CellReader, CellWriter, MAX_FRAME};
 use xchat_pigeonhole::delivery::DELIVERY_LEN;
 use xchat_pigeonhole::register::{BoxRecord, ReplicaMessage, TableMessage};
 use xchat_pigeonhole::{
@@ -46,6 +48,49 @@ fn tagged(seeds: &[(u8, Vec<u8>)]) -> Vec<Vec<u8>> {
 fn sealed() -> SealedBox {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     Lane::new(Secret::new([1; 32])).keys().seal(&mut rng, b"content").expect("short")
+}
+
+// --- cells ------------------------------------------------------------------------------------------
+
+pub(crate) const CELLS: Target =
+    Target { name: "cells", body: cells, seeds: cell_seeds, tries: 2_000 };
+
+/// Frames, whose lengths the input gives, are read as they were written; then cells of its own bytes are read or
+/// refused.
+fn cells(input: &[u8]) {
+    let mut input = Bytes::new(input);
+    let mut frames: VecDeque<Vec<u8>> = VecDeque::new();
+    for _ in 0..input.index(8) {
+        let (len, byte) = (usize::from(input.u16()) + 1, input.u8());
+        frames.push_back(vec![byte; len]);
+    }
+    let mut waiting = frames.clone();
+    let (mut writer, mut reader) = (CellWriter::default(), CellReader::default());
+    let mut read = Vec::new();
+    while !waiting.is_empty() || writer.is_within_a_frame() {
+        let cell = writer.cell(|| waiting.pop_front());
+        assert!(cell.len() == CELL_LEN);
+        read.extend(reader.take(&cell).expect("written just now"));
+    }
+    assert!(read == frames, "what was written is read");
+    for bytes in input.rest().chunks(64) {
+        let mut cell = bytes.repeat(CELL_LEN.div_ceil(bytes.len()));
+        cell.truncate(CELL_LEN);
+        match reader.take(&cell) {
+            Ok(frames) => {
+                assert!(frames.iter().all(|frame| (1..=MAX_FRAME).contains(&frame.len())))
+            }
+            Err(_) => break,
+        }
+    }
+}
+
+fn cell_seeds() -> Vec<Vec<u8>> {
+    vec![
+        vec![1, 9, 108, 7],
+        vec![3, 0, 0, 1, 255, 255, 2, 0, 5, 3, 0, 0, 0, 4, 1, 2, 3, 4],
+        vec![0, 0, 0, 9, 110, 1],
+    ]
 }
 
 // --- frames ---------------------------------------------------------------------------------------

@@ -112,7 +112,7 @@ fn every_command(person: &Person, network: &Path) {
 fn demo() {
     let dir = TempDir::new().expect("a temporary directory");
     let dir = dir.path().join("demo");
-    xchat(&["demo", "--rate", "50", "--dir", dir.to_str().expect("utf-8")]);
+    xchat(&["demo", "--rate", "50", "--link-rate", "0", "--dir", dir.to_str().expect("utf-8")]);
 }
 
 fn xchat(args: &[&str]) {

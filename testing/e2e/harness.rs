@@ -25,6 +25,9 @@ pub(crate) const PASSPHRASE: &str = "correct horse battery staple";
 const RATE: &str = "50";
 const MIX_DELAY: &str = "2";
 
+/// At so many packets a second padding would take all of the machine; `padded_links.rs` has it on.
+const LINK_RATE: &str = "0";
+
 /// How long the next line of a `listen` may take, on the slowest machine: then something is lost.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -68,8 +71,9 @@ impl Network {
     /// Starts it again after [`Self::stop`] or [`Self::kill`]; returns when it serves.
     pub(crate) fn start(&mut self) {
         let mut child = Command::new(program())
-            .args(["--json", "net", "up", "--rate", RATE, "--mix-delay", MIX_DELAY, "--dir"])
+            .args(["--json", "net", "up", "--dir"])
             .arg(&self.dir)
+            .args(self.defaults())
             .args(&self.options)
             // A pipe that ends with the test, however that ends.
             .arg("--until-stdin-closes")
@@ -97,6 +101,14 @@ impl Network {
             }
         });
         self.events = Some(events);
+    }
+
+    /// What the options say nothing about.
+    fn defaults(&self) -> Vec<&str> {
+        let defaults = [("--rate", RATE), ("--mix-delay", MIX_DELAY), ("--link-rate", LINK_RATE)];
+        let said = |name: &str| self.options.iter().any(|option| option == name);
+        let unsaid = defaults.into_iter().filter(|(name, _)| !said(name));
+        unsaid.flat_map(|(name, value)| [name, value]).collect()
     }
 
     /// What the supervisor has told since it was asked last.

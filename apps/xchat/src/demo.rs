@@ -30,6 +30,9 @@ pub(crate) struct DemoArgs {
     /// Packets a second of each person: 4 is the pace "fast".
     #[arg(long, default_value_t = 4)]
     rate: u32,
+    /// Cells a second on each link between two nodes, whether there is something to say or not.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    link_rate: u32,
     /// Print the addresses of the pages instead of opening them.
     #[arg(long)]
     print: bool,
@@ -62,7 +65,7 @@ async fn demo(args: &DemoArgs) -> Result<(), Failure> {
     let mut interrupts =
         Interrupts::new().map_err(|error| internal("cannot wait for signals", &error))?;
     println!("starting a local network: 2 gateways, 3 mixes, 4 stores …");
-    let mut network = Network::up(&dir, args.rate).await?;
+    let mut network = Network::up(&dir, args.rate, args.link_rate).await?;
     let pages = tokio::select! {
         result = pages(&dir, args.print) => result,
         () = interrupts.next() => Ok(()),
@@ -152,10 +155,11 @@ struct Network {
 }
 
 impl Network {
-    async fn up(dir: &Path, rate: u32) -> Result<Self, Failure> {
+    async fn up(dir: &Path, rate: u32, link_rate: u32) -> Result<Self, Failure> {
         let mut child = Command::new(own_binary()?)
             .args(["--json", "net", "up", "--until-stdin-closes"])
             .args(["--mix-delay", "50", "--rate", &rate.to_string()])
+            .args(["--link-rate", &link_rate.to_string()])
             .arg("--dir")
             .arg(dir.join(NETWORK))
             // Held until the demo ends, however it ends.

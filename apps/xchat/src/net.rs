@@ -67,6 +67,10 @@ pub(crate) struct UpArgs {
     /// Sessions that each gateway takes, 1 to 10000; 10000 if the network is new.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) max_sessions: Option<u32>,
+    /// Cells a second on each link between two nodes, 0 to 1000, whether there is something to say or not: at least
+    /// twice the packets that all clients send a second. 100 if the network is new; 0 hides nothing on these links.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    pub(crate) link_rate: Option<u32>,
     /// Give each node an address of its own from this block (127.1.0.0/24) instead of 127.0.0.1; of a new network.
     #[arg(long, value_name = "BLOCK")]
     pub(crate) bind_range: Option<BindRange>,

@@ -23,7 +23,10 @@ struct Demo {
 impl Demo {
     fn command(dir: &Path, more: &[&str]) -> Command {
         let mut command = Command::new(XCHAT);
-        command.args(["demo", "--rate", "50", "--print", "--dir"]).arg(dir).args(more);
+        command
+            .args(["demo", "--rate", "50", "--link-rate", "0", "--print", "--dir"])
+            .arg(dir)
+            .args(more);
         command
     }
 

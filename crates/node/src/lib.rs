@@ -18,8 +18,10 @@
 //! core keeps a record of who sent what: counters are all there is.
 //!
 //! What a core does not do: it opens no connections (it names the peer and the driver dials), it
-//! does not verify documents (a [`directory::VerifiedDocument`] is the proof that somebody did), and it does not pad links.
+//! does not verify documents (a [`directory::VerifiedDocument`] is the proof that somebody did). Links are padded by [`cells`],
+//! which a driver puts between the cores and each link to another node.
 
+pub mod cells;
 pub mod gateway;
 pub mod hop;
 pub mod mix;

@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use xchat_link::{CloseReason, Endpoint, Link, LinkReceiver, LinkSender};
+use xchat_node::cells::CellReader;
 use xchat_node::directory::{NodeId, VerifiedDocument};
 use xchat_node::gateway::{MAX_OPENING, SessionId};
 use xchat_node::sphinx::LinkKey;
@@ -94,9 +95,15 @@ impl Acceptor {
 async fn read_peer(link: Link, kind: Kind, from: NodeId, events: mpsc::Sender<Event>) {
     // The sending half is kept: to drop it would look like an end to the other side.
     let (_sender, mut receiver) = link.split();
-    while let Ok(Some(bytes)) = receiver.recv().await {
-        if events.send(Event::Frame { kind, from, bytes }).await.is_err() {
-            return;
+    let mut reader = CellReader::default();
+    while let Ok(Some(cell)) = receiver.recv().await {
+        let Ok(frames) = reader.take(&cell) else {
+            return receiver.close(CloseReason::BadFrame);
+        };
+        for bytes in frames {
+            if events.send(Event::Frame { kind, from, bytes }).await.is_err() {
+                return;
+            }
         }
     }
 }

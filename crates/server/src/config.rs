@@ -20,6 +20,13 @@ const MAX_LEN: usize = 64 * 1024;
 /// on a small machine.
 const DEFAULT_CACHE_MIB: u32 = 32;
 
+/// Cells a second on each link to another node if the file does not say: some 2 Mbit/s a link, and five
+/// milliseconds that a frame waits on average.
+pub const DEFAULT_LINK_RATE: u32 = 100;
+
+/// Beyond it a link's clock is finer than a machine's timers.
+const MAX_LINK_RATE: u32 = 1_000;
+
 /// A role, as the configuration names it. A mix's layer and a store's tokens are the directory's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -65,6 +72,9 @@ pub struct NodeConfig {
     pub cache_mib: u32,
     /// A gateway's sessions at once, at least one.
     pub max_sessions: u32,
+    /// Cells a second on each link to another node, whether there is something to say or not; zero sends what
+    /// there is when it is there, for measurements and tests.
+    pub link_rate: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -80,6 +90,8 @@ struct Stored {
     cache_mib: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max_sessions: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    link_rate: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -112,6 +124,14 @@ pub enum ConfigError {
     NoSessions {
         /// Which file.
         path: PathBuf,
+    },
+    /// More cells a second than a link's clock can give.
+    #[error("{}: link_rate = {got} is above {MAX_LINK_RATE} cells a second", path.display())]
+    LinkRate {
+        /// Which file.
+        path: PathBuf,
+        /// What it says.
+        got: u32,
     },
     /// No version, or another one.
     #[error("{}: version = {VERSION} is what this program reads, the file {}", path.display(),
@@ -149,6 +169,10 @@ impl NodeConfig {
         if stored.max_sessions == Some(0) {
             return Err(ConfigError::NoSessions { path: path.to_owned() });
         }
+        let link_rate = stored.link_rate.unwrap_or(DEFAULT_LINK_RATE);
+        if link_rate > MAX_LINK_RATE {
+            return Err(ConfigError::LinkRate { path: path.to_owned(), got: link_rate });
+        }
         Ok(Self {
             role: stored.role,
             bind: stored.bind,
@@ -156,6 +180,7 @@ impl NodeConfig {
             dir: stored.dir.map_or_else(|| base.to_owned(), |dir| base.join(dir)),
             cache_mib: stored.cache_mib.unwrap_or(DEFAULT_CACHE_MIB),
             max_sessions: stored.max_sessions.unwrap_or(MAX_SESSIONS as u32),
+            link_rate,
         })
     }
 
@@ -169,6 +194,7 @@ impl NodeConfig {
             dir: None,
             cache_mib: Some(self.cache_mib),
             max_sessions: Some(self.max_sessions),
+            link_rate: Some(self.link_rate),
         };
         toml::to_string(&stored).expect("numbers, addresses and UTF-8 paths serialise")
     }
@@ -176,7 +202,8 @@ impl NodeConfig {
     /// A configuration with what `docs/operate/node.md` calls the defaults.
     pub fn new(role: RoleName, bind: SocketAddr, network: PathBuf, dir: PathBuf) -> Self {
         let (cache_mib, max_sessions) = (DEFAULT_CACHE_MIB, MAX_SESSIONS as u32);
-        Self { role, bind, network, dir, cache_mib, max_sessions }
+        let link_rate = DEFAULT_LINK_RATE;
+        Self { role, bind, network, dir, cache_mib, max_sessions, link_rate }
     }
 }
 
@@ -221,6 +248,7 @@ network = "../network.json"
             (&GOOD.replace("bind", "bin"), "unknown field `bin`"),
             (&GOOD.replace("127.0.0.1:4000", "localhost"), "invalid socket address syntax"),
             (&format!("{GOOD}max_sessions = 0\n"), "would let nobody in"),
+            (&format!("{GOOD}link_rate = 1001\n"), "link_rate = 1001 is above 1000"),
             ("not toml", "/etc/xchat/node.toml"),
         ];
         for (text, wanted) in cases {

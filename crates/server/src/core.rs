@@ -43,7 +43,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// What reaches the core.
 pub(crate) enum Event {
-    Frame { kind: Kind, from: NodeId, bytes: Bytes },
+    Frame { kind: Kind, from: NodeId, bytes: Vec<u8> },
     ClientOpened { session: SessionId, link: LinkKey, queue: Arc<FrameQueue> },
     ClientFrame { session: SessionId, bytes: Bytes },
     ClientClosed { session: SessionId },
@@ -171,7 +171,7 @@ impl Driver {
 
     fn event(&mut self, event: Event, acts: &mut Vec<Act>) -> Result<(), NodeError> {
         let input = match event {
-            Event::Frame { kind, from, bytes } => Input::Frame { kind, from, bytes: bytes.into() },
+            Event::Frame { kind, from, bytes } => Input::Frame { kind, from, bytes },
             Event::ClientOpened { session, link, queue } => {
                 self.clients.insert(session, queue);
                 Input::ClientOpened { session, link }

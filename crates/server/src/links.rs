@@ -1,7 +1,8 @@
 //! The links this node dials, and keeps.
 //!
-//! A link carries frames one way, from the node that dialled it. Which peers a node dials follows
-//! from the document and its own role; a frame for anybody else is dropped.
+//! A link carries frames one way, from the node that dialled it, in cells of one length that leave at the link's
+//! own times ([`xchat_node::cells`]). Which peers a node dials follows from the document and its own role; a frame
+//! for anybody else is dropped.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,9 +15,10 @@ use rand_core::OsRng;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 use xchat_base::random;
 use xchat_link::{CloseReason, Endpoint, Link, PeerId};
+use xchat_node::cells::CellWriter;
 use xchat_node::directory::descriptor::LAYERS;
 use xchat_node::directory::{Descriptor, NodeId, Role, VerifiedDocument};
 use xchat_node::sphinx::frame::{PACKET_ALPN, REPLICA_ALPN};
@@ -48,6 +50,8 @@ pub(crate) struct Links {
     endpoint: Endpoint,
     runtime: Handle,
     alive: mpsc::Sender<()>,
+    /// Cells a second on each link; zero for no clock.
+    rate: u32,
     peers: BTreeMap<(Kind, NodeId), Peer>,
     /// Frames for nobody, and those that peers dropped who are gone.
     dropped: u64,
@@ -67,8 +71,9 @@ impl Links {
         endpoint: Endpoint,
         runtime: Handle,
         alive: mpsc::Sender<()>,
+        rate: u32,
     ) -> Self {
-        Self { own, endpoint, runtime, alive, peers: BTreeMap::new(), dropped: 0 }
+        Self { own, endpoint, runtime, alive, rate, peers: BTreeMap::new(), dropped: 0 }
     }
 
     /// Dials whom the document adds, lets go whom it drops.
@@ -104,6 +109,7 @@ impl Links {
             alpn: alpn(kind),
             queue: Arc::clone(&queue),
             up: Arc::clone(&up),
+            rate: self.rate,
             _alive: self.alive.clone(),
         };
         let task = self.runtime.spawn(keeper.keep()).abort_handle();
@@ -178,6 +184,7 @@ struct Keeper {
     alpn: &'static [u8],
     queue: Arc<FrameQueue>,
     up: Arc<AtomicBool>,
+    rate: u32,
     /// The last field, so that the endpoint is dropped before it.
     _alive: mpsc::Sender<()>,
 }
@@ -207,11 +214,13 @@ impl Keeper {
     /// Until the link ends.
     async fn pump(&self, link: Link) {
         let (mut sender, mut receiver) = link.split();
+        let mut writer = CellWriter::default();
+        let mut clock = clock(self.rate);
         loop {
             tokio::select! {
-                frame = self.queue.pop() => {
-                    let Some(frame) = frame else { return };
-                    if sender.send(frame).await.is_err() {
+                () = self.next_cell(clock.as_mut(), &writer) => {
+                    let cell = writer.cell(|| self.queue.try_pop());
+                    if sender.send(cell.into()).await.is_err() {
                         return;
                     }
                 }
@@ -225,4 +234,26 @@ impl Keeper {
             }
         }
     }
+
+    /// Returns when the next cell is due: at the link's own times, or, without a clock, as soon as there is
+    /// something to carry.
+    async fn next_cell(&self, clock: Option<&mut Interval>, writer: &CellWriter) {
+        match clock {
+            Some(clock) => {
+                clock.tick().await;
+            }
+            None if writer.is_within_a_frame() => {}
+            None => self.queue.filled().await,
+        }
+    }
+}
+
+/// The times of a link's cells: equal gaps, from a random moment on. A time that was missed, because the machine
+/// was busy or the peer slow, is not made up for: a burst would tell.
+fn clock(rate: u32) -> Option<Interval> {
+    let gap = Duration::from_secs(1).checked_div(rate)?;
+    let first = Instant::now() + gap.mul_f64(random::unit(&mut OsRng));
+    let mut clock = interval_at(first, gap);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    Some(clock)
 }

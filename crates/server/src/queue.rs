@@ -66,6 +66,18 @@ impl FrameQueue {
         }
     }
 
+    /// The next frame, if one is there.
+    pub(crate) fn try_pop(&self) -> Option<Bytes> {
+        self.state().frames.pop_front()
+    }
+
+    /// Waits until a frame is there. One consumer.
+    pub(crate) async fn filled(&self) {
+        while self.state().frames.is_empty() {
+            self.changed.notified().await;
+        }
+    }
+
     /// Takes no more frames; those in it are still handed out.
     pub(crate) fn close(&self) {
         self.state().closed = true;

@@ -4,19 +4,21 @@
 #[path = "network/fixture.rs"]
 mod fixture;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fixture::{HOUR, Network, PLACEMENT, SOON, plan};
 use rand_core::OsRng;
 use tokio::time::{sleep, timeout};
 use xchat_base::{Secret, Wire};
 use xchat_server::control::{self, NodeStatus};
+use xchat_server::keys;
 use xchat_server::link::{Endpoint, LinkConfig, LinkReceiver, LinkSecret, LinkSender, PeerId};
+use xchat_server::node::cells::{CELL_LEN, CellReader};
 use xchat_server::node::directory::Document;
 use xchat_server::node::pigeonhole::{
     Answer, BoxId, Lane, Op, Request, SealedBox, SignedAnswer, StoreId,
 };
-use xchat_server::node::sphinx::frame::CLIENT_ALPN;
+use xchat_server::node::sphinx::frame::{CLIENT_ALPN, PACKET_ALPN};
 use xchat_server::node::sphinx::work::Search;
 use xchat_server::node::sphinx::{
     ClientFrame, GatewayFrame, Hop, HopAddress, HopSecret, LinkKey, NodeTag, PACKET_LEN, Pace,
@@ -224,6 +226,78 @@ async fn strangers_may_not_speak_to_nodes_as_nodes() {
     let client = endpoint.connect(peer, &mix.addresses, CLIENT_ALPN, SOON).await;
     let error = client.expect_err("a mix serves no clients");
     assert_eq!(error, LinkError::ProtocolRefused { protocol: "/xchat/client/1".into() });
+}
+
+/// What the gateway says to the first mix, whose place the test takes.
+struct AtTheMix {
+    _endpoint: Endpoint,
+    receiver: LinkReceiver,
+    reader: CellReader,
+}
+
+impl AtTheMix {
+    async fn listen(network: &Network) -> Endpoint {
+        let config = &network.nodes[1].config;
+        let seed = keys::read(&keys::node_key_path(&config.dir)).expect("planned");
+        let secret = LinkSecret::from_seed(seed);
+        let config = LinkConfig::listening(secret, config.bind, &[PACKET_ALPN]);
+        Endpoint::bind(config).await.expect("binds")
+    }
+
+    async fn accept(endpoint: Endpoint) -> Self {
+        let link = timeout(SOON, endpoint.accept()).await.expect("in time").expect("a link");
+        Self { receiver: link.split().1, _endpoint: endpoint, reader: CellReader::default() }
+    }
+
+    /// The frames in the next cell.
+    async fn cell(&mut self) -> usize {
+        let cell = timeout(SOON, self.receiver.recv()).await.expect("in time");
+        let cell = cell.expect("the link holds").expect("a cell");
+        assert_eq!(cell.len(), CELL_LEN);
+        self.reader.take(&cell).expect("a cell").len()
+    }
+}
+
+/// Cells come when they are due, one length each, whether a client says much or nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_between_nodes_is_padded_to_its_own_rate() {
+    const RATE: u32 = 100;
+    const PACKETS: usize = 60;
+    let mut network = Network::planned();
+    network.nodes[GATEWAY].config.link_rate = RATE;
+    let endpoint = AtTheMix::listen(&network).await;
+    network.start(GATEWAY);
+    let mut mix = AtTheMix::accept(endpoint).await;
+
+    assert_eq!(mix.cell().await, 0);
+    let start = Instant::now();
+    for _ in 0..RATE {
+        assert_eq!(mix.cell().await, 0, "nobody has said anything");
+    }
+    // A busy machine may be late, and what is late may come together; early is nothing.
+    let at_rest = start.elapsed();
+    assert!(at_rest > Duration::from_millis(900), "{RATE} cells in {at_rest:?}");
+
+    let mut client = Client::connect(&network).await;
+    let first_hop = NodeTag::from_bytes(network.descriptor(1).tag());
+    for _ in 0..PACKETS {
+        let announce = ReplyTag::random(&mut OsRng);
+        let packet = Packet::from_bytes(&[7; PACKET_LEN]).expect("of its length");
+        client.send(&ClientFrame::Packet { announce, first_hop, packet }).await;
+    }
+    let (mut frames, mut cells) = (0, 0);
+    let start = Instant::now();
+    while frames < PACKETS {
+        frames += mix.cell().await;
+        cells += 1;
+    }
+    // All at once they were said, one by one they leave.
+    let busy = start.elapsed();
+    assert!(cells >= PACKETS);
+    assert!(
+        busy > Duration::from_secs(1) * (PACKETS as u32 / 2) / RATE,
+        "{cells} cells in {busy:?}"
+    );
 }
 
 #[tokio::test]

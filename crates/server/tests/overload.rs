@@ -15,6 +15,7 @@ use xchat_base::{Secret, Wire};
 use xchat_server::control::{self, Load};
 use xchat_server::keys;
 use xchat_server::link::{Endpoint, LinkConfig, LinkSecret, LinkSender, PeerId};
+use xchat_server::node::cells::{CellReader, CellWriter};
 use xchat_server::node::pigeonhole::{
     Answer, BoxId, Lane, Op, Refusal, Request, SealedBox, SignedAnswer, StoreId,
 };
@@ -77,9 +78,12 @@ impl Mixes {
                 let received = received.clone();
                 tokio::spawn(async move {
                     let (_sender, mut receiver) = link.split();
-                    while let Ok(Some(frame)) = receiver.recv().await {
-                        if received.send(frame.to_vec()).is_err() {
-                            return;
+                    let mut reader = CellReader::default();
+                    while let Ok(Some(cell)) = receiver.recv().await {
+                        for frame in reader.take(&cell).expect("a store's cell") {
+                            if received.send(frame).is_err() {
+                                return;
+                            }
                         }
                     }
                 });
@@ -163,7 +167,10 @@ impl Mixes {
             while sent < count && sent - frames.len() < window {
                 let Some(question) = waiting.next() else { break };
                 let sender = self.senders.get_mut(&question.store).expect("a store");
-                sender.send(question.frame.clone().into()).await.expect("sends");
+                // A packet's frame fills one cell.
+                let mut frame = Some(&question.frame);
+                let cell = CellWriter::default().cell(|| frame.take());
+                sender.send(cell.into()).await.expect("sends");
                 asked.insert(question.key.id(), question);
                 sent += 1;
                 frames.extend(std::iter::from_fn(|| self.replies.try_recv().ok()));

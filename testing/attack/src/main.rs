@@ -27,6 +27,7 @@ mod session;
 mod store;
 mod tally;
 mod view;
+mod visitor;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -115,7 +116,8 @@ fn main() -> ExitCode {
 fn ground(args: &Args) -> Ground {
     let rate = args.pace.to_string();
     let shape = ["--gateways", "2", "--mixes-per-layer", "2", "--stores", "4", "--mix-delay", "2"];
-    Ground::up(&args.xchat, &[&shape[..], &["--rate", &rate]].concat())
+    // Without padding, which would hold the attackers back more than the nodes.
+    Ground::up(&args.xchat, &[&shape[..], &["--rate", &rate, "--link-rate", "0"]].concat())
 }
 
 /// Everything, from an empty directory to the figures.
@@ -152,9 +154,18 @@ async fn run(args: &Args) -> report::Outcome {
     let started = Instant::now();
     let attackers = unleash(&attack, places, contact, args.seed).await;
     let seconds = Duration::from_secs(args.seconds);
+    let visits = {
+        let attack = Arc::clone(&attack);
+        let visitor = tokio::task::block_in_place(|| visitor::find(&ground, &attack));
+        tokio::task::spawn_blocking(move || {
+            visitor::come_and_go(&visitor, &attack);
+            visitor
+        })
+    };
     let said = tokio::task::block_in_place(|| talk.talk("under attack", seconds));
     let lasted = started.elapsed();
     attack.beat.end();
+    let visitor = visits.await.expect("the visitor ends with the attack");
     for attacker in attackers {
         let ended = tokio::time::timeout(Duration::from_secs(60), attacker).await;
         assert!(matches!(ended, Ok(Ok(()))), "an attacker ended badly: {ended:?}");
@@ -163,7 +174,8 @@ async fn run(args: &Args) -> report::Outcome {
 
     say("the attack is over; what is left of it");
     let mut faults = attack.control.check(&mut dice, &attack.view).await;
-    faults.extend(tokio::task::block_in_place(|| harm_seen(&ground, &[&alice, &bob])));
+    faults.extend(left_out(&attack, lasted));
+    faults.extend(tokio::task::block_in_place(|| harm_seen(&ground, &[&alice, &bob, &visitor])));
     report::Outcome {
         seconds: lasted,
         rate: args.rate,
@@ -210,6 +222,7 @@ async fn unleash(
     let mut attackers = vec![
         tokio::spawn(contact.pester(Arc::clone(attack), dice())),
         tokio::spawn(mix::assail(Arc::clone(attack), Arc::clone(&mix), dice())),
+        tokio::spawn(mix::break_links(Arc::clone(attack), Arc::clone(&mix), dice())),
         tokio::spawn(mix::assail(Arc::clone(attack), mix, dice())),
         tokio::spawn(store::assail(Arc::clone(attack), Arc::clone(&store), dice())),
         tokio::spawn(store::assail(Arc::clone(attack), store, dice())),
@@ -264,6 +277,15 @@ impl Said {
     fn account(&self) -> [Direction; 2] {
         [0, 1].map(|n| self.at[n].account(&self.lines[n]))
     }
+}
+
+/// In an attack of some length every kind must have had its turn: a table with a row of nothing shows nothing.
+fn left_out(attack: &Attack, lasted: Duration) -> Vec<String> {
+    if lasted < Duration::from_secs(60) {
+        return Vec::new();
+    }
+    let untried = tally::KINDS.iter().filter(|(kind, ..)| attack.tally.of(*kind).0 == 0);
+    untried.map(|(_, who, what)| format!("never tried: {who}, {what}")).collect()
 }
 
 /// What the honest can see of harm: panics, nodes that are gone, words that nobody said.

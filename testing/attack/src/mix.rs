@@ -9,6 +9,7 @@ use xchat_base::random;
 use xchat_directory::Descriptor;
 use xchat_link::PeerId;
 use xchat_server::clock;
+use xchat_server::node::cells::CELL_LEN;
 use xchat_sphinx::frame::{NODE_FRAME_LEN, PACKET_ALPN};
 use xchat_sphinx::{
     Hop, HopAddress, NodeFrame, PACKET_LEN, Packet, ReplyTag, Route, SurbId, Unwrapped,
@@ -240,6 +241,26 @@ pub(crate) async fn tamper(
 fn changed(dice: &mut Dice, packet: &Packet) -> Packet {
     let bytes = flipped(dice, packet.as_bytes(), HEADER_LEN, PACKET_LEN);
     Packet::from_bytes(&bytes).expect("of a packet's length")
+}
+
+/// What comes between two attempts to break a link: each costs the mix the link that it had.
+const LINK_STANDS: Duration = Duration::from_secs(3);
+
+/// Sends the next layer what is no cell.
+pub(crate) async fn break_links(attack: Arc<Attack>, place: Arc<Place>, mut dice: Dice) {
+    while attack.beat.next().await {
+        let next_layer = |node: &Descriptor| node.is_mix_of(3);
+        let to = attack.view.any(&mut dice, next_layer).expect("one is honest").clone();
+        let mut cell = vec![0xff; CELL_LEN];
+        if dice.next_u32() & 1 == 0 {
+            cell.truncate(dice.next_u32() as usize % CELL_LEN);
+        }
+        attack.tally.tried(Kind::NodeCell);
+        if !place.break_a_link(&to, PACKET_ALPN, cell).await {
+            attack.tally.wrong(Kind::NodeCell, "the link was kept");
+        }
+        tokio::time::sleep(LINK_STANDS).await;
+    }
 }
 
 /// Dials nodes under keys that no document lists.

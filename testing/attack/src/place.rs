@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Mutex, mpsc};
+use tokio::time::timeout;
 use xchat_directory::{Descriptor, NodeId};
 use xchat_link::{Endpoint, Link, LinkConfig, LinkError, PeerId};
+use xchat_server::node::cells::{CellReader, CellWriter};
 use xchat_sphinx::NodeTag;
 use xchat_sphinx::frame::{CLIENT_ALPN, PACKET_ALPN, REPLICA_ALPN};
 use xchat_testkit::Taken;
@@ -82,23 +84,44 @@ impl Place {
         drop(out);
         queue.send(bytes.into()).await.is_ok()
     }
+    /// Sends bytes that are no cell over a link of their own; whether the node has ended it, as it must. It
+    /// ends the one before too, since a node keeps the newest of a peer's links.
+    pub(crate) async fn break_a_link(&self, to: &Descriptor, alpn: &[u8], bytes: Vec<u8>) -> bool {
+        let peer = PeerId::from_bytes(*to.id.as_bytes());
+        let link = self.endpoint.connect(peer, &to.addresses, alpn, PATIENCE).await;
+        // A node that is flooded may take no link now: then nothing was tried that could go wrong.
+        let Ok(link) = link else { return true };
+        let (mut sender, mut receiver) = link.split();
+        if sender.send(bytes.into()).await.is_err() {
+            return true;
+        }
+        matches!(timeout(PATIENCE, receiver.recv()).await, Ok(Err(_) | Ok(None)))
+    }
 }
 
 async fn read(link: Link, alpn: &'static [u8], frames: mpsc::Sender<Frame>) {
     let from = NodeId::from_bytes(*link.peer_id().as_bytes());
     let (_sender, mut receiver) = link.split();
-    while let Ok(Some(bytes)) = receiver.recv().await {
-        if frames.send(Frame { from, alpn, bytes }).await.is_err() {
-            return;
+    let mut reader = CellReader::default();
+    while let Ok(Some(cell)) = receiver.recv().await {
+        for bytes in reader.take(&cell).expect("an honest node's cell") {
+            if frames.send(Frame { from, alpn, bytes: bytes.into() }).await.is_err() {
+                return;
+            }
         }
     }
 }
 
 async fn write(link: Link, mut waiting: mpsc::Receiver<Bytes>) {
     let (mut sender, _receiver) = link.split();
+    let mut writer = CellWriter::default();
     while let Some(bytes) = waiting.recv().await {
-        if sender.send(bytes).await.is_err() {
-            return;
+        let mut next = Some(bytes);
+        while next.is_some() || writer.is_within_a_frame() {
+            let cell = writer.cell(|| next.take().or_else(|| waiting.try_recv().ok()));
+            if sender.send(cell.into()).await.is_err() {
+                return;
+            }
         }
     }
 }

@@ -23,6 +23,7 @@ pub(crate) enum Kind {
     MixFrame,
     MixHeader,
     MixReplay,
+    NodeCell,
     MixWrongLayer,
     MixForgedTag,
     MixTampers,
@@ -95,6 +96,11 @@ pub(crate) const KINDS: &[(Kind, &str, &str)] = &[
     ),
     (Kind::CollectGuessed, "client", "a collect for a guessed session: must bring nothing"),
     (Kind::MixFrame, "mix", "rubbish, and frames of a wrong length or version, to every node"),
+    (
+        Kind::NodeCell,
+        "mix",
+        "cells of a wrong length, or that announce a frame longer than any: must end the link",
+    ),
     (Kind::MixHeader, "mix", "packets with one bit of the header changed, to the next layer"),
     (
         Kind::MixReplay,

@@ -158,6 +158,7 @@ mod tests {
             until_stdin_closes: false,
             mix_delay: None,
             max_sessions: None,
+            link_rate: None,
             bind_range: None,
             runner: None,
         };

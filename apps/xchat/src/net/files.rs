@@ -14,7 +14,7 @@ use xchat_server::{NodeConfig, keys};
 
 use super::authority::{self, hop_secret};
 use super::broken;
-use super::plan::{Plan, PlannedNode};
+use super::plan::{Plan, PlannedNode, Tuning};
 use crate::failure::{Failure, exit};
 use crate::node::failure;
 
@@ -31,15 +31,12 @@ pub(super) fn config_path(node: &PlannedNode, dir: &Path) -> PathBuf {
 }
 
 /// Writes whatever a node's directory lacks or has old. Its table is left alone.
-pub(super) fn prepare(
-    node: &PlannedNode,
-    dir: &Path,
-    max_sessions: Option<u32>,
-) -> Result<(), Failure> {
+pub(super) fn prepare(node: &PlannedNode, dir: &Path, tuning: Tuning) -> Result<(), Failure> {
     let own = node.dir(dir);
     disk::private_dir(&own).map_err(|error| broken(own.display(), &error))?;
     let mut config = NodeConfig::new(node.role, node.address, network_path(dir), own.clone());
-    config.max_sessions = max_sessions.unwrap_or(config.max_sessions);
+    config.max_sessions = tuning.max_sessions.unwrap_or(config.max_sessions);
+    config.link_rate = tuning.link_rate.unwrap_or(config.link_rate);
     let path = config_path(node, dir);
     let text = config.to_toml();
     if std::fs::read(&path).ok().as_deref() != Some(text.as_bytes()) {
@@ -73,7 +70,7 @@ pub(super) fn renew(plan: &mut Plan, dir: &Path, now: Timestamp) -> Result<(), F
     let over = authority::roll_keys(plan, now)?;
     plan.save(dir)?;
     for node in &plan.nodes {
-        prepare(node, dir, plan.max_sessions)?;
+        prepare(node, dir, plan.tuning())?;
     }
     let path = network_path(dir);
     let current = match disk::read_at_most(&path, MAX_FILE_LEN) {

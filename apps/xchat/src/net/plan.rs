@@ -48,6 +48,9 @@ pub(super) struct Plan {
     /// Of each gateway, if not what a gateway does by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) max_sessions: Option<u32>,
+    /// Of each node, if not what a node does by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) link_rate: Option<u32>,
     /// The placement epoch, and what the placements before it were.
     #[serde(default = "first_placement")]
     pub(super) placement: u32,
@@ -147,7 +150,18 @@ pub(super) fn damaged() -> Failure {
     failure.hint("a network whose keys are lost cannot be continued: use another directory")
 }
 
+/// What the configurations of a network's nodes say beyond their places.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tuning {
+    pub(super) max_sessions: Option<u32>,
+    pub(super) link_rate: Option<u32>,
+}
+
 impl Plan {
+    pub(super) const fn tuning(&self) -> Tuning {
+        Tuning { max_sessions: self.max_sessions, link_rate: self.link_rate }
+    }
+
     /// Reads the plan of a directory and applies what the arguments may change, or makes a new one.
     pub(super) fn load_or_new(dir: &Path, args: &UpArgs) -> Result<Self, Failure> {
         let path = dir.join(FILE);
@@ -158,6 +172,7 @@ impl Plan {
         };
         plan.check_shape(args)?;
         plan.max_sessions = args.max_sessions.or(plan.max_sessions);
+        plan.link_rate = args.link_rate.or(plan.link_rate);
         plan.mix_delay_ms = args.mix_delay.unwrap_or(plan.mix_delay_ms);
         if let Some(rate) = args.rate {
             // Checked to lie between 0.001 and 1000 a second.
@@ -213,6 +228,7 @@ impl Plan {
             mix_delay_ms: MIX_DELAY_MS,
             pace: None,
             max_sessions: None,
+            link_rate: None,
             placement: first_placement(),
             past: Vec::new(),
             nodes,
@@ -295,6 +311,7 @@ mod tests {
             until_stdin_closes: false,
             mix_delay: None,
             max_sessions: None,
+            link_rate: None,
             bind_range: None,
             runner: None,
         }

@@ -220,7 +220,7 @@ impl Supervisor {
 
     fn start_again(&mut self, index: usize) -> Result<(), Failure> {
         // Its directory may have been emptied; its keys are the plan's.
-        let started = files::prepare(&self.plan.nodes[index], &self.dir, self.plan.max_sessions)
+        let started = files::prepare(&self.plan.nodes[index], &self.dir, self.plan.tuning())
             .and_then(|()| self.start(index));
         if let Err(failure) = started {
             self.slots[index].answer(|| Answer::Failed(failure.message.clone()));

@@ -82,8 +82,10 @@ pub(crate) fn plan(dir: &Path, name: &str, role: RoleName, layer: u8) -> Planned
     };
     let address = free_address();
     let network: PathBuf = dir.join("network.json");
+    // Without padding, which would only make the tests slower; `padding.rs` has it on.
+    let config = NodeConfig { link_rate: 0, ..NodeConfig::new(role, address, network, own) };
     Planned {
-        config: NodeConfig::new(role, address, network, own),
+        config,
         descriptor: Descriptor {
             id: node_id(&seed),
             operator: OperatorId::random(&mut OsRng),
