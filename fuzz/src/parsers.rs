@@ -72,7 +72,7 @@ fn cells(input: &[u8]) {
         assert!(cell.len() == CELL_LEN);
         read.extend(reader.take(&cell).expect("written just now"));
     }
-    assert!(read == frames, "what was written is read");
+    assert!(frames == read, "what was written is read");
     for bytes in input.rest().chunks(64) {
         let mut cell = bytes.repeat(CELL_LEN.div_ceil(bytes.len()));
         cell.truncate(CELL_LEN);

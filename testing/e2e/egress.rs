@@ -11,6 +11,7 @@ mod wire;
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use harness::{Network, Person, XCHAT};
@@ -67,8 +68,11 @@ fn everything_on_this_machine(network: &Path) -> [Person; 2] {
     drop(at_bob);
     every_command(&alice, network);
     alice.ok(&["stop"]);
+    let copy = network.with_file_name("copy");
+    alice.ok(&["backup", copy.to_str().expect("utf-8")]);
     bob.ok(&["stop"]);
     net.stop();
+    nodes_with_addresses_of_their_own();
     demo();
 
     let frames = capture.until_look_up("after-everything");
@@ -106,6 +110,21 @@ fn every_command(person: &Person, network: &Path) {
     person.ok(&["contacts"]);
     person.ok(&["stop"]);
     assert!(serve.wait().expect("ends").success());
+}
+
+/// A block of loopback addresses, each node started by a program of ours, the links padded.
+fn nodes_with_addresses_of_their_own() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let runner = dir.path().join("runner");
+    fs::write(&runner, "#!/bin/sh\nshift\nexec \"$@\"\n").expect("writes");
+    fs::set_permissions(&runner, fs::Permissions::from_mode(0o755)).expect("ours");
+    let runner = runner.to_str().expect("utf-8");
+    let options = ["--bind-range", "127.9.0.0/28", "--runner", runner, "--link-rate", "50"];
+    let mut net = Network::up_with(&options);
+    let addresses: BTreeSet<_> =
+        net.nodes().iter().map(|node| node["address"].to_string()).collect();
+    assert!(addresses.iter().all(|address| address.contains("127.9.0.")), "{addresses:?}");
+    net.stop();
 }
 
 /// The demo with nobody at the keyboard ends by itself.
