@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """Reads the vectors by the specification alone, sharing no code with the crates.
 
-It re-derives a lane and opens its boxes (03), takes an invitation link apart (05), and decodes every frame, request, answer
-and message between stores (03, 06) to its last byte. Needs Python 3 and the package `cryptography`. Ends with a line that
+It re-derives a lane and opens its boxes (03), and the lanes of the rejoin windows (04), takes an invitation link apart (05), puts frames together from
+cells (06), checks a network file's signatures (07), and decodes every other format of 03 to 07 to its last byte. Needs Python 3 and the package `cryptography`. Ends with a line that
 says how many it has read, or with an error.
 """
 import hashlib
@@ -12,7 +12,7 @@ import json
 import struct
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 HERE = Path(__file__).parent
@@ -71,10 +71,10 @@ class Reader:
 BOX_LEN = 32 + 64 + 24 + 1408 + 16
 
 
-def derive(ikm, label):
-    """HKDF-SHA256 (RFC 5869), no salt, 32 bytes, empty context."""
+def derive(ikm, label, context=b""):
+    """HKDF-SHA256 (RFC 5869), no salt, 32 bytes."""
     prk = hmac.new(bytes(32), ikm, hashlib.sha256).digest()
-    return hmac.new(prk, b"xchat/1 " + label + b"\0" + b"\1", hashlib.sha256).digest()
+    return hmac.new(prk, b"xchat/1 " + label + b"\0" + context + b"\1", hashlib.sha256).digest()
 
 
 def hchacha20(key, nonce):
@@ -261,6 +261,120 @@ def meeting(reader):
     reader.bytes(), reader.bytes()
 
 
+# --- 04: what people say, and the commit and rejoin lanes -------------------------------------------
+
+def record(reader):
+    reader.varint(), reader.varint()
+    assert reader.u8() < 2
+    reader.bytes()
+
+
+def record_batch(reader):
+    reader.expect(1)
+    assert reader.list(record)
+
+
+def alone(item):
+    """A format that is one value after its version."""
+
+    def decode(reader):
+        reader.expect(1)
+        item(reader)
+
+    return decode
+
+
+def text(reader):
+    reader.varint()
+    assert len(reader.bytes().decode()) > 0
+
+
+def taken(reader):
+    reader.varint(), reader.take(16)
+
+
+def rejoin_entry(reader):
+    reader.expect(1)
+    assert reader.u8() < 2, "a request or an answer"
+    reader.varint(), reader.take(16)
+    assert len(reader.bytes()) == 68
+
+
+def rejoin_request(reader):
+    reader.expect(1)
+    reader.bytes(), taken(reader)
+
+
+# --- 07: the network's document ---------------------------------------------------------------------
+
+
+def address(reader):
+    reader.take((4, 16)[reader.u8()]), reader.varint()
+
+
+def node(reader):
+    node_id = reader.take(32)
+    reader.take(32)
+    role = reader.u8()
+    if role == 1:
+        assert 1 <= reader.u8() <= 3
+    elif role == 2:
+        reader.take(16)
+    elif role != 0:
+        raise ValueError("no such role")
+    assert 1 <= len(reader.list(address)) <= 8
+    keys = reader.list(lambda r: (r.take(32), r.varint(), r.varint()))
+    assert len(keys) <= 4 and (role == 0) == (keys == [])
+    return node_id, role
+
+
+def past(reader):
+    reader.list(lambda r: (r.take(32), r.take(32), r.take(32), r.take(16)))
+    reader.list(lambda r: r.take(32))
+
+
+def document(reader):
+    reader.expect(1)
+    network = reader.take(16)
+    assert reader.varint() >= 1
+    reader.take(32)
+    assert reader.varint() < reader.varint(), "it begins before it ends"
+    reader.varint()
+    tokens = reader.list(lambda r: (r.take(32), r.take(32)))
+    assert len(reader.list(past)) <= 16
+    nodes = reader.list(node)
+    stores = sorted(node_id for node_id, role in nodes if role == 2)
+    assert sorted(node_id for node_id, _ in tokens) == stores, "a token for each store"
+    reader.varint(), reader.optional(Reader.varint), reader.u8()
+    for _ in range(4):
+        reader.varint()
+    return network
+
+
+def signed_document(reader):
+    """The document's bytes, and who has signed them how."""
+    reader.expect(1)
+    inner = reader.bytes()
+    plain = Reader(inner)
+    document(plain)
+    plain.end()
+    return inner, reader.list(lambda r: (r.u8(), r.take(64)))
+
+
+def network_file(reader):
+    """Every signature in it holds, and there are enough."""
+    file = json.loads(reader.take(len(reader.data)).decode())
+    assert sorted(file) == ["authorities", "document", "name", "threshold", "version"] and file["version"] == 1
+    authorities = [bytes.fromhex(key) for key in file["authorities"]]
+    assert 3 * file["threshold"] >= 2 * len(authorities)
+    inner = Reader(bytes.fromhex(file["document"]))
+    signed, signatures = signed_document(inner)
+    inner.end()
+    assert len({index for index, _ in signatures}) >= file["threshold"]
+    for index, signature in signatures:
+        Ed25519PublicKey.from_public_bytes(authorities[index]).verify(signature, b"xchat/1 document\0" + signed)
+
+
 # --- 06: frames -----------------------------------------------------------------------------------
 
 
@@ -297,6 +411,27 @@ def gateway_frame(reader):
         raise ValueError("no such frame")
 
 
+def cell_stream(cells):
+    """The frames that were cut into these cells (6.9)."""
+    frames, frame, missing = [], b"", 0
+    for cell in cells:
+        rest = Reader(cell)
+        while True:
+            piece = rest.take(min(missing, len(rest.data)))
+            frame, missing = frame + piece, missing - len(piece)
+            if missing:
+                break
+            if frame:
+                frames, frame = frames + [frame], b""
+            if len(rest.data) < 4:
+                break
+            missing = struct.unpack(">I", rest.take(4))[0]
+            assert missing <= 65536
+            if missing == 0:
+                break
+    return frames
+
+
 def node_frame(reader):
     reader.expect(1)
     reader.take(16), reader.take(2396)
@@ -317,7 +452,32 @@ FORMATS = {
     "bundle": bundle,
     "accept entry": accept_entry,
     "meeting": meeting,
+    "document": document,
+    "signed document": signed_document,
+    "network file": network_file,
+    "cell": lambda reader: cell_stream([reader.take(2417) for _ in range(len(reader.data) // 2417)]),
+    "record batch": record_batch,
+    "profile": alone(lambda r: r.bytes().decode()),
+    "text": alone(text),
+    "receipt": alone(Reader.varint),
+    "gap": alone(Reader.varint),
+    "records taken in": alone(taken),
+    "commit entry": alone(lambda r: r.take(r.varint())),
+    "rejoin entry": rejoin_entry,
+    "rejoin request": rejoin_request,
 }
+
+
+def rejoin_secrets():
+    """A lane of each window, from the secret that the two have kept (04, 4.13); the number of them."""
+    given = json.loads((HERE / "conversation.json").read_text())["rejoin"]
+    secret = bytes.fromhex(given["secret"])
+    for window in given["windows"]:
+        lane = derive(secret, b"rejoin window", struct.pack(">Q", window["window"]))
+        signing = derive(derive(lane, b"lane seed"), b"box signing")
+        key = Ed25519PrivateKey.from_private_bytes(signing).public_key()
+        assert key.public_bytes_raw().hex() == window["first_box"]
+    return len(given["windows"])
 
 
 def main():
@@ -329,18 +489,20 @@ def main():
         content = open_box(secret, bytes.fromhex(given["box"]))
         assert content.hex() == given["content"], f"box {at} says something else"
         opened += 1
-    read, left = 0, []
-    for known in json.loads((HERE / "formats.json").read_text()):
-        decode = FORMATS.get(known["format"])
-        if decode is None:
-            left.append(known["format"])
-            continue
+    derived = rejoin_secrets()
+    read, unknown = 0, set(FORMATS)
+    known_formats = json.loads((HERE / "formats.json").read_text())
+    known_formats += json.loads((HERE / "conversation.json").read_text())["formats"]
+    for known in known_formats:
+        decode = FORMATS[known["format"]]
+        unknown.discard(known["format"])
         for value in known["values"]:
             reader = Reader(bytes.fromhex(value))
             decode(reader)
             reader.end()
             read += 1
-    print(f"{opened} boxes opened, {read} values of {len(FORMATS)} formats read; not decoded here: {', '.join(left)}")
+    assert not unknown, f"no values of {unknown}"
+    print(f"{opened} boxes opened, {derived} secrets derived, {read} values of {len(FORMATS)} formats read")
 
 
 main()

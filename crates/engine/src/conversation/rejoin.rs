@@ -18,6 +18,8 @@ mod numbers;
 mod stage;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -54,6 +54,14 @@ impl Walk {
     }
 }
 
+/// The window of a time, and the first box of its lane.
+#[cfg(test)]
+pub(super) fn first_box(secret: &Secret<32>, now: Timestamp) -> (u64, xchat_pigeonhole::BoxId) {
+    let window = window(now);
+    let walk = Walk::new(secret, window, Place { window, index: 0 });
+    (window, walk.lane.keys().id())
+}
+
 fn window(now: Timestamp) -> u64 {
     now.as_secs() / WINDOW_SECS
 }
