@@ -71,13 +71,13 @@ fn vectors() -> Vectors {
     });
     Vectors {
         formats: vec![
-            format("04, 4.6", &batches),
-            format("04, 4.6", &[Profile { name: "Alice".to_owned() }]),
-            format("04, 4.6", &[text]),
-            format("04, 4.6", &[Receipt { up_to: 128 }]),
+            format("04, 4.7", &batches),
+            format("04, 4.7", &[Profile { name: "Alice".to_owned() }]),
+            format("04, 4.7", &[text]),
+            format("04, 4.7", &[Receipt { up_to: 128 }]),
             format("04, 4.13", &[Gap { lost: 2 }]),
             format("04, 4.13", &[taken]),
-            format("04, 4.5", &[CommitEntry { pointer: run }]),
+            format("04, 4.9", &[CommitEntry { pointer: run }]),
             format("04, 4.13", &entries),
             format("04, 4.13", &[RequestBody { key_package: vec![4; 40], taken }]),
         ],
