@@ -78,6 +78,20 @@ pub enum Urgency {
     Resting,
 }
 
+/// The rhythm of decoy lanes. A client has [`DecoyLanes::People`] and can be told from others by anything else,
+/// which is what the simulator uses the others for: to see that what they hide is missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum DecoyLanes {
+    /// As people write: in bursts, by day more than by night.
+    #[default]
+    People,
+    /// Without memory.
+    Poisson,
+    /// None at all.
+    None,
+}
+
 /// Everything a transport can want of its driver, to be carried out in order.
 #[derive(Debug)]
 #[non_exhaustive]

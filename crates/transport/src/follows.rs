@@ -89,9 +89,9 @@ impl Follows {
         self.boxes.len()
     }
 
-    /// How many stand registered.
-    pub(crate) fn standing(&self, now: Timestamp) -> usize {
-        self.boxes.values().filter(|followed| followed.stands(now)).count()
+    /// How many stand registered, of those for which this holds.
+    pub(crate) fn standing_of(&self, now: Timestamp, of: impl Fn(&BoxId) -> bool) -> usize {
+        self.boxes.iter().filter(|(id, followed)| followed.stands(now) && of(id)).count()
     }
 
     /// A box to be registered at once: no store stands ready for it, and there is room, or it is active and
@@ -306,14 +306,14 @@ mod tests {
         while let Some(next) = follows.next_new(T0, 0, READ_SET) {
             register(&mut follows, next, T0, READ_SET);
         }
-        assert_eq!(follows.standing(T0), READ_SET);
+        assert_eq!(follows.standing_of(T0, |_| true), READ_SET);
         let mut seen = std::collections::BTreeSet::new();
         for second in 1..=50 {
             let now = T0 + Duration::from_secs(second);
             let next = follows.next_due(now, 0, READ_SET).expect("those outside take turns");
             assert!(seen.insert(next));
             register(&mut follows, next, now, READ_SET);
-            assert_eq!(follows.standing(now), READ_SET);
+            assert_eq!(follows.standing_of(now, |_| true), READ_SET);
         }
     }
 
@@ -325,7 +325,7 @@ mod tests {
         follows.follow(id(2), Urgency::Active);
         assert_eq!(follows.next_new(T0, 0, 1), Some(id(2)));
         register(&mut follows, id(2), T0, 1);
-        assert_eq!(follows.standing(T0), 1);
+        assert_eq!(follows.standing_of(T0, |_| true), 1);
         assert_eq!(follows.next_new(T0, 0, 1), None);
         assert_eq!(follows.next_due(T0, 0, 1), None);
         let later = T0 + Duration::from_secs(3_600);

@@ -37,6 +37,7 @@ mod api;
 mod attempts;
 mod clock;
 mod collectors;
+mod decoys;
 mod deliveries;
 mod follows;
 mod guards;
@@ -45,13 +46,14 @@ mod measure;
 mod outstanding;
 mod pace;
 mod queue;
+mod rhythm;
 mod routes;
 mod status;
 #[cfg(test)]
 mod tests;
 mod transport;
 
-pub use api::{Command, Effect, Event, Input, StartError, Urgency};
+pub use api::{Command, DecoyLanes, Effect, Event, Input, StartError, Urgency};
 pub use status::{CollectorHealth, GatewayState, Status, Trouble};
 pub use transport::Transport;
 

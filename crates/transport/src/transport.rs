@@ -12,10 +12,11 @@ use xchat_pigeonhole::SealedBox;
 use xchat_sphinx::Pace;
 use xchat_sphinx::pace::bytes_per_month;
 
-use crate::api::{Command, Effect, Event, Input, StartError};
+use crate::api::{Command, DecoyLanes, Effect, Event, Input, StartError};
 use crate::attempts::Attempts;
 use crate::clock::Clock;
 use crate::collectors::{Collectors, GivenUp};
+use crate::decoys::Decoys;
 use crate::deliveries::Deliveries;
 use crate::follows::Follows;
 use crate::guards::{Guards, Stored};
@@ -50,6 +51,7 @@ pub struct Transport {
     writes: Queue<SealedBox>,
     reads: Queue<()>,
     follows: Follows,
+    decoys: Decoys,
     deliveries: Deliveries,
     collectors: Collectors,
     outstanding: Outstanding,
@@ -108,6 +110,7 @@ impl Transport {
             writes: Queue::new(),
             reads: Queue::new(),
             follows: Follows::new(),
+            decoys: Decoys::new(rng),
             deliveries: Deliveries::default(),
             collectors: Collectors::new(),
             outstanding: Outstanding::default(),
@@ -152,6 +155,11 @@ impl Transport {
         out
     }
 
+    /// For the simulator: see [`DecoyLanes`].
+    pub fn set_decoy_lanes(&mut self, kind: DecoyLanes) {
+        self.decoys.set_kind(kind);
+    }
+
     /// How things stand.
     pub fn status(&self, now: Timestamp) -> Status {
         let gap = self.mean_gap();
@@ -160,10 +168,10 @@ impl Transport {
             slots_per_second: 1.0 / gap.as_secs_f64(),
             bytes_per_month: bytes_per_month(gap),
             gateway: self.gateway_state(),
-            queued_writes: self.writes.len(),
-            queued_reads: self.reads.len(),
-            followed: self.follows.len(),
-            registered: self.follows.standing(now),
+            queued_writes: self.writes.count_of(|id| !self.decoys.own(id)),
+            queued_reads: self.reads.count_of(|id| !self.decoys.own(id)),
+            followed: self.follows.len() - self.decoys.followed(),
+            registered: self.follows.standing_of(now, |id| !self.decoys.own(id)),
             collector: self.collectors.health(),
             loop_loss: self.measure.loop_loss(),
             packet_loss: self.measure.packet_loss(),
@@ -292,6 +300,11 @@ impl Transport {
 impl Transport {
     pub(crate) fn loops_seen(&self) -> usize {
         self.measure.loops_seen()
+    }
+
+    /// Decoy boxes written, and those that stand registered.
+    pub(crate) fn decoys_seen(&self, now: Timestamp) -> (u64, usize) {
+        (self.decoys.lines, self.follows.standing_of(now, |id| self.decoys.own(id)))
     }
 
     pub(crate) fn writes_under_way(&self) -> Vec<xchat_pigeonhole::BoxId> {

@@ -80,3 +80,19 @@ fn nothing_leaves_while_offline_and_what_was_asked_is_kept() {
     net.down.clear();
     assert!(net.run_until(secs(120), |net| net.people[person].written().len() == 3));
 }
+
+/// Decoy lanes are written, read and followed like the owner's boxes, and the owner hears nothing of it.
+#[test]
+fn decoy_lanes_are_nobodys_business() {
+    let mut net = Network::new(Fixture::new(2), 77);
+    let person = net.join(1);
+    net.run_for(secs(2 * 3_600));
+    let status = net.people[person].transport.status(net.now);
+    assert_eq!((status.followed, status.queued_writes, status.queued_reads), (0, 0, 0));
+    assert_eq!(status.registered, 0);
+    let quiet = |(_, event): &(_, Event)| matches!(event, Event::Status(_));
+    assert!(net.people[person].events.iter().all(quiet));
+    let (written, standing) = net.people[person].transport.decoys_seen(net.now);
+    assert!(standing > 128, "the read set is full of decoys: {standing}");
+    assert!(written > 0, "and some of them were written");
+}

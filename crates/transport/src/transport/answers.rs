@@ -134,7 +134,10 @@ impl Transport {
         // A late answer to an earlier attempt is the answer too, unless other bytes were given since.
         if self.writes.serial(&id) == Some(attempt.serial) {
             self.writes.remove(&id);
-            out.push(Effect::Event(Event::Written { id, outcome }));
+            match self.decoys.ended_write(&id) {
+                Some(next) => next.into_iter().for_each(|command| self.command(command)),
+                None => out.push(Effect::Event(Event::Written { id, outcome })),
+            }
         }
         Ok(())
     }
@@ -224,14 +227,14 @@ impl Transport {
     fn found(&mut self, boxed: SealedBox, out: &mut Vec<Effect>) {
         let id = boxed.id();
         self.end_read(id, ReadOutcome::Found(boxed.clone()), out);
-        if self.follows.remove(&id) {
+        if self.follows.remove(&id) && !self.decoys.arrived(&id) {
             out.push(Effect::Event(Event::Arrived(boxed)));
         }
     }
 
     /// The box was used and is over: whoever waits for it waits in vain.
     fn expired(&mut self, id: &BoxId, out: &mut Vec<Effect>) {
-        let followed = self.follows.remove(id);
+        let followed = self.follows.remove(id) && !self.decoys.arrived(id);
         let asked = self.end_read(*id, ReadOutcome::Expired, out);
         if followed && !asked {
             let outcome = ReadOutcome::Expired;
@@ -241,7 +244,7 @@ impl Transport {
 
     fn end_read(&mut self, id: BoxId, outcome: ReadOutcome, out: &mut Vec<Effect>) -> bool {
         let asked = self.reads.remove(&id).is_some();
-        if asked {
+        if asked && !self.decoys.ended_read(&id) {
             out.push(Effect::Event(Event::Read { id, outcome }));
         }
         asked

@@ -9,6 +9,7 @@ use super::Transport;
 use super::link::Link;
 use crate::api::Effect;
 use crate::outstanding::{Lost, Purpose};
+use crate::pace::Rotation;
 use crate::queue::Attempt;
 use crate::routes::{Built, Routes};
 
@@ -69,6 +70,7 @@ impl Transport {
         let overlap_over = now + self.rotation().lifetime;
         let avoid = self.guards.operators(&self.document);
         self.collectors.refresh(&self.document, &avoid, overlap_over, now, rng);
+        self.tend_decoys(now, rng);
         self.turns.renewal_credit =
             (self.turns.renewal_credit + self.rotation().share).min(MAX_RENEWAL_CREDIT);
 
@@ -83,6 +85,19 @@ impl Transport {
             self.measure.emitted += 1;
         } else {
             self.measure.empty_slots += 1;
+        }
+    }
+
+    /// What the owner's boxes leave of the read set is the decoys'.
+    fn tend_decoys(&mut self, now: Timestamp, rng: &mut Rng) {
+        if !matches!(self.link, Link::Online { .. }) {
+            return;
+        }
+        let Rotation { capacity, share, .. } = self.rotation();
+        let owners = self.follows.len() - self.decoys.followed();
+        let room = capacity.saturating_sub(owners);
+        for command in self.decoys.tend(room, share, now, rng) {
+            self.command(command);
         }
     }
 
