@@ -5,6 +5,7 @@ use xchat_sphinx::frame::CLIENT_PACKET_FRAME_LEN;
 use super::fixture::{Fixture, boxes};
 use super::network::Network;
 use super::person::{follow, read, secs, write};
+use crate::Event;
 
 #[test]
 fn packets_leave_at_the_same_times_whether_their_owner_does_much_or_nothing() {
