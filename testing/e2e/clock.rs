@@ -97,7 +97,7 @@ fn a_clock_that_is_wrong_by_a_year_destroys_nothing() {
     dial.turn("+365d");
     wait_for_clock(&alice, "unsure");
     let queued = alice.ok(&["send", "bob", "alice 1", "--no-wait"]);
-    assert_eq!(queued[0]["state"], "queued", "kept, not sent: {queued:?}");
+    assert_eq!(queued[0]["state"], "waiting", "kept, not sent: {queued:?}");
     let sent = bob.ok(&["send", "alice", "bob 1"]);
     assert_eq!(sent[0]["state"], "stored");
     // A start by the wrong clock, as when a machine comes up with a flat battery.

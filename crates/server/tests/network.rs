@@ -231,6 +231,8 @@ async fn strangers_may_not_speak_to_nodes_as_nodes() {
 /// What the gateway says to the first mix, whose place the test takes.
 struct AtTheMix {
     _endpoint: Endpoint,
+    /// To drop it would look like an end of the link.
+    _sender: LinkSender,
     receiver: LinkReceiver,
     reader: CellReader,
 }
@@ -246,7 +248,8 @@ impl AtTheMix {
 
     async fn accept(endpoint: Endpoint) -> Self {
         let link = timeout(SOON, endpoint.accept()).await.expect("in time").expect("a link");
-        Self { receiver: link.split().1, _endpoint: endpoint, reader: CellReader::default() }
+        let (sender, receiver) = link.split();
+        Self { _endpoint: endpoint, _sender: sender, receiver, reader: CellReader::default() }
     }
 
     /// The frames in the next cell.
