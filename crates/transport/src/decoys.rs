@@ -129,6 +129,8 @@ impl Decoys {
         for key in due {
             self.write(key, now, rng, &mut out);
         }
+        // A lane that has come into use follows more than before.
+        self.make_room(room, &mut out);
         out
     }
 

@@ -53,6 +53,8 @@ pub(crate) struct Packet {
     pub(crate) key: ReplyKey,
     pub(crate) purpose: Purpose,
     pub(crate) sent: Timestamp,
+    /// The mixes on its way out and back.
+    pub(crate) way: Vec<NodeId>,
     /// It has been taken for lost.
     pub(crate) late: bool,
 }
@@ -62,6 +64,8 @@ pub(crate) struct Packet {
 pub(crate) struct Lost {
     pub(crate) purpose: Purpose,
     pub(crate) sent: Timestamp,
+    /// The mixes on its way out and back.
+    pub(crate) way: Vec<NodeId>,
 }
 
 /// All packets under way, at most [`MAX_OUTSTANDING`].
@@ -80,12 +84,13 @@ impl Outstanding {
         &mut self,
         key: ReplyKey,
         purpose: Purpose,
+        way: Vec<NodeId>,
         sent: Timestamp,
         timeout: Duration,
     ) -> Option<Lost> {
         let evicted = if self.packets.len() >= MAX_OUTSTANDING { self.evict() } else { None };
         let id = key.id();
-        self.packets.insert(id, Packet { key, purpose, sent, late: false });
+        self.packets.insert(id, Packet { key, purpose, sent, way, late: false });
         self.sent.insert((sent, id));
         self.schedule(id, sent + timeout);
         evicted
@@ -114,7 +119,8 @@ impl Outstanding {
                 continue;
             }
             packet.late = true;
-            lost.push(Lost { purpose: packet.purpose.clone(), sent: packet.sent });
+            let (purpose, sent) = (packet.purpose.clone(), packet.sent);
+            lost.push(Lost { purpose, sent, way: packet.way.clone() });
             let forget = packet.sent + timeout * KEPT_TIMEOUTS;
             self.schedule(id, forget);
         }
@@ -134,7 +140,8 @@ impl Outstanding {
     fn evict(&mut self) -> Option<Lost> {
         let (_, id) = *self.sent.first()?;
         let packet = self.take(&id)?;
-        (!packet.late).then_some(Lost { purpose: packet.purpose, sent: packet.sent })
+        let Packet { purpose, sent, way, late, .. } = packet;
+        (!late).then_some(Lost { purpose, sent, way })
     }
 }
 
@@ -174,10 +181,10 @@ mod tests {
         let key = key(&mut rng);
         let id = key.id();
         let sent = Timestamp::from_secs(10);
-        packets.insert(key, Purpose::Loop, sent, TIMEOUT);
+        packets.insert(key, Purpose::Loop, Vec::new(), sent, TIMEOUT);
         assert!(packets.timed_out(sent + TIMEOUT / 2, TIMEOUT).is_empty());
         let lost = packets.timed_out(sent + TIMEOUT, TIMEOUT);
-        assert_eq!(lost, [Lost { purpose: Purpose::Loop, sent }]);
+        assert_eq!(lost, [Lost { purpose: Purpose::Loop, sent, way: Vec::new() }]);
         assert!(packets.timed_out(sent + TIMEOUT * 2, TIMEOUT).is_empty());
         assert!(packets.take(&id).expect("kept").late);
         assert!(packets.take(&id).is_none());
@@ -187,7 +194,7 @@ mod tests {
     fn keys_expire_after_four_timeouts() {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let mut packets = Outstanding::default();
-        packets.insert(key(&mut rng), Purpose::Loop, Timestamp::ZERO, TIMEOUT);
+        packets.insert(key(&mut rng), Purpose::Loop, Vec::new(), Timestamp::ZERO, TIMEOUT);
         packets.timed_out(Timestamp::ZERO + TIMEOUT, TIMEOUT);
         assert_eq!(packets.packets.len(), 1);
         packets.timed_out(Timestamp::ZERO + TIMEOUT * 4, TIMEOUT);
@@ -200,10 +207,16 @@ mod tests {
         let mut packets = Outstanding::default();
         for n in 0..MAX_OUTSTANDING {
             let sent = Timestamp::from_micros(n as u64);
-            assert!(packets.insert(key(&mut rng), Purpose::Loop, sent, TIMEOUT).is_none());
+            assert!(
+                packets.insert(key(&mut rng), Purpose::Loop, Vec::new(), sent, TIMEOUT).is_none()
+            );
         }
-        let pushed = packets.insert(key(&mut rng), Purpose::Loop, Timestamp::MAX, TIMEOUT);
-        assert_eq!(pushed, Some(Lost { purpose: Purpose::Loop, sent: Timestamp::ZERO }));
+        let pushed =
+            packets.insert(key(&mut rng), Purpose::Loop, Vec::new(), Timestamp::MAX, TIMEOUT);
+        assert_eq!(
+            pushed,
+            Some(Lost { purpose: Purpose::Loop, sent: Timestamp::ZERO, way: Vec::new() })
+        );
         assert_eq!(packets.packets.len(), MAX_OUTSTANDING);
     }
 }

@@ -26,12 +26,16 @@ pub(crate) struct Built {
     pub(crate) first_hop: NodeTag,
     pub(crate) packet: Packet,
     pub(crate) key: ReplyKey,
+    /// The mixes on its way out and back.
+    pub(crate) way: Vec<NodeId>,
 }
 
 /// What a packet is built with.
 pub(crate) struct Routes<'a> {
     pub(crate) document: &'a VerifiedDocument,
     pub(crate) session: &'a mut Session,
+    /// Whose mixes are to be avoided, where there are others.
+    pub(crate) avoided: Vec<OperatorId>,
     pub(crate) now: Timestamp,
 }
 
@@ -55,17 +59,16 @@ impl Session {
     }
 }
 
-impl Routes<'_> {
+impl<'a> Routes<'a> {
     /// A request to a store, with a reply block over three other mixes where there is a choice.
     pub(crate) fn request(&mut self, store: &NodeId, op: Op, rng: &mut Rng) -> Option<Built> {
         let document = self.document;
         let store = document.node(store)?;
         let ends = [store.operator, self.session.operator];
-        let out = random_route(rng, document, &ends)?;
+        let out = self.mixes(&ends, rng)?;
         let others = [ends.as_slice(), &out.map(|mix| mix.operator)].concat();
         let avoid = if has_choice(document) { others.as_slice() } else { &ends };
-        let back =
-            random_route(rng, document, avoid).or_else(|| random_route(rng, document, &ends))?;
+        let back = self.mixes(avoid, rng).or_else(|| random_route(rng, document, &ends))?;
 
         let route = self.route(&out, node_hop(store, self.now)?)?;
         let spent = random::index(rng, self.session.tags.len());
@@ -75,18 +78,20 @@ impl Routes<'_> {
         let request = Request { reply: block.as_bytes().to_vec(), op };
         let packet = build(rng, &route, &delays, &request.to_wire()).ok()?;
         let announce = self.spend(spent, rng);
-        Some(Built { announce, first_hop: route[0].address.node_tag(), packet, key })
+        let way = out.iter().chain(&back).map(|mix| mix.id).collect();
+        Some(Built { announce, first_hop: route[0].address.node_tag(), packet, key, way })
     }
 
     /// A packet to ourselves.
     pub(crate) fn looped(&mut self, rng: &mut Rng) -> Option<Built> {
-        let mixes = random_route(rng, self.document, &[self.session.operator])?;
+        let mixes = self.mixes(&[self.session.operator], rng)?;
         let spent = random::index(rng, self.session.tags.len());
         let route = self.route(&mixes, self.own_hop(spent)?)?;
         let delays = self.delays(rng);
         let (first, packet, key) = loop_packet(rng, &route, &delays).ok()?;
         let announce = self.spend(spent, rng);
-        Some(Built { announce, first_hop: first.node_tag(), packet, key })
+        let way = mixes.map(|mix| mix.id).to_vec();
+        Some(Built { announce, first_hop: first.node_tag(), packet, key, way })
     }
 
     /// A delivery block from a store to a collector.
@@ -99,10 +104,18 @@ impl Routes<'_> {
         rng: &mut Rng,
     ) -> Option<DeliveryBlock> {
         let (from, collector) = (self.document.node(from)?, self.document.node(collector)?);
-        let mixes = random_route(rng, self.document, &[from.operator, collector.operator])?;
+        let mixes = self.mixes(&[from.operator, collector.operator], rng)?;
         let route = self.route(&mixes, node_hop(collector, self.now)?)?;
         let delays = self.delays(rng);
         delivery_block(rng, &route, &delays, session, id).ok()
+    }
+
+    /// A mix of each layer, of operators other than those at the ends; those that are to be avoided only where there is
+    /// no other route.
+    fn mixes(&self, ends: &[OperatorId], rng: &mut Rng) -> Option<[&'a Descriptor; 3]> {
+        let document = self.document;
+        let good = [ends, &self.avoided].concat();
+        random_route(rng, document, &good).or_else(|| random_route(rng, document, ends))
     }
 
     fn route(&self, mixes: &[&Descriptor; 3], last: Hop) -> Option<Route> {

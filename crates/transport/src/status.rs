@@ -37,6 +37,8 @@ pub struct Status {
     pub refused_answers: u64,
     /// Stores that do not answer at present.
     pub silent_stores: usize,
+    /// Mixes that lost packets and are avoided at present.
+    pub avoided_mixes: usize,
     /// Whether a store lately refused something because it had too much to do. It is asked for again.
     pub stores_busy: bool,
     /// Epoch of the network document in use.

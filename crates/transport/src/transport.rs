@@ -22,6 +22,7 @@ use crate::follows::Follows;
 use crate::guards::{Guards, Stored};
 use crate::health::Health;
 use crate::measure::Measure;
+use crate::mixes::MixHealth;
 use crate::outstanding::Outstanding;
 use crate::pace::Rotation;
 use crate::queue::Queue;
@@ -56,6 +57,7 @@ pub struct Transport {
     collectors: Collectors,
     outstanding: Outstanding,
     health: Health,
+    mixes: MixHealth,
     measure: Measure,
     turns: Turns,
     last_wake: Option<Timestamp>,
@@ -68,6 +70,7 @@ struct Digest {
     gateway: GatewayState,
     collector: u8,
     silent_stores: usize,
+    avoided_mixes: usize,
     epoch: u64,
     expired: bool,
     alarming: bool,
@@ -115,6 +118,7 @@ impl Transport {
             collectors: Collectors::new(),
             outstanding: Outstanding::default(),
             health: Health::default(),
+            mixes: MixHealth::default(),
             measure: Measure::default(),
             turns: Turns::default(),
             last_wake: None,
@@ -178,6 +182,7 @@ impl Transport {
             round_trip_ms: self.measure.round_trip_ms(),
             refused_answers: self.measure.refused_answers,
             silent_stores: self.health.silent(now),
+            avoided_mixes: self.mixes.avoided(&self.document, now).len(),
             stores_busy: self.measure.stores_are_busy(now),
             document_epoch: self.document.epoch,
             document_valid_until: self.document.valid_until,
@@ -219,6 +224,7 @@ impl Transport {
         self.document = newer;
         self.guards.refresh(&self.document, rng);
         self.health.follow_document(&self.document);
+        self.mixes.follow_document(&self.document);
         for gone in self.collectors.follow_document(&self.document) {
             self.void_registrations(gone);
         }
@@ -288,6 +294,7 @@ impl Transport {
                 CollectorHealth::Silent { .. } => 2,
             },
             silent_stores: self.health.silent(now),
+            avoided_mixes: self.mixes.avoided(&self.document, now).len(),
             epoch: self.document.epoch,
             expired: self.document.is_expired(now),
             alarming: self.measure.is_alarming(),
@@ -300,6 +307,13 @@ impl Transport {
 impl Transport {
     pub(crate) fn loops_seen(&self) -> usize {
         self.measure.loops_seen()
+    }
+
+    /// The mixes that are avoided.
+    pub(crate) fn avoided_mixes(&self, now: Timestamp) -> Vec<xchat_directory::NodeId> {
+        let operators = self.mixes.avoided(&self.document, now);
+        let avoided = self.document.descriptors.iter().filter(|n| operators.contains(&n.operator));
+        avoided.map(|node| node.id).collect()
     }
 
     /// Decoy boxes written, and those that stand registered.

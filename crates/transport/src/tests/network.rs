@@ -66,6 +66,8 @@ pub(super) struct Network {
     pub(super) keeping: BTreeSet<NodeId>,
     /// Share of frames between nodes that are lost.
     pub(super) loss: f64,
+    /// Nodes that lose so much of what they are sent.
+    pub(super) dropping: BTreeMap<NodeId, f64>,
     /// Frames between nodes take up to so long, and overtake one another.
     pub(super) jitter: Duration,
     /// Every packet between nodes is sent twice.
@@ -95,6 +97,7 @@ impl Network {
             down: BTreeSet::new(),
             keeping: BTreeSet::new(),
             loss: 0.0,
+            dropping: BTreeMap::new(),
             jitter: Duration::from_micros(200),
             twice: false,
             solving: Duration::from_millis(75),
@@ -404,7 +407,8 @@ impl Network {
                 }
                 _ => panic!("nodes send packets and replica frames"),
             };
-            if random::unit(&mut self.rng) >= self.loss {
+            let loss = self.dropping.get(&to).copied().unwrap_or(self.loss);
+            if random::unit(&mut self.rng) >= loss {
                 let takes = self.jitter.mul_f64(random::unit(&mut self.rng));
                 self.schedule(takes, Who::Node(to), copy);
             }

@@ -173,3 +173,51 @@ fn hostile_frames_do_no_harm() {
     assert!(net.run_until(secs(20), |net| net.people[person].written().len() == 1));
     assert!(net.people[person].transport.status(net.now).refused_answers >= 4);
 }
+
+/// Half of what passes a layer goes through the dead one, and three packets of four meet it on one way or the other.
+#[test]
+fn a_dead_mix_is_avoided_and_tried_again_when_it_is_back() {
+    let mut net = Network::new(Fixture::new(2), 21);
+    let person = net.join(1);
+    net.run_for(secs(20));
+    let dead = net.fixture.all(|role| *role == Role::Mix { layer: 2 })[0];
+    net.down.insert(dead);
+    let avoids = |net: &Network| net.people[person].transport.status(net.now).avoided_mixes == 1;
+    assert!(net.run_until(secs(60), avoids), "not noticed");
+    // What is under way is lost still; then nothing is.
+    net.run_for(secs(5));
+    for (lane, boxed) in boxes(1, 40).iter().enumerate() {
+        net.tell(person, write(boxed));
+        net.run_for(secs(1));
+        let written = net.people[person].written().len();
+        assert!(written + 3 > lane, "{written} of {lane} written");
+    }
+    net.down.remove(&dead);
+    let at_peace = |net: &Network| net.people[person].transport.status(net.now).avoided_mixes == 0;
+    assert!(net.run_until(secs(3_700), at_peace), "never tried again");
+    net.run_for(secs(120));
+    assert!(at_peace(&net), "and it is good now");
+}
+
+#[test]
+fn a_mix_that_drops_a_third_is_found_out_by_many_packets() {
+    let mut net = Network::new(Fixture::new(3), 22);
+    let person = net.join(1);
+    let dropper = net.fixture.all(|role| *role == Role::Mix { layer: 3 })[1];
+    net.dropping.insert(dropper, 0.33);
+    let avoids = |net: &Network| net.people[person].transport.status(net.now).avoided_mixes > 0;
+    assert!(net.run_until(secs(120), avoids), "not noticed");
+    assert_eq!(net.people[person].transport.avoided_mixes(net.now), [dropper]);
+}
+
+/// With a loss that all links share nobody is to blame.
+#[test]
+fn losses_that_meet_all_alike_are_no_mixs_fault() {
+    let mut net = Network::new(Fixture::new(3), 23);
+    net.loss = 0.02;
+    let person = net.join(1);
+    for _ in 0..60 {
+        net.run_for(secs(10));
+        assert_eq!(net.people[person].transport.status(net.now).avoided_mixes, 0);
+    }
+}

@@ -31,11 +31,14 @@ impl Transport {
         // Twice the same, or long after: nothing is known of it any more, and nothing is lost by it.
         let Some(packet) = self.outstanding.take(id) else { return };
         let Ok(message) = packet.key.recover(payload) else {
-            self.not_believed(packet.purpose, packet.late, now);
+            self.not_believed(packet.purpose, packet.way, packet.late, now);
             return;
         };
         self.heard(now);
         self.measure.answered(packet.purpose == Purpose::Loop, packet.late, packet.sent, now);
+        if !packet.late {
+            self.mixes.answered(&packet.way);
+        }
         if packet.purpose == Purpose::Loop {
             return;
         }
@@ -44,15 +47,16 @@ impl Transport {
             .map_err(|_| NotBelieved)
             .and_then(|signed| self.answer(packet.purpose, signed, now, out));
         if believed.is_err() {
-            self.not_believed(purpose, packet.late, now);
+            // A readable answer that nobody may have written is its store's fault, not a mix's.
+            self.not_believed(purpose, Vec::new(), packet.late, now);
         }
     }
 
     /// As good as no answer; whoever waits for one asks elsewhere.
-    fn not_believed(&mut self, purpose: Purpose, late: bool, now: Timestamp) {
+    fn not_believed(&mut self, purpose: Purpose, way: Vec<NodeId>, late: bool, now: Timestamp) {
         self.measure.refused_answers += 1;
         if !late {
-            self.lost(crate::outstanding::Lost { purpose, sent: now }, now);
+            self.lost(crate::outstanding::Lost { purpose, sent: now, way }, now);
         }
     }
 

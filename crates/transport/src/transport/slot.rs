@@ -307,8 +307,11 @@ impl Transport {
     }
 
     fn routes(&mut self, now: Timestamp) -> Option<Routes<'_>> {
+        let avoided = self.mixes.avoided(&self.document, now);
         match &mut self.link {
-            Link::Online { session, .. } => Some(Routes { document: &self.document, session, now }),
+            Link::Online { session, .. } => {
+                Some(Routes { document: &self.document, session, avoided, now })
+            }
             _ => None,
         }
     }
@@ -320,18 +323,19 @@ impl Transport {
         now: Timestamp,
         out: &mut Vec<Effect>,
     ) -> bool {
-        let Some(Built { announce, first_hop, packet, key }) = built else { return false };
+        let Some(Built { announce, first_hop, packet, key, way }) = built else { return false };
         out.push(Effect::Send(ClientFrame::Packet { announce, first_hop, packet }.to_wire()));
-        if let Some(lost) = self.outstanding.insert(key, purpose, now, self.reply_timeout()) {
+        if let Some(lost) = self.outstanding.insert(key, purpose, way, now, self.reply_timeout()) {
             self.lost(lost, now);
         }
         true
     }
 
     /// A packet had no answer in time.
-    pub(super) fn lost(&mut self, Lost { purpose, sent }: Lost, now: Timestamp) {
+    pub(super) fn lost(&mut self, Lost { purpose, sent, way }: Lost, now: Timestamp) {
         self.measure.lost(purpose == Purpose::Loop);
         let last_answer = self.measure.last_answer;
+        self.mixes.lost(&way, sent, last_answer, &self.document, now);
         if let Some(store) = purpose.store()
             && self.health.unanswered(store, sent, last_answer, now)
         {
