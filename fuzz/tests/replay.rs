@@ -66,6 +66,6 @@ macro_rules! replay {
 }
 
 replay! {
-    frames messages boxes replica_messages table_messages directory invitations unwrap blocks group register tables gateway
+    cells frames messages boxes replica_messages table_messages directory invitations unwrap blocks group register tables gateway
     mix store transport conversation engine stored
 }
