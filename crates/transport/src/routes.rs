@@ -8,7 +8,7 @@ use xchat_directory::{Descriptor, NodeId, OperatorId, VerifiedDocument, random_r
 use xchat_pigeonhole::{Op, Request};
 use xchat_sphinx::{
     CollectorSession, Delays, DeliveryBlock, Hop, HopAddress, HopKey, HopSecret, NodeTag, Packet,
-    ReplyKey, ReplyTag, Route, SurbId, TAG_POOL, build, delivery_block, loop_packet, reply_block,
+    PacketFormat, ReplyKey, ReplyTag, Route, SurbId, TAG_POOL,
 };
 
 /// One session with a gateway: its keys and names are used in no other.
@@ -31,6 +31,7 @@ pub(crate) struct Built {
 /// What a packet is built with.
 pub(crate) struct Routes<'a> {
     pub(crate) document: &'a VerifiedDocument,
+    pub(crate) format: &'static dyn PacketFormat,
     pub(crate) session: &'a mut Session,
     pub(crate) now: Timestamp,
 }
@@ -71,9 +72,9 @@ impl Routes<'_> {
         let spent = random::index(rng, self.session.tags.len());
         let reply_route = self.route(&back, self.own_hop(spent)?)?;
         let (delays, reply_delays) = (self.delays(rng), self.delays(rng));
-        let (block, key) = reply_block(rng, &reply_route, &reply_delays).ok()?;
+        let (block, key) = self.format.reply_block(rng, &reply_route, &reply_delays).ok()?;
         let request = Request { reply: block.as_bytes().to_vec(), op };
-        let packet = build(rng, &route, &delays, &request.to_wire()).ok()?;
+        let packet = self.format.build(rng, &route, &delays, &request.to_wire()).ok()?;
         let announce = self.spend(spent, rng);
         Some(Built { announce, first_hop: route[0].address.node_tag(), packet, key })
     }
@@ -84,7 +85,7 @@ impl Routes<'_> {
         let spent = random::index(rng, self.session.tags.len());
         let route = self.route(&mixes, self.own_hop(spent)?)?;
         let delays = self.delays(rng);
-        let (first, packet, key) = loop_packet(rng, &route, &delays).ok()?;
+        let (first, packet, key) = self.format.loop_packet(rng, &route, &delays).ok()?;
         let announce = self.spend(spent, rng);
         Some(Built { announce, first_hop: first.node_tag(), packet, key })
     }
@@ -102,7 +103,7 @@ impl Routes<'_> {
         let mixes = random_route(rng, self.document, &[from.operator, collector.operator])?;
         let route = self.route(&mixes, node_hop(collector, self.now)?)?;
         let delays = self.delays(rng);
-        delivery_block(rng, &route, &delays, session, id).ok()
+        self.format.delivery_block(rng, &route, &delays, session, id).ok()
     }
 
     fn route(&self, mixes: &[&Descriptor; 3], last: Hop) -> Option<Route> {

@@ -293,7 +293,9 @@ impl Transport {
 
     fn routes(&mut self, now: Timestamp) -> Option<Routes<'_>> {
         match &mut self.link {
-            Link::Online { session, .. } => Some(Routes { document: &self.document, session, now }),
+            Link::Online { session, .. } => {
+                Some(Routes { document: &self.document, format: self.format, session, now })
+            }
             _ => None,
         }
     }
