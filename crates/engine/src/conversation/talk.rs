@@ -59,7 +59,10 @@ impl<G: EpochGroup> Talk<G> {
             }
             Input::Recalled { recalled, .. } => conversation.recalled(&mut turn, recalled),
             Input::Timer => conversation.timer(&mut turn),
-            Input::Written { .. } | Input::Read { .. } | Input::Arrived(_) | Input::Command { .. } => {}
+            Input::Written { .. }
+            | Input::Read { .. }
+            | Input::Arrived(_)
+            | Input::Command { .. } => {}
         }
         self.finish(turn)
     }
