@@ -15,6 +15,7 @@ mod own_lane;
 mod proof;
 mod rejoin;
 mod stored;
+mod talk;
 #[cfg(test)]
 mod tests;
 
@@ -40,6 +41,7 @@ use self::proof::Proof;
 use self::rejoin::Rejoin;
 pub use self::stored::LoadError;
 pub(crate) use self::stored::Parts;
+pub use self::talk::Talk;
 use crate::api::{Alert, Contact, ContactId, ConversationId, Event, MessageState};
 use crate::turn::Turn;
 

@@ -23,7 +23,7 @@ mod redact;
 mod turn;
 
 pub use api::*;
-pub use conversation::{EpochGroup, LoadError};
+pub use conversation::{EpochGroup, LoadError, Talk};
 #[cfg(feature = "mutations")]
 pub use conversation::{Mutation, Side, SideInput, commit_entry};
 pub use engine::Engine;

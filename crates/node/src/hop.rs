@@ -6,7 +6,7 @@ mod replay;
 
 use xchat_base::Timestamp;
 use xchat_directory::Descriptor;
-use xchat_sphinx::{HopKey, HopSecret, Packet, Unwrapped};
+use xchat_sphinx::{HopKey, HopSecret, Packet, PacketFormat, Sphinx, Unwrapped};
 
 pub use keys::{KEY_GRACE, MAX_HOP_SECRETS};
 pub use replay::{MAX_REPLAY_TAGS, TagPrint};
@@ -45,6 +45,7 @@ pub(crate) struct Opened {
 
 /// A Sphinx hop.
 pub(crate) struct Hop {
+    pub(crate) format: &'static dyn PacketFormat,
     keys: HopKeys,
     seen: ReplayCache,
 }
@@ -60,7 +61,7 @@ impl Hop {
         for (key, print) in setup.remembered {
             seen.note(key, print);
         }
-        Some(Self { keys, seen })
+        Some(Self { format: &Sphinx, keys, seen })
     }
 
     pub(crate) fn add_secret(&mut self, secret: HopSecret) -> bool {
@@ -80,7 +81,7 @@ impl Hop {
         let (key, processed) = self
             .keys
             .current(now)
-            .find_map(|(key, secret)| Some((key, xchat_sphinx::unwrap(secret, packet).ok()?)))
+            .find_map(|(key, secret)| Some((key, self.format.unwrap(secret, packet).ok()?)))
             .ok_or(Dropped::Unreadable)?;
         let print = TagPrint::of(&processed.replay_tag);
         match self.seen.note(key, print) {

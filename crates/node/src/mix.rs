@@ -7,7 +7,9 @@ mod tests;
 use xchat_base::{Rng, Timestamp};
 use xchat_directory::descriptor::LAYERS;
 use xchat_directory::{Descriptor, NodeId, Role, VerifiedDocument};
-use xchat_sphinx::{HopAddress, HopKey, HopSecret, NodeFrame, Packet, ReplyTag, Unwrapped};
+use xchat_sphinx::{
+    HopAddress, HopKey, HopSecret, NodeFrame, Packet, PacketFormat, ReplyTag, Unwrapped,
+};
 
 use crate::hop::{Dropped, Hop, HopSetup, MAX_REPLAY_TAGS, TagPrint};
 use crate::start::{self, StartError};
@@ -146,6 +148,13 @@ impl Mix {
         mix.forget_ended(now, &mut effects);
         mix.wake(&mut effects);
         Ok((mix, effects))
+    }
+
+    /// With packets of another format, for simulations; before the first input.
+    #[must_use]
+    pub fn with_format(mut self, format: &'static dyn PacketFormat) -> Self {
+        self.hop.format = format;
+        self
     }
 
     /// The one door. `rng` is not drawn from: delays are the senders'.

@@ -22,7 +22,7 @@ use xchat_pigeonhole::register::{
     TableState,
 };
 use xchat_pigeonhole::{BoxId, StoreId};
-use xchat_sphinx::{HopKey, HopSecret, NodeFrame, ReplyTag, Unwrapped};
+use xchat_sphinx::{HopKey, HopSecret, NodeFrame, PacketFormat, ReplyTag, Unwrapped};
 
 use crate::hop::{Dropped, Hop, HopSetup, MAX_REPLAY_TAGS, TagPrint};
 use crate::start::{self, StartError};
@@ -284,6 +284,13 @@ impl<T: BoxTable> Store<T> {
         store.forget_ended(now, &mut effects);
         store.wake(&mut effects);
         Ok((store, effects))
+    }
+
+    /// With packets of another format, for simulations; before the first input.
+    #[must_use]
+    pub fn with_format(mut self, format: &'static dyn PacketFormat) -> Self {
+        self.hop.format = format;
+        self
     }
 
     /// The one door.

@@ -25,6 +25,9 @@ pub const REPLY_BLOCK_LEN: usize = HEADER_SIZE + NODE_ADDRESS_LENGTH + PAYLOAD_K
 pub const DELIVERY_BLOCK_LEN: usize =
     HEADER_SIZE + NODE_ADDRESS_LENGTH + HOPS * PAYLOAD_KEY_SEED_SIZE;
 
+/// Length of a [`crate::ReplyKey`]: identifier, a payload key seed for each hop.
+pub const REPLY_KEY_LEN: usize = IDENTIFIER_LENGTH + HOPS * PAYLOAD_KEY_SEED_SIZE;
+
 pub(crate) const HEADER_LEN: usize = HEADER_SIZE;
 
 // The wire formats depend on these; another version of the library must not change them unnoticed.

@@ -18,6 +18,7 @@
 //! This crate keeps no state: replay caches, delays, queues and routes are its callers'.
 
 pub mod address;
+pub mod format;
 pub mod frame;
 mod geometry;
 pub mod key;
@@ -30,9 +31,10 @@ mod vectors;
 pub mod work;
 
 pub use address::{CollectorSession, HopAddress, NodeTag, ReplyTag, SurbId};
+pub use format::{PacketFormat, Sphinx};
 pub use frame::{ClientFrame, GatewayFrame, NodeFrame, RefusalCode, SessionToken, TAG_POOL};
 pub use geometry::{
-    DELIVERY_BLOCK_LEN, HOPS, MESSAGE_LEN, PACKET_LEN, PAYLOAD_LEN, REPLY_BLOCK_LEN,
+    DELIVERY_BLOCK_LEN, HOPS, MESSAGE_LEN, PACKET_LEN, PAYLOAD_LEN, REPLY_BLOCK_LEN, REPLY_KEY_LEN,
 };
 pub use key::{HopKey, HopSecret};
 pub use pace::Pace;

@@ -3,13 +3,16 @@
 use core::fmt;
 
 use sphinx_packet::header::delays::Delay;
+use sphinx_packet::payload::Payload;
 use sphinx_packet::route::{Destination, Node};
 use sphinx_packet::{SURB, SURBMaterial, SurbReplyRecovery};
 use xchat_base::{Rng, random};
 use zeroize::Zeroizing;
 
 use crate::address::{CollectorSession, HopAddress, SurbId};
-use crate::geometry::{DELIVERY_BLOCK_LEN, HEADER_LEN, PAYLOAD_LEN, REPLY_BLOCK_LEN};
+use crate::geometry::{
+    DELIVERY_BLOCK_LEN, HEADER_LEN, PAYLOAD_LEN, REPLY_BLOCK_LEN, REPLY_KEY_LEN,
+};
 use crate::packet::{
     BuildError, Delays, Packet, REPLY, Route, VERSION, check_message, check_session, destination,
     initial_secret, sphinx_delays, sphinx_route,
@@ -137,9 +140,16 @@ impl ReplyKey {
         SurbId::from_bytes(*self.0.identifier())
     }
 
-    #[cfg(test)]
-    pub(crate) fn from_recovery(recovery: SurbReplyRecovery) -> Self {
-        Self(recovery)
+    /// From its bytes: identifier ‖ seeds in the order of the route.
+    ///
+    /// # Errors
+    /// [`BuildError::Length`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, BuildError> {
+        let length = BuildError::Length { got: bytes.len(), want: REPLY_KEY_LEN };
+        if bytes.len() != REPLY_KEY_LEN {
+            return Err(length);
+        }
+        SurbReplyRecovery::from_bytes(bytes).map(Self).map_err(|_| length)
     }
 
     #[cfg(test)]
@@ -152,7 +162,8 @@ impl ReplyKey {
     /// # Errors
     /// [`UnwrapError::Payload`]: changed on its way, or sent along another block.
     pub fn recover(&self, sealed: SealedReply) -> Result<Vec<u8>, UnwrapError> {
-        self.0.recover_plaintext(sealed.into_payload()).map_err(|_| UnwrapError::Payload)
+        let payload = Payload::from_bytes(sealed.as_bytes()).map_err(|_| UnwrapError::Payload)?;
+        self.0.recover_plaintext(payload).map_err(|_| UnwrapError::Payload)
     }
 }
 

@@ -66,11 +66,17 @@ pub enum Unwrapped {
 }
 
 /// A reply that only its [`crate::ReplyKey`] opens.
-pub struct SealedReply(Payload);
+pub struct SealedReply(Box<[u8; PAYLOAD_LEN]>);
 
 impl SealedReply {
-    pub(crate) fn into_payload(self) -> Payload {
-        self.0
+    /// Takes a packet's payload for one.
+    pub fn from_bytes(payload: &[u8; PAYLOAD_LEN]) -> Self {
+        Self(Box::new(*payload))
+    }
+
+    /// The payload as it arrived.
+    pub fn as_bytes(&self) -> &[u8; PAYLOAD_LEN] {
+        &self.0
     }
 }
 
@@ -142,10 +148,10 @@ fn arrived(
     identifier: [u8; 16],
     payload: Payload,
 ) -> Result<Unwrapped, UnwrapError> {
-    debug_assert_eq!(payload.len(), PAYLOAD_LEN);
     let id = SurbId::from_bytes(identifier);
     if destination == REPLY {
-        return Ok(Unwrapped::Reply { id, payload: SealedReply(payload) });
+        let payload = payload.as_bytes().try_into().map_err(|_| UnwrapError::Payload)?;
+        return Ok(Unwrapped::Reply { id, payload: SealedReply::from_bytes(payload) });
     }
     let message = payload.recover_plaintext().map_err(|_| UnwrapError::Payload)?;
     if destination == REQUEST {

@@ -8,7 +8,7 @@ use xchat_directory::{Descriptor, NodeId, OperatorId, VerifiedDocument, random_r
 use xchat_pigeonhole::{Op, Request};
 use xchat_sphinx::{
     CollectorSession, Delays, DeliveryBlock, Hop, HopAddress, HopKey, HopSecret, NodeTag, Packet,
-    ReplyKey, ReplyTag, Route, SurbId, TAG_POOL, build, delivery_block, loop_packet, reply_block,
+    PacketFormat, ReplyKey, ReplyTag, Route, SurbId, TAG_POOL,
 };
 
 /// One session with a gateway: its keys and names are used in no other.
@@ -33,6 +33,7 @@ pub(crate) struct Built {
 /// What a packet is built with.
 pub(crate) struct Routes<'a> {
     pub(crate) document: &'a VerifiedDocument,
+    pub(crate) format: &'static dyn PacketFormat,
     pub(crate) session: &'a mut Session,
     /// Whose mixes are to be avoided, where there are others.
     pub(crate) avoided: Vec<OperatorId>,
@@ -74,9 +75,9 @@ impl<'a> Routes<'a> {
         let spent = random::index(rng, self.session.tags.len());
         let reply_route = self.route(&back, self.own_hop(spent)?)?;
         let (delays, reply_delays) = (self.delays(rng), self.delays(rng));
-        let (block, key) = reply_block(rng, &reply_route, &reply_delays).ok()?;
+        let (block, key) = self.format.reply_block(rng, &reply_route, &reply_delays).ok()?;
         let request = Request { reply: block.as_bytes().to_vec(), op };
-        let packet = build(rng, &route, &delays, &request.to_wire()).ok()?;
+        let packet = self.format.build(rng, &route, &delays, &request.to_wire()).ok()?;
         let announce = self.spend(spent, rng);
         let way = out.iter().chain(&back).map(|mix| mix.id).collect();
         Some(Built { announce, first_hop: route[0].address.node_tag(), packet, key, way })
@@ -88,7 +89,7 @@ impl<'a> Routes<'a> {
         let spent = random::index(rng, self.session.tags.len());
         let route = self.route(&mixes, self.own_hop(spent)?)?;
         let delays = self.delays(rng);
-        let (first, packet, key) = loop_packet(rng, &route, &delays).ok()?;
+        let (first, packet, key) = self.format.loop_packet(rng, &route, &delays).ok()?;
         let announce = self.spend(spent, rng);
         let way = mixes.map(|mix| mix.id).to_vec();
         Some(Built { announce, first_hop: first.node_tag(), packet, key, way })
@@ -107,7 +108,7 @@ impl<'a> Routes<'a> {
         let mixes = self.mixes(&[from.operator, collector.operator], rng)?;
         let route = self.route(&mixes, node_hop(collector, self.now)?)?;
         let delays = self.delays(rng);
-        delivery_block(rng, &route, &delays, session, id).ok()
+        self.format.delivery_block(rng, &route, &delays, session, id).ok()
     }
 
     /// A mix of each layer, of operators other than those at the ends; those that are to be avoided only where there is

@@ -9,8 +9,8 @@ use core::time::Duration;
 use xchat_base::{Rng, Timestamp, Wire};
 use xchat_directory::{DirectoryError, Root, SignedDocument, VerifiedDocument};
 use xchat_pigeonhole::SealedBox;
-use xchat_sphinx::Pace;
 use xchat_sphinx::pace::bytes_per_month;
+use xchat_sphinx::{Pace, PacketFormat, Sphinx};
 
 use crate::api::{Command, DecoyLanes, Effect, Event, Input, StartError};
 use crate::attempts::Attempts;
@@ -41,6 +41,7 @@ const REPLY_SLACK: Duration = Duration::from_secs(3);
 pub struct Transport {
     root: Root,
     document: VerifiedDocument,
+    format: &'static dyn PacketFormat,
     pace: Pace,
     clock: Clock,
     link: Link,
@@ -103,6 +104,7 @@ impl Transport {
         let mut transport = Self {
             root,
             document,
+            format: &Sphinx,
             pace,
             clock: Clock::new(rng),
             link: Link::Waiting { until: now },
@@ -131,6 +133,13 @@ impl Transport {
         transport.link_timer(now, rng, &mut out);
         transport.finish(true, now, &mut out);
         Ok((transport, out))
+    }
+
+    /// With packets of another format, for simulations; before the first input. All nodes must have the same.
+    #[must_use]
+    pub fn with_format(mut self, format: &'static dyn PacketFormat) -> Self {
+        self.format = format;
+        self
     }
 
     /// Takes one input; the effects are to be carried out in order.

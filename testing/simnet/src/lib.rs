@@ -1,20 +1,41 @@
 //! The production cores on virtual time.
 //!
 //! ```text
-//!   Person = Engine + Transport + database ──link── Gateway ── Mix ×3 ── Store ×n
-//!                       every frame is an event in one queue; time jumps from event to event
+//!   Person = Engine + Transport + database ─┐
+//!   Talker = Talk + Transport ──────────────┴─link── Gateway ── Mix ×3 ── Store ×n
+//!                       every frame is an event in one agenda; time jumps from event to event
 //! ```
 //!
-//! Nothing here is a stand-in: packets are Sphinx packets, boxes are signed, the register votes. What
-//! is simulated is what surrounds a core: links (with delay, reordering and loss), disks, clocks,
-//! and crashes. One seed gives one run.
+//! What is simulated is what surrounds a core: links (with delay, reordering and loss), disks, clocks,
+//! and crashes. One seed gives one run. For many people and long times two things can be left out, each behind a
+//! boundary of the crate that has it: MLS ([`Talker`]) and the cryptography of packets ([`Transparent`]), and
+//! tests show that nothing else changes. A world in which nothing is left out is [`World::new`] with people.
+//!
+//! [`Scenario`] says who is there and who talks to whom, [`play()`] plays it, and an [`seen::Observer`] is told what
+//! there is to see.
 
+mod agenda;
+mod core;
+pub mod cost;
+mod insider;
 mod links;
 pub mod network;
 mod person;
+mod plain;
+mod play;
+pub mod scenario;
+pub mod seen;
+mod talker;
+mod transparent;
 mod world;
 
+pub use core::Totals;
 pub use links::Links;
 pub use network::Shape;
 pub use person::Person;
-pub use world::World;
+pub use plain::PlainGroup;
+pub use play::{Report, play};
+pub use scenario::Scenario;
+pub use talker::Talker;
+pub use transparent::Transparent;
+pub use world::{Acquaintance, World};

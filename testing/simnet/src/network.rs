@@ -27,8 +27,8 @@ pub struct Shape {
     pub mixes_per_layer: usize,
     /// Number of stores.
     pub stores: usize,
-    /// Packets per 1,000 seconds of each person.
-    pub pace: u32,
+    /// Packets per 1,000 seconds of each client, if the network fixes one rate for all.
+    pub pace: Option<u32>,
     /// Mean delay of a mix.
     pub mix_delay: Duration,
 }
@@ -39,7 +39,7 @@ impl Default for Shape {
             gateways: 2,
             mixes_per_layer: 1,
             stores: 4,
-            pace: 4_000,
+            pace: Some(4_000),
             mix_delay: Duration::from_millis(50),
         }
     }
@@ -56,10 +56,12 @@ pub enum Core {
     Store(Store<MemoryTable>),
 }
 
-/// A core, and when it wants to be woken.
+/// A core, what else an insider knows, and when it wants to be woken.
 pub struct Node {
     /// The core.
     pub core: Core,
+    /// The secret of its hop key; none for a gateway.
+    pub secret: Option<HopSecret>,
     /// When it wants to be woken.
     pub wake_at: Option<Timestamp>,
 }
@@ -114,7 +116,7 @@ pub fn found(shape: &Shape, now: Timestamp, rng: &mut Rng) -> Founded {
         descriptors: nodes.iter().map(|(descriptor, _)| descriptor.clone()).collect(),
         parameters: Parameters {
             mix_delay: shape.mix_delay,
-            pace_override: Some(shape.pace),
+            pace_override: shape.pace,
             ..Parameters::default()
         },
     };
@@ -163,6 +165,8 @@ fn core(
     rng: &mut Rng,
 ) -> Node {
     let id = descriptor.id;
+    let secret = HopSecret::from_secret(&keys.hop.to_secret());
+    let secret = (descriptor.role != Role::Gateway).then_some(secret);
     let hop = HopSetup { secrets: vec![keys.hop], remembered: Vec::new() };
     let core = match descriptor.role {
         Role::Gateway => {
@@ -188,5 +192,5 @@ fn core(
         other => unreachable!("founded above without {other:?}"),
     };
     // Whatever a new core wants first, it does when it is woken.
-    Node { core, wake_at: Some(now) }
+    Node { core, secret, wake_at: Some(now) }
 }

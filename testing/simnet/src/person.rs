@@ -10,7 +10,7 @@ use xchat_engine::{
     Change, Command, CommandError, Contact, Content, ConversationId, Direction, Engine, Event,
     Input, MessageRow, MessageState, Profile, Recalled, Response, Urgency,
 };
-use xchat_transport::sphinx::Puzzle;
+use xchat_sphinx::{PacketFormat, Puzzle};
 use xchat_transport::{Pace, Transport};
 
 /// What a person's driver wants of the world.
@@ -43,13 +43,22 @@ pub struct Person {
     pub done: BTreeMap<u64, Result<Response, CommandError>>,
     kv: BTreeMap<Vec<u8>, Vec<u8>>,
     pins: Option<Vec<u8>>,
+    /// Their device among the world's clients.
+    pub(crate) client: u32,
     root: Root,
     document: VerifiedDocument,
+    format: &'static dyn PacketFormat,
     app: Option<App>,
 }
 
 impl Person {
-    pub(crate) fn new(name: &str, root: Root, document: VerifiedDocument) -> Self {
+    pub(crate) fn new(
+        name: &str,
+        client: u32,
+        root: Root,
+        document: VerifiedDocument,
+        format: &'static dyn PacketFormat,
+    ) -> Self {
         Self {
             name: name.to_owned(),
             rows: BTreeMap::new(),
@@ -58,8 +67,10 @@ impl Person {
             done: BTreeMap::new(),
             kv: BTreeMap::new(),
             pins: None,
+            client,
             root,
             document,
+            format,
             app: None,
         }
     }
@@ -70,6 +81,7 @@ impl Person {
         let pins = self.pins.as_deref();
         let (transport, first) = Transport::new(root, document, Pace::Desk, pins, now, rng)
             .expect("what a transport kept, it reads");
+        let transport = transport.with_format(self.format);
         let profile = Profile {
             name: self.name.clone(),
             network: self.root.name().as_str().to_owned(),

@@ -1,109 +1,254 @@
-//! The world: one queue of events, and a clock that jumps from one to the next.
+//! The world: nodes and clients, one agenda of events, and a clock that jumps from one to the next.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod clients;
+mod nodes;
+mod people;
+mod talkers;
+
+pub use talkers::Acquaintance;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use xchat_base::{Timestamp, random};
 use xchat_directory::{NodeId, Root, VerifiedDocument};
-use xchat_engine::{Command, CommandError, Contact, ConversationId, Response};
 use xchat_node::gateway::SessionId;
-use xchat_node::sphinx::work::Search;
-use xchat_node::sphinx::{LinkKey, Proof};
-use xchat_node::{gateway, mix, store};
+use xchat_sphinx::{HopSecret, LinkKey, PacketFormat, Proof, Sphinx};
 
+use crate::agenda::Agenda;
+use crate::core::Totals;
+use crate::insider::Insider;
 use crate::links::Links;
-use crate::network::{Core, Founded, Node, Shape, found};
-use crate::person::{Person, Want};
+use crate::network::{Core, Founded, Shape, found};
+use crate::person::Person;
+use crate::seen::{Blind, Cast, FrameId, Inside, Insight, Kind, NodeCast, Observer, Pair, Party};
+use crate::seen::{Said, Seen};
+use crate::talker::Talker;
 
-/// What a proof of work takes a person.
-const SOLVING: Duration = Duration::from_millis(75);
+/// The moment at which every world begins.
+const BEGIN: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-/// What arrives somewhere.
-enum Arrival {
-    /// A frame on a packet link between nodes.
-    Packet { from: NodeId, to: NodeId, bytes: Vec<u8> },
-    /// A frame on a replica link.
-    Replica { from: NodeId, to: NodeId, bytes: Vec<u8> },
+/// What happens at a moment.
+enum Event {
+    /// A frame on a packet link arrives.
+    Packet { from: u16, to: u16, frame: FrameId, bytes: Vec<u8> },
+    /// A frame on a replica link arrives.
+    Replica { from: u16, to: u16, bytes: Vec<u8> },
     /// A client's link is up, at both ends.
     Opened { session: SessionId },
-    /// A person has done the work for a session.
-    Solved { session: SessionId, proof: Proof },
-    /// A frame of a client.
-    Up { session: SessionId, bytes: Vec<u8> },
-    /// A frame for a client.
+    /// A client has done the work for a session.
+    Solved { session: SessionId, proof: Box<Proof> },
+    /// A frame of a client arrives at its gateway.
+    Up { session: SessionId, frame: FrameId, bytes: Vec<u8> },
+    /// A frame for a client arrives.
     Down { session: SessionId, bytes: Vec<u8> },
+    /// A node wanted to be woken.
+    WakeNode(u16),
+    /// A client wanted to be woken.
+    WakeClient(u32),
+}
+
+/// A node in the world.
+struct Seat {
+    id: NodeId,
+    core: Core,
+    wake: Option<Timestamp>,
+    down: bool,
+    /// For its insider.
+    secret: Option<HopSecret>,
+    /// The core's own draws, and those of the links that leave it: what one node does moves nothing elsewhere.
+    rng: ChaCha20Rng,
+    weather: ChaCha20Rng,
+    insider: Option<Insider>,
+}
+
+/// Who sits at a client's device, by place among those of the kind.
+#[derive(Clone, Copy)]
+enum Who {
+    Person(usize),
+    Talker(usize),
+}
+
+/// A client in the world.
+struct Client {
+    who: Who,
+    session: Option<SessionId>,
+    wake: Option<Timestamp>,
+    asleep: bool,
+    rng: ChaCha20Rng,
+    weather: ChaCha20Rng,
 }
 
 /// A client's link to its gateway.
 struct Session {
-    person: usize,
-    gateway: NodeId,
+    client: u32,
+    gateway: u16,
     key: LinkKey,
+    /// When it came up.
+    since: Option<Timestamp>,
+    /// When the last frame that was sent arrives, each way.
+    up: Timestamp,
+    down: Timestamp,
 }
 
 /// A network and its people.
 pub struct World {
     /// Virtual time.
     pub now: Timestamp,
-    /// The one source of randomness.
+    /// For whoever writes the script; nothing inside draws from it.
     pub rng: ChaCha20Rng,
-    /// The people.
+    /// The people, with engines.
     pub people: Vec<Person>,
-    /// How frames between nodes travel; it may be changed at any time.
+    /// How frames travel; it may be changed at any time.
     pub links: Links,
     /// Frames that links lost.
     pub lost: u64,
+    /// Frames that were sent.
+    pub frames: u64,
+    /// Events that have happened.
+    pub events: u64,
+    seed: u64,
+    format: &'static dyn PacketFormat,
     root: Root,
     document: VerifiedDocument,
-    nodes: BTreeMap<NodeId, Node>,
-    down: Vec<NodeId>,
-    sessions: BTreeMap<SessionId, Session>,
-    queue: BTreeMap<(Timestamp, u64), Arrival>,
-    counter: u64,
+    seats: Vec<Seat>,
+    places: BTreeMap<NodeId, u16>,
+    clients: Vec<Client>,
+    talkers: Vec<Talker>,
+    pairs: Vec<Pair>,
+    sessions: HashMap<SessionId, Session>,
+    agenda: Agenda<Event>,
+    observer: Box<dyn Observer>,
+    saying: BTreeMap<u64, Said>,
+    said: u64,
+    tags: u64,
+    sessions_made: u64,
+}
+
+/// What a generator is for. Each has a stream of its own, so that one more draw here moves nothing there.
+pub(crate) enum Stream {
+    Founding,
+    Script,
+    /// Of who knows whom.
+    Contacts,
+    Node(u16),
+    NodeLinks(u16),
+    Client(u32),
+    ClientLinks(u32),
+    /// The secret of two who know each other.
+    Pair(u32),
+    /// When a client's device sleeps.
+    Days(u32),
+    /// When two talk, and what.
+    Talk(u32),
+}
+
+pub(crate) fn stream(seed: u64, stream: &Stream) -> ChaCha20Rng {
+    let number = match *stream {
+        Stream::Founding => 0,
+        Stream::Script => 1,
+        Stream::Contacts => 2,
+        Stream::Node(n) => 1 << 32 | u64::from(n),
+        Stream::NodeLinks(n) => 2 << 32 | u64::from(n),
+        Stream::Client(n) => 3 << 32 | u64::from(n),
+        Stream::ClientLinks(n) => 4 << 32 | u64::from(n),
+        Stream::Pair(n) => 5 << 32 | u64::from(n),
+        Stream::Days(n) => 6 << 32 | u64::from(n),
+        Stream::Talk(n) => 7 << 32 | u64::from(n),
+    };
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    rng.set_stream(number);
+    rng
 }
 
 impl World {
-    /// A network of this shape, with nobody in it.
+    /// A network of this shape with real packets, and with nobody in it.
     pub fn new(seed: u64, shape: &Shape, links: Links) -> Self {
-        let mut rng = ChaCha20Rng::seed_from_u64(seed);
-        let now = Timestamp::from_secs(1_800_000_000);
-        let Founded { root, document, nodes } = found(shape, now, &mut rng);
-        Self {
-            now,
-            rng,
+        Self::with_format(seed, shape, links, &Sphinx)
+    }
+
+    /// The same with packets of this format.
+    pub fn with_format(
+        seed: u64,
+        shape: &Shape,
+        links: Links,
+        format: &'static dyn PacketFormat,
+    ) -> Self {
+        let founded = found(shape, BEGIN, &mut stream(seed, &Stream::Founding));
+        let Founded { root, document, nodes } = founded;
+        let mut world = Self {
+            now: BEGIN,
+            rng: stream(seed, &Stream::Script),
             people: Vec::new(),
             links,
             lost: 0,
+            frames: 0,
+            events: 0,
+            seed,
+            format,
             root,
             document,
-            nodes,
-            down: Vec::new(),
-            sessions: BTreeMap::new(),
-            queue: BTreeMap::new(),
-            counter: 0,
+            seats: Vec::new(),
+            places: BTreeMap::new(),
+            clients: Vec::new(),
+            talkers: Vec::new(),
+            pairs: Vec::new(),
+            sessions: HashMap::new(),
+            agenda: Agenda::new(),
+            observer: Box::new(Blind),
+            saying: BTreeMap::new(),
+            said: 0,
+            tags: 0,
+            sessions_made: 0,
+        };
+        // In the order of the document: gateways, mixes by layer, stores.
+        let ids: Vec<_> = world.document.descriptors.iter().map(|node| node.id).collect();
+        let mut nodes = nodes;
+        for (place, id) in (0..).zip(ids) {
+            let node = nodes.remove(&id).expect("the document lists the nodes that were founded");
+            world.places.insert(id, place);
+            world.seats.push(Seat {
+                id,
+                core: node.core.with_format(format),
+                wake: None,
+                down: false,
+                secret: node.secret,
+                rng: stream(seed, &Stream::Node(place)),
+                weather: stream(seed, &Stream::NodeLinks(place)),
+                insider: None,
+            });
+            if let Some(at) = node.wake_at {
+                world.wake_node_at(place, at);
+            }
         }
+        world
     }
 
-    /// A new person, online.
-    pub fn add(&mut self, name: &str) -> usize {
-        self.people.push(Person::new(name, self.root.clone(), self.document.clone()));
-        let who = self.people.len() - 1;
-        self.start(who);
-        who
+    /// Has somebody watch all links from now on, and these nodes from inside. Call it when everybody has been added
+    /// and before time passes; what happened before is not told.
+    pub fn observe(&mut self, observer: Box<dyn Observer>, hostile: &BTreeSet<u16>) {
+        self.observer = observer;
+        for (place, seat) in (0..).zip(&mut self.seats) {
+            let own = || seat.secret.as_ref().map(|secret| secret.to_secret());
+            let insider =
+                || Insider::new(self.format, own().map(|own| HopSecret::from_secret(&own)));
+            seat.insider = hostile.contains(&place).then(insider);
+        }
+        let cast = self.cast();
+        self.observer.cast(&cast);
     }
 
-    /// Starts a person's app.
-    pub fn start(&mut self, who: usize) {
-        let wants = self.people[who].start(self.now, &mut self.rng);
-        self.serve(who, wants);
-    }
-
-    /// Ends a person's app, as by kill -9.
-    pub fn stop(&mut self, who: usize) {
-        self.people[who].stop();
-        self.disconnect(who);
+    /// Who plays.
+    pub fn cast(&self) -> Cast {
+        let node =
+            |seat: &Seat| NodeCast { part: seat.core.part(), hostile: seat.insider.is_some() };
+        Cast {
+            nodes: self.seats.iter().map(node).collect(),
+            clients: self.clients.len() as u32,
+            pairs: self.pairs.clone(),
+        }
     }
 
     /// Ids of all stores.
@@ -113,26 +258,30 @@ impl World {
 
     /// Takes a node off the network, or puts it back with all that it remembered.
     pub fn set_down(&mut self, node: NodeId, down: bool) {
-        self.down.retain(|known| *known != node);
-        if down {
-            self.down.push(node);
+        let Some(place) = self.places.get(&node).copied() else { return };
+        let seat = &mut self.seats[usize::from(place)];
+        seat.down = down;
+        if let Some(at) = seat.wake.take().filter(|_| !down) {
+            self.wake_node_at(place, at);
         }
     }
 
-    /// Gives a command to a person's app; the tag of its answer.
-    pub fn command(&mut self, who: usize, command: Command) -> u64 {
-        self.counter += 1;
-        let tag = self.counter;
-        let wants = self.people[who].command(tag, command, self.now, &mut self.rng);
-        self.serve(who, wants);
-        tag
+    /// What all nodes have done so far.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        self.seats.iter().for_each(|seat| totals.add(&seat.core));
+        totals
     }
 
     /// Lets time pass.
     pub fn run_for(&mut self, duration: Duration) {
-        let until = self.now + duration;
+        self.run_to(self.now + duration);
+    }
+
+    /// Lets time pass until this moment.
+    pub fn run_to(&mut self, until: Timestamp) {
         while self.step(until) {}
-        self.now = until;
+        self.now = self.now.max(until);
     }
 
     /// Lets a random time pass, at most this.
@@ -152,259 +301,49 @@ impl World {
         }
     }
 
-    /// The answer of a command, once it comes.
-    ///
-    /// # Errors
-    /// The command's own.
-    pub fn answer(&mut self, who: usize, tag: u64) -> Result<Response, CommandError> {
-        self.run_until("an answer", Duration::from_secs(600), |world| {
-            world.people[who].done.contains_key(&tag)
-        });
-        self.people[who].done.remove(&tag).expect("just seen")
+    /// Ends the run: tells what has not been told yet.
+    pub fn finish(&mut self) {
+        for client in 0..self.clients.len() as u32 {
+            self.end_session(client);
+        }
+        for said in std::mem::take(&mut self.saying).into_values() {
+            self.observer.said(&said);
+        }
     }
-
-    /// Two people meet; their conversations.
-    ///
-    /// # Panics
-    /// When they do not: a test has failed.
-    pub fn meet(&mut self, inviter: usize, accepter: usize) -> [ConversationId; 2] {
-        let tag = self.command(inviter, Command::Invite);
-        let link = match self.answer(inviter, tag) {
-            Ok(Response::Link(link)) => link,
-            other => unreachable!("invite: {other:?}"),
-        };
-        let known = |person: &Person| -> BTreeSet<_> {
-            person.contacts().iter().map(|contact| contact.conversation).collect()
-        };
-        let before = known(&self.people[inviter]);
-        let tag = self.command(accepter, Command::Accept { link });
-        let theirs: Contact = match self.answer(accepter, tag) {
-            Ok(Response::Contact(contact)) => contact,
-            other => unreachable!("accept: {other:?}"),
-        };
-        self.run_until("the inviter's contact", Duration::from_secs(600), |world| {
-            known(&world.people[inviter]).len() > before.len()
-        });
-        let after = known(&self.people[inviter]);
-        let ours = after.difference(&before).next().expect("just seen");
-        [*ours, theirs.conversation]
-    }
-
-    /// Sends a text.
-    pub fn send(&mut self, who: usize, conversation: ConversationId, text: &str) {
-        self.command(who, Command::Send { conversation, text: text.to_owned() });
-    }
-
-    // --- events ---------------------------------------------------------------------------------
 
     fn step(&mut self, until: Timestamp) -> bool {
-        let frame = self.queue.keys().next().map(|(at, _)| *at);
-        let person = (0..self.people.len())
-            .filter_map(|who| Some((self.people[who].next_wake()?, who)))
-            .min();
-        let node = self
-            .nodes
-            .iter()
-            .filter(|(id, _)| !self.down.contains(id))
-            .filter_map(|(id, node)| Some((node.wake_at?, *id)))
-            .min();
-        let times = [frame, person.map(|(at, _)| at), node.map(|(at, _)| at)];
-        let Some(at) = times.into_iter().flatten().min() else { return false };
-        if at > until {
-            return false;
-        }
+        let Some((at, event)) = self.agenda.next(until) else { return false };
         self.now = self.now.max(at);
-        if frame == Some(at) {
-            if let Some((_, arrival)) = self.queue.pop_first() {
-                self.arrive(arrival);
-            }
-        } else if let Some((_, who)) = person.filter(|(time, _)| *time == at) {
-            let wants = self.people[who].wake(self.now, &mut self.rng);
-            self.serve(who, wants);
-        } else if let Some((_, id)) = node {
-            self.wake_node(id);
+        self.events += 1;
+        match event {
+            Event::Packet { from, to, frame, bytes } => self.packet(from, to, frame, bytes),
+            Event::Replica { from, to, bytes } => self.replica(from, to, bytes),
+            Event::Opened { session } => self.opened(session),
+            Event::Solved { session, proof } => self.solved(session, *proof),
+            Event::Up { session, frame, bytes } => self.up(session, frame, bytes),
+            Event::Down { session, bytes } => self.down(session, bytes),
+            Event::WakeNode(place) => self.wake_node(place),
+            Event::WakeClient(client) => self.wake_client(client),
         }
         true
     }
 
-    fn enqueue(&mut self, way: Duration, arrival: Arrival) {
-        self.counter += 1;
-        self.queue.insert((self.now + way, self.counter), arrival);
+    /// A frame leaves, and is seen.
+    fn leaves(&mut self, from: Party, to: Party, length: usize, kind: Kind) -> FrameId {
+        self.frames += 1;
+        self.observer.seen(&Seen {
+            at_micros: self.now.as_micros(),
+            from,
+            to,
+            bytes: u16::try_from(length).unwrap_or(u16::MAX),
+            kind,
+        });
+        FrameId(self.frames)
     }
 
-    fn between_nodes(&mut self, arrival: Arrival) {
-        match self.links.travel(&mut self.rng) {
-            Some(way) => self.enqueue(way, arrival),
-            None => self.lost += 1,
-        }
-    }
-
-    fn serve(&mut self, who: usize, wants: Vec<Want>) {
-        for want in wants {
-            match want {
-                Want::Connect(gateway) => {
-                    self.disconnect(who);
-                    self.counter += 1;
-                    let session = SessionId::new(self.counter);
-                    let key = LinkKey::random(&mut self.rng);
-                    self.sessions.insert(session, Session { person: who, gateway, key });
-                    self.enqueue(self.links.delay, Arrival::Opened { session });
-                }
-                Want::Disconnect => self.disconnect(who),
-                Want::Solve(puzzle) => {
-                    let session = self.sessions.iter().find(|(_, session)| session.person == who);
-                    if let Some(session) = session.map(|(id, _)| *id)
-                        && let Some(proof) = Search::new(puzzle).finish()
-                    {
-                        self.enqueue(SOLVING, Arrival::Solved { session, proof });
-                    }
-                }
-                Want::Send(bytes) => {
-                    let session = self.sessions.iter().find(|(_, session)| session.person == who);
-                    if let Some(session) = session.map(|(id, _)| *id) {
-                        // A client's link is one ordered stream: no jitter, no loss.
-                        self.enqueue(self.links.delay, Arrival::Up { session, bytes });
-                    }
-                }
-            }
-        }
-    }
-
-    fn disconnect(&mut self, who: usize) {
-        let gone: Vec<_> = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| session.person == who)
-            .map(|(id, session)| (*id, session.gateway))
-            .collect();
-        for (session, gateway) in gone {
-            self.sessions.remove(&session);
-            self.gateway(gateway, gateway::Input::ClientClosed { session });
-        }
-    }
-
-    fn arrive(&mut self, arrival: Arrival) {
-        match arrival {
-            Arrival::Packet { from, to, bytes } => self.packet(from, to, bytes),
-            Arrival::Replica { from, to, bytes } => {
-                self.store(to, store::Input::ReplicaFrame { from, bytes });
-            }
-            Arrival::Opened { session } => {
-                let Some(Session { person, gateway, key }) = self.sessions.get(&session) else {
-                    return;
-                };
-                let (person, gateway, link) = (*person, *gateway, *key);
-                self.gateway(gateway, gateway::Input::ClientOpened { session, link });
-                self.person(person, xchat_transport::Input::Online { gateway, link });
-            }
-            Arrival::Solved { session, proof } => {
-                if let Some(Session { person, .. }) = self.sessions.get(&session) {
-                    self.person(*person, xchat_transport::Input::Solved(proof));
-                }
-            }
-            Arrival::Up { session, bytes } => {
-                if let Some(Session { gateway, .. }) = self.sessions.get(&session) {
-                    self.gateway(*gateway, gateway::Input::ClientFrame { session, bytes });
-                }
-            }
-            Arrival::Down { session, bytes } => {
-                if let Some(Session { person, .. }) = self.sessions.get(&session) {
-                    self.person(*person, xchat_transport::Input::Frame(bytes));
-                }
-            }
-        }
-    }
-
-    fn person(&mut self, who: usize, input: xchat_transport::Input) {
-        let wants = self.people[who].network(input, self.now, &mut self.rng);
-        self.serve(who, wants);
-    }
-
-    fn packet(&mut self, from: NodeId, to: NodeId, bytes: Vec<u8>) {
-        match self.nodes.get(&to).map(|node| &node.core) {
-            Some(Core::Gateway(_)) => self.gateway(to, gateway::Input::NodeFrame { from, bytes }),
-            Some(Core::Mix(_)) => self.mix(to, mix::Input::NodeFrame { from, bytes }),
-            Some(Core::Store(_)) => self.store(to, store::Input::NodeFrame { from, bytes }),
-            None => {}
-        }
-    }
-
-    fn wake_node(&mut self, id: NodeId) {
-        let Some(node) = self.nodes.get_mut(&id) else { return };
-        node.wake_at = None;
-        match node.core {
-            Core::Gateway(_) => self.gateway(id, gateway::Input::Timer),
-            Core::Mix(_) => self.mix(id, mix::Input::Timer),
-            Core::Store(_) => self.store(id, store::Input::Timer),
-        }
-    }
-
-    fn gateway(&mut self, id: NodeId, input: gateway::Input) {
-        if self.down.contains(&id) {
-            return;
-        }
-        let Some(node) = self.nodes.get_mut(&id) else { return };
-        let Core::Gateway(core) = &mut node.core else { return };
-        for effect in core.handle(input, self.now, &mut self.rng) {
-            match effect {
-                gateway::Effect::ToClient { session, bytes } => {
-                    self.enqueue(self.links.delay, Arrival::Down { session, bytes });
-                }
-                gateway::Effect::ToNode { to, bytes } => {
-                    self.between_nodes(Arrival::Packet { from: id, to, bytes });
-                }
-                gateway::Effect::CloseClient { session, .. } => {
-                    if let Some(session) = self.sessions.remove(&session) {
-                        self.person(session.person, xchat_transport::Input::Offline);
-                    }
-                }
-                gateway::Effect::WakeAt(at) => self.wake_at(id, at),
-                _ => {}
-            }
-        }
-    }
-
-    fn mix(&mut self, id: NodeId, input: mix::Input) {
-        if self.down.contains(&id) {
-            return;
-        }
-        let Some(node) = self.nodes.get_mut(&id) else { return };
-        let Core::Mix(core) = &mut node.core else { return };
-        for effect in core.handle(input, self.now, &mut self.rng) {
-            match effect {
-                mix::Effect::ToNode { to, bytes } => {
-                    self.between_nodes(Arrival::Packet { from: id, to, bytes });
-                }
-                mix::Effect::WakeAt(at) => self.wake_at(id, at),
-                // Nodes do not crash here, so the journal is the core's own memory.
-                _ => {}
-            }
-        }
-    }
-
-    fn store(&mut self, id: NodeId, input: store::Input) {
-        if self.down.contains(&id) {
-            return;
-        }
-        let Some(node) = self.nodes.get_mut(&id) else { return };
-        let Core::Store(core) = &mut node.core else { return };
-        for effect in core.handle(input, self.now, &mut self.rng) {
-            match effect {
-                store::Effect::ToNode { to, bytes } => {
-                    self.between_nodes(Arrival::Packet { from: id, to, bytes });
-                }
-                store::Effect::ToReplica { to, bytes } => {
-                    self.between_nodes(Arrival::Replica { from: id, to, bytes });
-                }
-                store::Effect::WakeAt(at) => self.wake_at(id, at),
-                _ => {}
-            }
-        }
-    }
-
-    fn wake_at(&mut self, id: NodeId, at: Timestamp) {
-        if let Some(node) = self.nodes.get_mut(&id) {
-            node.wake_at = Some(at);
+    fn tell(&mut self, node: u16, inside: Option<Inside>) {
+        if let Some(inside) = inside {
+            self.observer.inside(&Insight { at_micros: self.now.as_micros(), node, inside });
         }
     }
 }

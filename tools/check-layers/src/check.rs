@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::rules::{BANNED_IN_CORES, LAYERS, LEAF_FOLDERS, Layer, OWNED};
+use crate::rules::{BANNED_IN_CORES, LAYERS, LEAF_FOLDERS, Layer, OWNED, RESERVED};
 
 /// The part of `cargo metadata --no-deps` that matters here.
 #[derive(Deserialize)]
@@ -81,6 +81,14 @@ pub(crate) fn check(metadata: &Metadata, read: &dyn Fn(&str) -> Option<String>) 
         }
     }
     broken
+}
+
+/// Every reserved word in a source file of what ships, by its path relative to the workspace root.
+pub(crate) fn reserved(path: &str, text: &str) -> Vec<String> {
+    let is_here = |(word, owner): &&(&str, Option<&str>)| {
+        text.contains(word) && !owner.is_some_and(|owner| path.starts_with(owner))
+    };
+    RESERVED.iter().filter(is_here).map(|(word, _)| format!("{path}: `{word}` ships")).collect()
 }
 
 fn check_dependency(layer: &Layer, dep: &Dependency, metadata: &Metadata) -> Option<String> {
@@ -215,6 +223,16 @@ mod tests {
         let wasm = external("getrandom", r#""cfg(target_arch = \"wasm32\")""#);
         assert!(verdict("crates/e2ee", "xchat-e2ee", &wasm).is_empty());
         assert!(verdict("crates/server", "xchat-server", &external("tokio", "null")).is_empty());
+    }
+
+    #[test]
+    fn what_ships_has_one_packet_format() {
+        let own = "impl PacketFormat for Sphinx {";
+        assert!(reserved("crates/sphinx/src/format.rs", own).is_empty());
+        assert_eq!(reserved("crates/client/src/driver.rs", own).len(), 1);
+        let put_in = "let transport = transport.with_format(&Mine);";
+        assert_eq!(reserved("crates/client/src/driver.rs", put_in).len(), 1);
+        assert!(reserved("crates/node/src/mix.rs", "pub fn with_format(mut self)").is_empty());
     }
 
     #[test]

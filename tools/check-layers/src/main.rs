@@ -23,12 +23,32 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let root = metadata.workspace_root.clone();
-    let broken =
+    let mut broken =
         check::check(&metadata, &|path| std::fs::read_to_string(format!("{root}/{path}")).ok());
+    for folder in ["crates", "apps"] {
+        if let Err(why) = sources(&root, folder, &mut broken) {
+            eprintln!("check-layers: {folder}: {why}");
+            return ExitCode::from(2);
+        }
+    }
     for line in &broken {
         eprintln!("{line}");
     }
     if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Looks into every Rust file below a folder.
+fn sources(root: &str, folder: &str, broken: &mut Vec<String>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(format!("{root}/{folder}"))? {
+        let entry = entry?;
+        let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
+        if entry.file_type()?.is_dir() {
+            sources(root, &path, broken)?;
+        } else if path.ends_with(".rs") {
+            broken.extend(check::reserved(&path, &std::fs::read_to_string(entry.path())?));
+        }
+    }
+    Ok(())
 }
 
 fn metadata() -> Result<check::Metadata, String> {

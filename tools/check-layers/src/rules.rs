@@ -49,6 +49,14 @@ pub(crate) const OWNED: &[(&str, &str)] = &[
     ("fjall", "server"),
 ];
 
+/// Words that code under `crates/` and `apps/` does not have, but for the folder of the second: what ships has one
+/// packet format, and nobody puts another in its place (`docs/adr/0008-packets-as-a-value.md`).
+pub(crate) const RESERVED: &[(&str, Option<&str>)] = &[
+    ("PacketFormat for ", Some("crates/sphinx/")),
+    (".with_format(", None),
+    ("::with_format(", None),
+];
+
 /// Crates that bring in what a core must not have. Names ending in `-` are prefixes. Tests of a core
 /// may use them no more than its code: a test that needs a clock or a thread tests the driver.
 pub(crate) const BANNED_IN_CORES: &[&str] = &[

@@ -7,7 +7,8 @@ use xchat_pigeonhole::delivery::DELIVERY_LEN;
 use xchat_pigeonhole::register::{BoxTable, ClientOp, OpId, RegisterInput, ReplicaSet};
 use xchat_pigeonhole::{Answer, BoxId, Op, Refusal, Request, SealedBox, SignedAnswer, VerifiedBox};
 use xchat_sphinx::{
-    CollectorSession, DeliveryBlock, HopAddress, NodeFrame, Packet, ReplyBlock, SurbId,
+    CollectorSession, DeliveryBlock, HopAddress, NodeFrame, Packet, PacketFormat, ReplyBlock,
+    SurbId,
 };
 
 use super::collectors::Item;
@@ -200,7 +201,9 @@ impl<T: BoxTable> Store<T> {
             if registration.expires <= now {
                 continue;
             }
-            let Some(built) = delivery_packet(rng, &registration, &delivery_id, &signed) else {
+            let format = self.hop.format;
+            let built = delivery_packet(format, rng, &registration, &delivery_id, &signed);
+            let Some(built) = built else {
                 self.counters.bad_reply_block += 1;
                 continue;
             };
@@ -253,7 +256,7 @@ impl<T: BoxTable> Store<T> {
     }
 
     fn answer(&mut self, reply: ReplyBlock, signed: &SignedAnswer, effects: &mut Vec<Effect>) {
-        match reply.use_for(&signed.to_wire()) {
+        match self.hop.format.reply(reply, &signed.to_wire()) {
             Ok(built) => {
                 if self.send(built, effects) {
                     self.counters.answered += 1;
@@ -278,11 +281,12 @@ impl<T: BoxTable> Store<T> {
 
 /// The packet that carries a delivery to its collector, sealed for the client.
 fn delivery_packet(
+    format: &dyn PacketFormat,
     rng: &mut Rng,
     registration: &Registration,
     delivery_id: &DeliveryId,
     signed: &SignedAnswer,
 ) -> Option<(HopAddress, Packet)> {
     let sealed = registration.seal_key.seal(rng, delivery_id, signed).ok()?;
-    DeliveryBlock::from_bytes(&registration.delivery).ok()?.use_for(&sealed).ok()
+    format.deliver(DeliveryBlock::from_bytes(&registration.delivery).ok()?, &sealed).ok()
 }

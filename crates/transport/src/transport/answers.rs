@@ -5,7 +5,7 @@ use xchat_directory::NodeId;
 use xchat_pigeonhole::{
     Answer, BoxId, ReadOutcome, Refusal, SealedBox, SignedAnswer, StoreId, WriteOutcome,
 };
-use xchat_sphinx::{CollectorSession, Packet, SealedReply, SurbId, Unwrapped, unwrap};
+use xchat_sphinx::{CollectorSession, Packet, SealedReply, SurbId, Unwrapped};
 
 use super::Transport;
 use super::link::Link;
@@ -21,7 +21,7 @@ impl Transport {
     /// A packet from the gateway: a reply or one of our loops, or rubbish.
     pub(super) fn packet(&mut self, packet: &Packet, now: Timestamp, out: &mut Vec<Effect>) {
         let Link::Online { session, .. } = &self.link else { return };
-        match unwrap(session.secret(), packet).map(|processed| processed.unwrapped) {
+        match self.format.unwrap(session.secret(), packet).map(|processed| processed.unwrapped) {
             Ok(Unwrapped::Reply { id, payload }) => self.reply(&id, payload, now, out),
             _ => self.measure.refused_answers += 1,
         }
@@ -30,7 +30,7 @@ impl Transport {
     fn reply(&mut self, id: &SurbId, payload: SealedReply, now: Timestamp, out: &mut Vec<Effect>) {
         // Twice the same, or long after: nothing is known of it any more, and nothing is lost by it.
         let Some(packet) = self.outstanding.take(id) else { return };
-        let Ok(message) = packet.key.recover(payload) else {
+        let Ok(message) = self.format.recover(&packet.key, payload) else {
             self.not_believed(packet.purpose, packet.way, packet.late, now);
             return;
         };

@@ -310,7 +310,8 @@ impl Transport {
         let avoided = self.mixes.avoided(&self.document, now);
         match &mut self.link {
             Link::Online { session, .. } => {
-                Some(Routes { document: &self.document, session, avoided, now })
+                let (document, format) = (&self.document, self.format);
+                Some(Routes { document, format, session, avoided, now })
             }
             _ => None,
         }

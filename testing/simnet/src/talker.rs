@@ -1,0 +1,284 @@
+//! A talker: the production transport under the production conversations, and no MLS. What a person's device
+//! asks of the network it asks for too, at the same times; what it says is filler.
+
+use std::collections::BTreeMap;
+
+use xchat_base::random::Rng;
+use xchat_base::{Secret, Timestamp};
+use xchat_directory::{Root, VerifiedDocument};
+use xchat_engine::{
+    Content, ConversationId, Direction, Effect, Event, Input, MessageState, Talk, Urgency,
+};
+use xchat_sphinx::PacketFormat;
+use xchat_transport::{Command, Pace, Transport};
+
+use crate::person::Want;
+use crate::plain::PlainGroup;
+
+/// Hexadecimal digits of a message's number, with which its text begins.
+const NUMBER_LEN: usize = 16;
+
+/// Something became of what was said, by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum News {
+    /// Its writer knows that it cannot be lost.
+    Stored(u64),
+    /// Its reader has it.
+    Arrived(u64),
+}
+
+/// One conversation, and when it wants to be woken.
+struct Side {
+    talk: Talk<PlainGroup>,
+    wake: Option<Timestamp>,
+    /// What was said and is not known to be stored: its number by its row.
+    saying: BTreeMap<u64, u64>,
+}
+
+/// One talker.
+pub struct Talker {
+    pace: Pace,
+    /// None before the device was first switched on.
+    transport: Option<Transport>,
+    transport_wake: Option<Timestamp>,
+    /// What was asked of the transport before there was one.
+    orders: Vec<Command>,
+    sides: Vec<Side>,
+    news: Vec<News>,
+}
+
+impl Talker {
+    /// A talker whose device is off.
+    pub(crate) fn new(pace: Pace) -> Self {
+        Self {
+            pace,
+            transport: None,
+            transport_wake: None,
+            orders: Vec::new(),
+            sides: Vec::new(),
+            news: Vec::new(),
+        }
+    }
+
+    /// Switches the device on for the first time; later, tells it that its link is gone.
+    pub(crate) fn rouse(
+        &mut self,
+        root: &Root,
+        document: &VerifiedDocument,
+        format: &'static dyn PacketFormat,
+        now: Timestamp,
+        rng: &mut Rng,
+    ) -> Vec<Want> {
+        if self.transport.is_some() {
+            return self.network(xchat_transport::Input::Offline, now, rng);
+        }
+        let (root, document) = (root.clone(), document.clone());
+        let (transport, first) = Transport::new(root, document, self.pace, None, now, rng)
+            .expect("nothing is stored that could be damaged");
+        self.transport = Some(transport.with_format(format));
+        let mut wants = Vec::new();
+        self.carry_out_transport(first, now, rng, &mut wants);
+        for order in std::mem::take(&mut self.orders) {
+            self.order(order, now, rng, &mut wants);
+        }
+        wants
+    }
+
+    /// Takes up a conversation with whoever has the same secret and the other leaf; its number here.
+    pub(crate) fn meet(
+        &mut self,
+        secret: Secret<32>,
+        leaf: u32,
+        since: Timestamp,
+        now: Timestamp,
+        rng: &mut Rng,
+    ) -> (usize, Vec<Want>) {
+        let number = self.sides.len();
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&(number as u64).to_be_bytes());
+        let group = PlainGroup::new(secret, leaf);
+        let id = ConversationId::from_bytes(id);
+        let (talk, effects) = Talk::found(id, group, since, now, rng);
+        self.sides.push(Side { talk, wake: None, saying: BTreeMap::new() });
+        let mut wants = Vec::new();
+        self.carry_out_talk(number, effects, now, rng, &mut wants);
+        (number, wants)
+    }
+
+    /// Says something of this length (at least that of its number) in this conversation.
+    pub(crate) fn say(
+        &mut self,
+        side: usize,
+        number: u64,
+        length: usize,
+        now: Timestamp,
+        rng: &mut Rng,
+    ) -> Vec<Want> {
+        let text = format!("{number:0NUMBER_LEN$x}{:.<1$}", "", length.saturating_sub(NUMBER_LEN));
+        let (row, effects) = self.sides[side].talk.say(text, now, rng);
+        self.sides[side].saying.insert(row, number);
+        let mut wants = Vec::new();
+        self.carry_out_talk(side, effects, now, rng, &mut wants);
+        wants
+    }
+
+    pub(crate) fn next_wake(&self) -> Option<Timestamp> {
+        let sides = self.sides.iter().filter_map(|side| side.wake).min();
+        [self.transport_wake, sides].into_iter().flatten().min()
+    }
+
+    pub(crate) fn wake(&mut self, now: Timestamp, rng: &mut Rng) -> Vec<Want> {
+        let mut wants = Vec::new();
+        if self.transport_wake.is_some_and(|at| at <= now) {
+            self.transport_wake = None;
+            wants = self.network(xchat_transport::Input::Timer, now, rng);
+        }
+        for number in 0..self.sides.len() {
+            let side = &mut self.sides[number];
+            if side.wake.is_some_and(|at| at <= now) {
+                side.wake = None;
+                let effects = side.talk.handle(Input::Timer, now, rng);
+                self.carry_out_talk(number, effects, now, rng, &mut wants);
+            }
+        }
+        wants
+    }
+
+    pub(crate) fn network(
+        &mut self,
+        input: xchat_transport::Input,
+        now: Timestamp,
+        rng: &mut Rng,
+    ) -> Vec<Want> {
+        let mut wants = Vec::new();
+        if let Some(transport) = &mut self.transport {
+            let effects = transport.handle(input, now, rng);
+            self.carry_out_transport(effects, now, rng, &mut wants);
+        }
+        wants
+    }
+
+    /// What has become of messages since it was asked last.
+    pub(crate) fn news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// The transport's view of things, once there is one.
+    pub fn status(&self, now: Timestamp) -> Option<xchat_transport::Status> {
+        self.transport.as_ref().map(|transport| transport.status(now))
+    }
+
+    /// The epoch of each conversation.
+    pub fn epochs(&self) -> Vec<u64> {
+        self.sides.iter().map(|side| side.talk.epoch()).collect()
+    }
+
+    fn carry_out_talk(
+        &mut self,
+        number: usize,
+        effects: Vec<Effect>,
+        now: Timestamp,
+        rng: &mut Rng,
+        wants: &mut Vec<Want>,
+    ) {
+        for effect in effects {
+            let order = match effect {
+                Effect::Write(boxed) => Command::Write { boxed },
+                Effect::Read(id) => Command::Read { id },
+                Effect::Follow(id, urgency) => {
+                    let urgency = match urgency {
+                        Urgency::Active => xchat_transport::Urgency::Active,
+                        Urgency::Resting => xchat_transport::Urgency::Resting,
+                    };
+                    Command::Follow { id, urgency }
+                }
+                Effect::Unfollow(id) => Command::Unfollow { id },
+                Effect::WakeAt(at) => {
+                    self.sides[number].wake = Some(at);
+                    continue;
+                }
+                Effect::Event(event) => {
+                    self.note(number, event);
+                    continue;
+                }
+                // A talker lives as long as the world, and its history is the world's.
+                Effect::Persist(_) | Effect::Recall { .. } | Effect::Done { .. } => continue,
+            };
+            self.order(order, now, rng, wants);
+        }
+    }
+
+    fn order(&mut self, order: Command, now: Timestamp, rng: &mut Rng, wants: &mut Vec<Want>) {
+        let Some(transport) = &mut self.transport else {
+            self.orders.push(order);
+            return;
+        };
+        let effects = transport.handle(xchat_transport::Input::Command(order), now, rng);
+        self.carry_out_transport(effects, now, rng, wants);
+    }
+
+    fn note(&mut self, number: usize, event: Event) {
+        match event {
+            Event::Message(row) if row.direction == Direction::In => {
+                let Content::Text(text) = row.content else { return };
+                let said = text.get(..NUMBER_LEN).map(|digits| u64::from_str_radix(digits, 16));
+                if let Some(Ok(said)) = said {
+                    self.news.push(News::Arrived(said));
+                }
+            }
+            Event::MessageState { id, state: MessageState::Stored, .. } => {
+                let said = self.sides[number].saying.remove(&id);
+                self.news.extend(said.map(News::Stored));
+            }
+            _ => {}
+        }
+    }
+
+    fn carry_out_transport(
+        &mut self,
+        effects: Vec<xchat_transport::Effect>,
+        now: Timestamp,
+        rng: &mut Rng,
+        wants: &mut Vec<Want>,
+    ) {
+        use xchat_transport::{Effect, Event};
+        for effect in effects {
+            let input = match effect {
+                Effect::Connect { gateway, .. } => {
+                    wants.push(Want::Connect(gateway));
+                    continue;
+                }
+                Effect::Disconnect => {
+                    wants.push(Want::Disconnect);
+                    continue;
+                }
+                Effect::Send(bytes) => {
+                    wants.push(Want::Send(bytes));
+                    continue;
+                }
+                Effect::Solve(puzzle) => {
+                    wants.push(Want::Solve(puzzle));
+                    continue;
+                }
+                Effect::WakeAt(at) => {
+                    self.transport_wake = Some(at);
+                    continue;
+                }
+                Effect::Event(Event::Written { id, outcome }) => Input::Written { id, outcome },
+                Effect::Event(Event::Read { id, outcome }) => Input::Read { id, outcome },
+                Effect::Event(Event::Arrived(boxed)) => Input::Arrived(boxed),
+                _ => continue,
+            };
+            let id = match &input {
+                Input::Written { id, .. } | Input::Read { id, .. } => *id,
+                Input::Arrived(boxed) => boxed.id(),
+                _ => continue,
+            };
+            let Some(number) = self.sides.iter().position(|side| side.talk.owns(&id)) else {
+                continue;
+            };
+            let effects = self.sides[number].talk.handle(input, now, rng);
+            self.carry_out_talk(number, effects, now, rng, wants);
+        }
+    }
+}

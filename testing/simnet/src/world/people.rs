@@ -1,0 +1,88 @@
+//! People with engines: what a script has them do.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use xchat_engine::{Command, CommandError, Contact, ConversationId, Response};
+
+use super::{Who, World};
+use crate::person::Person;
+
+impl World {
+    /// A new person, online.
+    pub fn add(&mut self, name: &str) -> usize {
+        let place = self.people.len();
+        let client = self.seat_client(Who::Person(place));
+        let (root, document) = (self.root.clone(), self.document.clone());
+        self.people.push(Person::new(name, client, root, document, self.format));
+        self.start(place);
+        place
+    }
+
+    /// Starts a person's app.
+    pub fn start(&mut self, who: usize) {
+        let client = self.people[who].client;
+        let rng = &mut self.clients[client as usize].rng;
+        let wants = self.people[who].start(self.now, rng);
+        self.serve(client, wants);
+    }
+
+    /// Ends a person's app, as by kill -9.
+    pub fn stop(&mut self, who: usize) {
+        self.people[who].stop();
+        self.end_session(self.people[who].client);
+    }
+
+    /// Gives a command to a person's app; the tag of its answer.
+    pub fn command(&mut self, who: usize, command: Command) -> u64 {
+        self.tags += 1;
+        let (tag, client) = (self.tags, self.people[who].client);
+        let rng = &mut self.clients[client as usize].rng;
+        let wants = self.people[who].command(tag, command, self.now, rng);
+        self.serve(client, wants);
+        tag
+    }
+
+    /// The answer of a command, once it comes.
+    ///
+    /// # Errors
+    /// The command's own.
+    pub fn answer(&mut self, who: usize, tag: u64) -> Result<Response, CommandError> {
+        self.run_until("an answer", Duration::from_secs(600), |world| {
+            world.people[who].done.contains_key(&tag)
+        });
+        self.people[who].done.remove(&tag).expect("just seen")
+    }
+
+    /// Two people meet; their conversations.
+    ///
+    /// # Panics
+    /// When they do not: a test has failed.
+    pub fn meet(&mut self, inviter: usize, accepter: usize) -> [ConversationId; 2] {
+        let tag = self.command(inviter, Command::Invite);
+        let link = match self.answer(inviter, tag) {
+            Ok(Response::Link(link)) => link,
+            other => unreachable!("invite: {other:?}"),
+        };
+        let known = |person: &Person| -> BTreeSet<_> {
+            person.contacts().iter().map(|contact| contact.conversation).collect()
+        };
+        let before = known(&self.people[inviter]);
+        let tag = self.command(accepter, Command::Accept { link });
+        let theirs: Contact = match self.answer(accepter, tag) {
+            Ok(Response::Contact(contact)) => contact,
+            other => unreachable!("accept: {other:?}"),
+        };
+        self.run_until("the inviter's contact", Duration::from_secs(600), |world| {
+            known(&world.people[inviter]).len() > before.len()
+        });
+        let after = known(&self.people[inviter]);
+        let ours = after.difference(&before).next().expect("just seen");
+        [*ours, theirs.conversation]
+    }
+
+    /// Sends a text.
+    pub fn send(&mut self, who: usize, conversation: ConversationId, text: &str) {
+        self.command(who, Command::Send { conversation, text: text.to_owned() });
+    }
+}

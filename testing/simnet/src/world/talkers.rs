@@ -1,0 +1,102 @@
+//! Talkers: thousands of people without engines, and the truth about what they say.
+
+use xchat_base::{Secret, Timestamp};
+use xchat_transport::Pace;
+
+use super::{Stream, Who, World, stream};
+use crate::seen::{Pair, Said};
+use crate::talker::{News, Talker};
+
+/// A conversation of two talkers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acquaintance {
+    /// The two clients.
+    pub clients: [u32; 2],
+    /// The conversation's number at each of them.
+    sides: [usize; 2],
+}
+
+impl World {
+    /// A new talker, asleep; its client.
+    pub fn add_talker(&mut self, pace: Pace) -> u32 {
+        let client = self.seat_client(Who::Talker(self.talkers.len()));
+        self.talkers.push(Talker::new(pace));
+        self.clients[client as usize].asleep = true;
+        client
+    }
+
+    /// Two talkers know each other since this moment, and have said nothing. `talks` is for the cast.
+    ///
+    /// # Panics
+    /// If one of the clients is not a talker.
+    pub fn acquaint(&mut self, clients: [u32; 2], since: Timestamp, talks: bool) -> Acquaintance {
+        let number = u32::try_from(self.pairs.len()).expect("fewer than four billion pairs");
+        let secret = Secret::random(&mut stream(self.seed, &Stream::Pair(number)));
+        self.pairs.push(Pair { clients, talks });
+        let sides = [0u32, 1].map(|leaf| {
+            let client = clients[leaf as usize];
+            let (now, secret) = (self.now, secret.clone());
+            let (talker, rng) = self.talker_mut(client);
+            let (side, wants) = talker.meet(secret, leaf, since, now, rng);
+            self.serve(client, wants);
+            side
+        });
+        Acquaintance { clients, sides }
+    }
+
+    /// One of two (0 or 1) says something of this length to the other; its number.
+    pub fn say(&mut self, between: &Acquaintance, who: usize, length: usize) -> u64 {
+        let (client, side) = (between.clients[who], between.sides[who]);
+        let (number, at) = (self.said, self.now);
+        self.said += 1;
+        let to = between.clients[1 - who];
+        let said = Said { number, from: client, to, at, stored: None, arrived: None };
+        self.saying.insert(number, said);
+        let (talker, rng) = self.talker_mut(client);
+        let wants = talker.say(side, number, length, at, rng);
+        self.serve(client, wants);
+        number
+    }
+
+    /// The talker at a client.
+    ///
+    /// # Panics
+    /// If it is a person's.
+    pub fn talker(&self, client: u32) -> &Talker {
+        match self.clients[client as usize].who {
+            Who::Talker(place) => &self.talkers[place],
+            Who::Person(_) => unreachable!("client {client} is a person's"),
+        }
+    }
+
+    /// How much of what was said has not arrived, or is not known to be stored.
+    pub fn unfinished(&self) -> usize {
+        self.saying.len()
+    }
+
+    fn talker_mut(&mut self, client: u32) -> (&mut Talker, &mut rand_chacha::ChaCha20Rng) {
+        let client = &mut self.clients[client as usize];
+        match client.who {
+            Who::Talker(place) => (&mut self.talkers[place], &mut client.rng),
+            Who::Person(_) => unreachable!("people are not scripted as talkers"),
+        }
+    }
+
+    /// What a talker has learnt of messages becomes the truth.
+    pub(super) fn collect_news(&mut self, client: u32) {
+        let Who::Talker(place) = self.clients[client as usize].who else { return };
+        for news in self.talkers[place].news() {
+            let (News::Stored(number) | News::Arrived(number)) = news;
+            let Some(said) = self.saying.get_mut(&number) else { continue };
+            match news {
+                News::Stored(_) => said.stored = Some(self.now),
+                News::Arrived(_) => said.arrived = Some(self.now),
+            }
+            if said.stored.is_some() && said.arrived.is_some() {
+                let said = *said;
+                self.saying.remove(&number);
+                self.observer.said(&said);
+            }
+        }
+    }
+}

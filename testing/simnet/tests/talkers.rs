@@ -1,0 +1,87 @@
+//! Talkers ask the network for what people with engines ask for: over one script, pair beside pair.
+
+use std::time::Duration;
+
+use xchat_base::random;
+use xchat_simnet::{Acquaintance, Links, Shape, Totals, Transparent, World};
+use xchat_transport::Pace;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Something to say: a pause before it, who says it, how long it is.
+type Line = (Duration, usize, usize);
+
+/// Alone in its box each: the other side's receipts, and the checks, are over before the next is said.
+fn slow(lines: usize, world: &mut World) -> Vec<Line> {
+    let rng = &mut world.rng;
+    let line = |n: usize| {
+        let pause = Duration::from_secs(30).mul_f64(0.8 + 0.4 * random::unit(rng));
+        (pause, n % 3 % 2, 20 + n % 200)
+    };
+    (0..lines).map(line).collect()
+}
+
+fn shape() -> Shape {
+    Shape { gateways: 2, mixes_per_layer: 2, stores: 5, ..Shape::default() }
+}
+
+/// So long after everything that two need to settle.
+fn settled(world: &mut World) -> Totals {
+    world.run_for(20 * MINUTE);
+    world.totals()
+}
+
+fn people(seed: u64, lines: usize) -> (Totals, u64) {
+    let mut world = World::with_format(seed, &shape(), Links::good(), &Transparent);
+    let (alice, bob) = (world.add("alice"), world.add("bob"));
+    let conversations = world.meet(alice, bob);
+    let before = settled(&mut world);
+    for (pause, who, length) in slow(lines, &mut world) {
+        world.run_for(pause);
+        world.send([alice, bob][who], conversations[who], &"x".repeat(length));
+    }
+    let after = settled(&mut world);
+    let epochs = world.people[alice]
+        .events
+        .iter()
+        .filter(|event| matches!(event, xchat_engine::Event::EpochChanged { .. }))
+        .count();
+    (after.since(&before), epochs as u64)
+}
+
+fn talkers(seed: u64, lines: usize) -> (Totals, u64) {
+    let mut world = World::with_format(seed, &shape(), Links::good(), &Transparent);
+    let clients = [(); 2].map(|()| world.add_talker(Pace::Desk));
+    let pair: Acquaintance = world.acquaint(clients, world.now, true);
+    clients.iter().for_each(|client| world.rouse(*client));
+    let before = settled(&mut world);
+    for (pause, who, length) in slow(lines, &mut world) {
+        world.run_for(pause);
+        world.say(&pair, who, length);
+    }
+    let after = settled(&mut world);
+    assert_eq!(world.unfinished(), 0, "all has arrived, and is known to be stored");
+    (after.since(&before), world.talker(clients[0]).epochs()[0] - 1)
+}
+
+#[test]
+fn talkers_ask_the_network_for_what_people_ask_for() {
+    // 220 lines of one in three each way: two renewals of keys.
+    let lines = 220;
+    let (of_people, epochs) = people(1, lines);
+    let (of_talkers, talkers_epochs) = talkers(1, lines);
+    println!(
+        "people  {of_people:?}, {epochs} epochs\ntalkers {of_talkers:?}, {talkers_epochs} epochs"
+    );
+    assert_eq!(epochs, talkers_epochs);
+    assert!(epochs >= 2);
+    // Each line and each receipt is a box, and so is each part of a commit. A write whose answer is late is sent
+    // once more, so the counts are not equal to the last one.
+    let close = |a: u64, b: u64, share: f64| a.abs_diff(b) as f64 <= share * a.max(b) as f64;
+    assert!(of_people.writes > 2 * lines as u64);
+    assert!(close(of_people.writes, of_talkers.writes, 0.03), "writes");
+    assert!(close(of_people.reads, of_talkers.reads, 0.03), "reads, checks and looks");
+    assert!(close(of_people.registers, of_talkers.registers, 0.03), "registrations");
+    assert!(close(of_people.collects, of_talkers.collects, 0.03), "collects");
+    assert!(close(of_people.deliveries, of_talkers.deliveries, 0.03), "deliveries");
+}
