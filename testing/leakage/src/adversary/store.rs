@@ -1,0 +1,230 @@
+//! The stores, alone: which boxes belong together, and which of them somebody wrote.
+
+use std::collections::BTreeMap;
+
+use crate::dice::Dice;
+use crate::learn::Table;
+use crate::record::{Asked, Inside, Insight, Micros, Observer, SECOND};
+use crate::systems::{Boxed, Truth};
+
+/// What stores see, in the words of the report.
+pub const NAME: &str = "stores";
+
+/// See [`super::Lens::sees`].
+pub const SEES: &str = "Each request, with the box it is about, its time, and the lifetime that a registration asks \
+    for. No link, no client. At its worst: all stores are its own. It is asked of two boxes that were written one after \
+    the other whether they are neighbours in one lane, and of one box whether somebody wrote it or a decoy did.";
+
+/// Boxes that are kept; those seen after that are not looked at.
+const MAX_BOXES: usize = 1_000_000;
+
+/// What is known of one box.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    written: Option<Micros>,
+    registered: Vec<Micros>,
+}
+
+/// Registrations of a box that are kept.
+const MAX_REGISTRATIONS: usize = 32;
+
+/// Keeps what stores see of a run.
+#[derive(Debug, Default)]
+pub struct Stores {
+    boxes: BTreeMap<u64, Known>,
+}
+
+/// Samples of one run.
+#[derive(Debug, Clone, Default)]
+pub struct StoreSamples {
+    /// Pairs of boxes: neighbours in a lane, or of two lanes.
+    pub chained: Table,
+    /// Boxes: written by somebody, or by a decoy.
+    pub real: Table,
+    /// Whether there were decoys at all; where there are none, every box is known to be somebody's.
+    pub decoys: bool,
+}
+
+impl Observer for Stores {
+    fn watches(&self, _client: u32, _hour: u32) -> bool {
+        false
+    }
+
+    fn has_insiders(&self) -> bool {
+        true
+    }
+
+    fn inside(&mut self, insight: &Insight) {
+        let Inside::Request(asked) = insight.inside else { return };
+        let (Asked::Write(id) | Asked::Read(id) | Asked::Register { id, .. }) = asked else {
+            return;
+        };
+        if self.boxes.len() >= MAX_BOXES && !self.boxes.contains_key(&id) {
+            return;
+        }
+        let known = self.boxes.entry(id).or_default();
+        match asked {
+            Asked::Write(_) => known.written = known.written.or(Some(insight.at_micros)),
+            Asked::Register { .. } if known.registered.len() < MAX_REGISTRATIONS => {
+                known.registered.push(insight.at_micros);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Stores {
+    /// When each box was written, by time.
+    pub fn writes(&self) -> Vec<(Micros, u64)> {
+        let mut writes: Vec<_> =
+            self.boxes.iter().filter_map(|(id, known)| Some((known.written?, *id))).collect();
+        writes.sort_unstable();
+        writes
+    }
+
+    /// At most so many samples of each class.
+    pub fn samples(&self, truth: &Truth, count: usize, seed: u64) -> StoreSamples {
+        let mut dice = Dice::new(seed, 0x7374_6f72);
+        let mut writes = self.writes();
+        writes.retain(|(_, id)| truth.boxes.contains_key(id));
+        StoreSamples {
+            chained: self.chained(truth, &writes, count, seed, &mut dice),
+            real: self.real(truth, &writes, count, seed, &mut dice),
+            decoys: truth.boxes.values().any(|one| one.decoy),
+        }
+    }
+
+    /// A box, its successor in the lane, and, as a negative, the box of another lane written next to the successor: so
+    /// how much later it was written says nothing.
+    fn chained(
+        &self,
+        truth: &Truth,
+        writes: &[(Micros, u64)],
+        count: usize,
+        seed: u64,
+        dice: &mut Dice,
+    ) -> Table {
+        let place: BTreeMap<((u32, u32), u32), usize> = writes
+            .iter()
+            .enumerate()
+            .map(|(index, (_, id))| ((truth.boxes[id].lane, truth.boxes[id].number), index))
+            .collect();
+        let mut table = Table::default();
+        let mut order: Vec<usize> = (0..writes.len()).collect();
+        dice.shuffle(&mut order);
+        for index in order {
+            if table.rows.len() >= 2 * count {
+                break;
+            }
+            let first = truth.boxes[&writes[index].1];
+            let Some(&next) = place.get(&(first.lane, first.number + 1)) else { continue };
+            let Some(other) = beside(writes, truth, next, first, dice) else { continue };
+            for (second, label) in [(next, 1.0), (other, 0.0)] {
+                table.add(self.pair_features(writes[index], writes[second]), label, seed);
+            }
+        }
+        table
+    }
+
+    fn real(
+        &self,
+        truth: &Truth,
+        writes: &[(Micros, u64)],
+        count: usize,
+        seed: u64,
+        dice: &mut Dice,
+    ) -> Table {
+        let mut table = Table::default();
+        let mut order: Vec<usize> = (0..writes.len()).collect();
+        dice.shuffle(&mut order);
+        let mut left = [count, count];
+        for index in order {
+            let decoy = truth.boxes[&writes[index].1].decoy;
+            let room = &mut left[usize::from(decoy)];
+            if *room > 0 {
+                *room -= 1;
+                table.add(self.box_features(writes, index), f64::from(u8::from(!decoy)), seed);
+            }
+        }
+        table
+    }
+
+    fn pair_features(&self, one: (Micros, u64), two: (Micros, u64)) -> Vec<f64> {
+        let (a, b) = (&self.boxes[&one.1].registered, &self.boxes[&two.1].registered);
+        let apart = |a: Option<&Micros>, b: Option<&Micros>| match (a, b) {
+            (Some(&a), Some(&b)) => signed_log(a, b),
+            _ => 0.0,
+        };
+        // What one asked for next to what the other was asked for with.
+        let nearest = a.iter().flat_map(|a| b.iter().map(move |b| a.abs_diff(*b))).min();
+        let nearest = nearest.map_or(0.0, log_seconds);
+        vec![
+            signed_log(one.0, two.0),
+            apart(a.first(), b.first()),
+            apart(a.last(), b.last()),
+            apart(Some(&one.0), b.first()),
+            apart(Some(&one.0), b.last()),
+            nearest,
+            a.len() as f64,
+            b.len() as f64,
+            (a.len() as f64 - b.len() as f64).abs(),
+        ]
+    }
+
+    fn box_features(&self, writes: &[(Micros, u64)], index: usize) -> Vec<f64> {
+        let (at, id) = writes[index];
+        let registered = &self.boxes[&id].registered;
+        let gap = |other: Option<&(Micros, u64)>| {
+            other.map_or(0.0, |(then, _)| log_seconds(at.abs_diff(*then)))
+        };
+        let within = |seconds: u64| {
+            let from = writes.partition_point(|(then, _)| *then + seconds * SECOND < at);
+            let until = writes.partition_point(|(then, _)| *then <= at + seconds * SECOND);
+            (until - from) as f64
+        };
+        let since = |then: Option<&Micros>| then.map_or(20.0, |&then| signed_log(then, at));
+        vec![
+            since(registered.first()),
+            since(registered.last()),
+            registered.len() as f64,
+            gap(writes.get(index.wrapping_sub(1))),
+            gap(writes.get(index + 1)),
+            within(10),
+            within(60),
+            within(600),
+        ]
+    }
+}
+
+/// A box of another lane that was written just before or after this one.
+fn beside(
+    writes: &[(Micros, u64)],
+    truth: &Truth,
+    next: usize,
+    first: Boxed,
+    dice: &mut Dice,
+) -> Option<usize> {
+    let steps: [isize; 2] = if dice.chance(0.5) { [1, -1] } else { [-1, 1] };
+    let stranger = |index: &usize| {
+        let lane = truth.boxes[&writes[*index].1].lane;
+        lane != first.lane && lane != (first.lane.1, first.lane.0)
+    };
+    let near = |step: isize| {
+        (1..20)
+            .filter_map(|n| next.checked_add_signed(step * n))
+            .filter(|&i| i < writes.len())
+            .find(stranger)
+    };
+    steps.into_iter().find_map(near)
+}
+
+/// Of a time between two events, its logarithm.
+fn log_seconds(apart: Micros) -> f64 {
+    (apart as f64 / SECOND as f64 + 0.1).ln()
+}
+
+/// The same with a sign: positive if `b` is later.
+fn signed_log(a: Micros, b: Micros) -> f64 {
+    let size = log_seconds(a.abs_diff(b)) - (0.1f64).ln();
+    if b >= a { size } else { -size }
+}

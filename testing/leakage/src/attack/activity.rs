@@ -1,0 +1,65 @@
+//! How much all of them say together, minute by minute, from what goes on between nodes.
+//!
+//! Client streams do not show it. Links between stores do, if they are used only when a box is copied, and so do
+//! the packets that stores send of their own accord, if nothing pads those links.
+
+use crate::learn::Table;
+use crate::record::{HOUR, Kind, Micros, Observer, SECOND, Seen};
+use crate::traffic::Traffic;
+
+/// Minutes of an hour.
+const MINUTES: usize = 60;
+const MINUTE: Micros = 60 * SECOND;
+
+/// Counts frames of each kind.
+#[derive(Debug, Default)]
+pub struct Activity {
+    /// For each minute: of client links, of packets and of copies between nodes.
+    minutes: Vec<[f64; 3]>,
+}
+
+impl Activity {
+    /// Of a run of so many hours.
+    pub fn new(hours: u32) -> Self {
+        Self { minutes: vec![[0.0; 3]; hours as usize * MINUTES] }
+    }
+
+    /// A sample for each minute: frames, and messages written in it. Both as differences from their mean over the
+    /// hour: that evenings are busier everybody knows.
+    pub fn samples(&self, traffic: &Traffic, seed: u64) -> Table {
+        let mut table = Table::default();
+        for (nth, minutes) in self.minutes.chunks(MINUTES).enumerate() {
+            let start = nth as u64 * HOUR;
+            let written = |minute: usize| {
+                let from = start + minute as u64 * MINUTE;
+                traffic.between(from, from + MINUTE).len() as f64
+            };
+            let mean =
+                |of: &dyn Fn(usize) -> f64| (0..MINUTES).map(of).sum::<f64>() / MINUTES as f64;
+            let usual = [0, 1, 2].map(|kind| mean(&|minute| minutes[minute][kind]));
+            let usually_written = mean(&written);
+            for (minute, frames) in minutes.iter().enumerate() {
+                let row = frames.iter().zip(usual).map(|(count, usual)| count - usual).collect();
+                table.add(row, written(minute) - usually_written, seed);
+            }
+        }
+        table
+    }
+}
+
+impl Observer for Activity {
+    fn watches(&self, _client: u32, _hour: u32) -> bool {
+        false
+    }
+
+    fn seen(&mut self, seen: &Seen) {
+        let kind = match seen.kind {
+            Kind::Client | Kind::Control => 0,
+            Kind::Packet => 1,
+            Kind::Replica => 2,
+        };
+        if let Some(minute) = self.minutes.get_mut((seen.at_micros / MINUTE) as usize) {
+            minute[kind] += 1.0;
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Statistical disclosure (Danezis 2003; Mathewson and Dingledine 2004): whoever gets more than usual when one person sends,
+//! again and again over days, is whom that person writes to.
+
+use std::collections::BTreeMap;
+
+use crate::record::{HOUR, Micros, Observer, Party, SECOND, Seen};
+use crate::signals::{SMALL, product};
+use crate::traffic::Traffic;
+
+/// Bins of five seconds, of an hour.
+const BINS: usize = 720;
+const BIN: Micros = HOUR / BINS as u64;
+
+/// People who are attacked in a run.
+const TARGETS: usize = 20;
+
+/// What the observer of every link sums up.
+pub struct Disclosure {
+    clients: usize,
+    targets: Vec<u32>,
+    hour: u32,
+    /// Frames out of and into each client in this hour, and those that are known ahead.
+    out: Vec<Vec<f32>>,
+    into: Vec<Vec<f32>>,
+    early: Vec<Seen>,
+    /// For each target and each client: by sendings and receipts, and by what each sends and does not get back.
+    scores: Vec<Vec<[f64; 2]>>,
+    /// For each target, hour by hour, the client that leads in each of the two.
+    leaders: Vec<Vec<[u32; 2]>>,
+}
+
+/// What has been found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Disclosed {
+    /// For each target: how many messages it had sent when somebody whom it writes to led for good; none if
+    /// never.
+    pub rounds: Vec<Option<u32>>,
+}
+
+impl Disclosure {
+    /// Attacks those who write most.
+    pub fn new(traffic: &Traffic) -> Self {
+        let mut sent: BTreeMap<u32, u32> = BTreeMap::new();
+        for message in &traffic.messages {
+            *sent.entry(message.from).or_default() += 1;
+        }
+        let mut order: Vec<(u32, u32)> =
+            sent.into_iter().map(|(client, count)| (count, client)).collect();
+        order.sort_unstable_by(|a, b| b.cmp(a));
+        let targets: Vec<u32> = order.into_iter().take(TARGETS).map(|(_, client)| client).collect();
+        let clients = traffic.shape.clients as usize;
+        let empty = vec![vec![0.0; BINS]; clients];
+        Self {
+            clients,
+            hour: 0,
+            out: empty.clone(),
+            into: empty,
+            early: Vec::new(),
+            scores: vec![vec![[0.0; 2]; clients]; targets.len()],
+            leaders: vec![Vec::new(); targets.len()],
+            targets,
+        }
+    }
+
+    fn finish(&mut self) {
+        let centred = |curves: &[Vec<f32>]| -> Vec<Vec<f32>> {
+            let one = |curve: &Vec<f32>| {
+                let mean = curve.iter().sum::<f32>() / BINS as f32;
+                curve.iter().map(|x| x - mean).collect()
+            };
+            curves.iter().map(one).collect()
+        };
+        let (out, into) = (centred(&self.out), centred(&self.into));
+        let net = |client: usize| -> Vec<f32> {
+            out[client].iter().zip(&into[client]).map(|(o, i)| o - i).collect()
+        };
+        let nets: Vec<Vec<f32>> = (0..self.clients).map(net).collect();
+        for (nth, &target) in self.targets.iter().enumerate() {
+            let target = target as usize;
+            for client in (0..self.clients).filter(|&client| client != target) {
+                let scale = |curve: &[f32]| product(curve, curve, 0).sqrt().max(1.0);
+                let score = &mut self.scores[nth][client];
+                let sum: f64 = (0..3).map(|lag| product(&out[target], &into[client], lag)).sum();
+                score[0] += sum / scale(&into[client]);
+                score[1] -= product(&nets[target], &nets[client], 0) / scale(&nets[client]);
+            }
+            let leader = |which: usize| {
+                let best = self.scores[nth]
+                    .iter()
+                    .enumerate()
+                    .max_by(|a, b| a.1[which].total_cmp(&b.1[which]));
+                best.map_or(0, |(client, _)| client as u32)
+            };
+            self.leaders[nth].push([leader(0), leader(1)]);
+        }
+        self.out.iter_mut().chain(&mut self.into).for_each(|curve| curve.fill(0.0));
+    }
+
+    fn count(&mut self, seen: &Seen) {
+        let start = u64::from(self.hour) * HOUR;
+        if seen.at_micros >= start + HOUR {
+            self.early.push(*seen);
+            return;
+        }
+        let bin = (seen.at_micros.saturating_sub(start) / BIN) as usize;
+        let curve = match (seen.from, seen.to) {
+            (Party::Client(client), _) => &mut self.out[client as usize],
+            (_, Party::Client(client)) => &mut self.into[client as usize],
+            _ => return,
+        };
+        if let Some(count) = curve.get_mut(bin) {
+            *count += 1.0;
+        }
+    }
+
+    /// Judges what was found by the truth.
+    pub fn judged(&self, traffic: &Traffic) -> Disclosed {
+        let rounds = |(nth, &target): (usize, &u32)| {
+            let partners: Vec<u32> =
+                traffic.messages.iter().filter(|m| m.from == target).map(|m| m.to).collect();
+            let found = |which: usize| {
+                let right = |leaders: &[u32; 2]| partners.contains(&leaders[which]);
+                let hours = &self.leaders[nth];
+                let wrong = hours.iter().rposition(|leaders| !right(leaders));
+                let first = wrong.map_or(0, |hour| hour + 1);
+                (first < hours.len()).then(|| {
+                    let until = (first as u64 + 1) * HOUR;
+                    traffic.between(0, until).iter().filter(|m| m.from == target).count() as u32
+                })
+            };
+            // A person knows six of a hundred: one of them may lead by luck at the very end. Leading for good is
+            // leading at least for the last quarter.
+            let lasting = |rounds: Option<u32>| {
+                rounds.filter(|&rounds| f64::from(rounds) <= 0.75 * partners.len() as f64)
+            };
+            match (lasting(found(0)), lasting(found(1))) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            }
+        };
+        Disclosed { rounds: self.targets.iter().enumerate().map(rounds).collect() }
+    }
+}
+
+impl Observer for Disclosure {
+    fn seen(&mut self, seen: &Seen) {
+        // Keep-alives are regular: two people's would meet again and again.
+        if seen.bytes >= SMALL {
+            self.count(seen);
+        }
+    }
+
+    fn until(&mut self, at: Micros) {
+        while u64::from(self.hour + 1) * HOUR <= at {
+            self.finish();
+            self.hour += 1;
+            for seen in std::mem::take(&mut self.early) {
+                self.count(&seen);
+            }
+        }
+    }
+}
+
+/// A bin in seconds.
+pub const BIN_SECS: u64 = BIN / SECOND;

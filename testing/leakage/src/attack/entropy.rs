@@ -1,0 +1,170 @@
+//! How many others it could have been: entropy of the sender given a receipt, and of the receiver given a sending.
+//!
+//! The adversary is told that a client got a message at a moment and asked from whom (or that one was sent, and
+//! asked to whom). It knows, from other runs, how long messages of this system take, and takes for each client how
+//! many of its frames lie so long before (after). Zero bits: it knows. The logarithm of the number of
+//! clients: it knows nothing.
+
+use crate::record::Micros;
+use crate::stats;
+use crate::systems::Truth;
+use crate::traffic::Traffic;
+
+use super::ledger::Ledger;
+
+/// Bins (quarters of a second) between sending and receipt that are looked at.
+const REACH: usize = 160;
+
+/// Messages of a run that are asked about.
+const ASKED: usize = 200;
+
+/// How much is made of the signs, tried in turn: frames come in clusters, and what is counted twice must weigh less.
+const WEIGHTS: [f64; 7] = [0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0];
+
+/// Frames of all clients around one message, by client: those that a client's place in the question makes count.
+type Frames = Vec<Vec<f64>>;
+
+/// How often frames lie so long before a receipt, or after a sending: of the right one, and of the others.
+#[derive(Debug, Clone, Default)]
+pub struct Delays {
+    /// Questions of the teaching runs, for senders and for receivers: frames, and who it was.
+    known: [Vec<(Frames, usize)>; 2],
+}
+
+/// Signs that have been learned.
+#[derive(Debug, Clone)]
+struct Signs {
+    /// For each bin, what a frame in it says: a logarithm of odds.
+    odds: Vec<f64>,
+    weight: f64,
+}
+
+/// What has been found of one run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Unsure {
+    /// Bits about the sender, given the receipt.
+    pub sender: f64,
+    /// Bits about the receiver, given the sending.
+    pub receiver: f64,
+    /// How often the best guess of the sender is right.
+    pub sender_right: f64,
+    /// How often the best guess of the receiver is right.
+    pub receiver_right: f64,
+}
+
+/// The messages that are asked about: evenly of those that were sent and came within the ledger's hours.
+fn asked(ledger: &Ledger, traffic: &Traffic, truth: &Truth) -> Vec<(u32, u32, usize, usize)> {
+    let both = traffic.messages.iter().zip(&truth.delivered);
+    let one = |(message, came): (&crate::traffic::Message, &Option<Micros>)| {
+        let (sent, came) = (ledger.bin(message.at)?, ledger.bin((*came)?)?);
+        let near = came >= REACH && came - sent < REACH;
+        near.then_some((message.from, message.to, sent, came))
+    };
+    let all: Vec<_> = both.filter_map(one).collect();
+    let step = (all.len() / ASKED).max(1);
+    all.into_iter().step_by(step).take(ASKED).collect()
+}
+
+/// Which frames of whom: the sender's out before a receipt, or the receiver's in after a sending.
+fn look(ledger: &Ledger, client: u32, backward: bool, at: usize) -> Vec<f64> {
+    let frames = ledger.frames(client, backward);
+    let count = |lag: usize| {
+        let bin = if backward { at.checked_sub(lag) } else { Some(at + lag) };
+        bin.and_then(|bin| frames.get(bin)).map_or(0.0, |&count| f64::from(count))
+    };
+    (0..REACH).map(count).collect()
+}
+
+/// A question: all clients' frames but those of the one that is known, and the place of the right one.
+fn question(ledger: &Ledger, way: usize, (known, right, at): (u32, u32, usize)) -> (Frames, usize) {
+    let others = (0..ledger.clients()).filter(|&client| client != known);
+    let place = others.clone().position(|client| client == right).unwrap_or(0);
+    (others.map(|client| look(ledger, client, way == 0, at)).collect(), place)
+}
+
+impl Delays {
+    /// Nothing learned yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Learns from a run of which everything is known.
+    pub fn learn(&mut self, ledger: &Ledger, traffic: &Traffic, truth: &Truth) {
+        for (from, to, sent, came) in asked(ledger, traffic, truth) {
+            self.known[0].push(question(ledger, 0, (to, from, came)));
+            self.known[1].push(question(ledger, 1, (from, to, sent)));
+        }
+    }
+
+    /// Asks about a run.
+    pub fn ask(&self, ledger: &Ledger, traffic: &Traffic, truth: &Truth) -> Option<Unsure> {
+        let questions = asked(ledger, traffic, truth);
+        if questions.is_empty() {
+            return None;
+        }
+        let signs = [0, 1].map(|way| Signs::of(&self.known[way]));
+        let mut sums = [0.0; 4];
+        for (from, to, sent, came) in &questions {
+            for (way, ask) in [(*to, *from, *came), (*from, *to, *sent)].into_iter().enumerate() {
+                let (frames, right) = question(ledger, way, ask);
+                let likely = signs[way].likely(&frames);
+                sums[way] += stats::entropy(&likely);
+                let best = likely
+                    .iter()
+                    .enumerate()
+                    .max_by(|a, b| a.1.total_cmp(b.1))
+                    .map(|(place, _)| place);
+                // Where all are alike the first is as good a guess as any.
+                sums[2 + way] += f64::from(u8::from(best == Some(right)));
+            }
+        }
+        let [sender, receiver, sender_right, receiver_right] =
+            sums.map(|sum| sum / questions.len() as f64);
+        Some(Unsure { sender, receiver, sender_right, receiver_right })
+    }
+}
+
+impl Signs {
+    /// What the answered questions teach. A bin counts if it differs by three deviations: what is within chance says
+    /// nothing.
+    fn of(known: &[(Frames, usize)]) -> Self {
+        let n = known.len().max(1) as f64;
+        let mut odds = vec![0.0; REACH];
+        for (bin, odds) in odds.iter_mut().enumerate() {
+            let right: f64 =
+                known.iter().map(|(frames, place)| frames[*place][bin]).sum::<f64>() / n;
+            let all = |(frames, _): &(Frames, usize)| {
+                frames.iter().map(|f| f[bin]).sum::<f64>() / frames.len() as f64
+            };
+            let chance = known.iter().map(all).sum::<f64>() / n;
+            if (right - chance).abs() > 3.0 * ((right + chance) / n).sqrt() {
+                *odds = ((right + 1.0 / n) / (chance + 1.0 / n)).ln();
+            }
+        }
+        let mut signs = Self { odds, weight: 0.0 };
+        let fit = |weight: f64| {
+            let with = Self { odds: signs.odds.clone(), weight };
+            let of_one = |(frames, place): &(Frames, usize)| {
+                let likely = with.likely(frames);
+                (likely[*place] / likely.iter().sum::<f64>()).max(1e-12).ln()
+            };
+            known.iter().map(of_one).sum::<f64>()
+        };
+        let best = WEIGHTS
+            .into_iter()
+            .map(|weight| (weight, fit(weight)))
+            .max_by(|a, b| a.1.total_cmp(&b.1));
+        signs.weight = best.map_or(0.0, |(weight, _)| weight);
+        signs
+    }
+
+    /// How likely each is, up to a factor.
+    fn likely(&self, frames: &Frames) -> Vec<f64> {
+        let score = |frames: &Vec<f64>| {
+            frames.iter().zip(&self.odds).map(|(count, odds)| count * odds).sum::<f64>()
+        };
+        let scores: Vec<f64> = frames.iter().map(|frames| self.weight * score(frames)).collect();
+        let most = scores.iter().copied().fold(f64::MIN, f64::max);
+        scores.into_iter().map(|score| (score - most).exp()).collect()
+    }
+}

@@ -1,0 +1,117 @@
+//! A contact that writes every minute and watches when receipts come: does the answer's delay say how busy somebody is
+//! with others?
+
+use std::collections::BTreeMap;
+
+use crate::learn::Table;
+use crate::plan::Plan;
+use crate::record::{HOUR, Micros, SECOND};
+use crate::systems::{Truth, secs};
+use crate::traffic::{Message, Traffic, overlap};
+
+/// What it sees, in the words of the report.
+pub const NAME: &str = "contact that probes";
+
+/// See [`crate::adversary::Lens::sees`].
+pub const SEES: &str = "What a contact sees: when its own messages to somebody come, by their receipts (here to the \
+    microsecond; the program's are batched and late). It writes every minute for an hour, and guesses from the delays how \
+    much the other one talks with others. It sees no link and runs no node.";
+
+/// Between two probes.
+const EVERY: Micros = 60 * SECOND;
+
+/// Who probes whom in which hour, and the traffic with it.
+pub struct Probes {
+    /// What everybody does, and the probes.
+    pub traffic: Traffic,
+    /// For each probed person's hour: the places of the probes in the traffic, and how much it says to others.
+    hours: Vec<(Vec<usize>, u32)>,
+}
+
+impl Probes {
+    /// Adds probes in people's hours of a plan, from a contact that is online.
+    pub fn new(traffic: &Traffic, plan: &Plan) -> Self {
+        let mut all: Vec<(Message, Option<usize>)> =
+            traffic.messages.iter().map(|message| (*message, None)).collect();
+        let mut said = Vec::new();
+        for sample in &plan.people {
+            let (from, until) = (u64::from(sample.hour) * HOUR, u64::from(sample.hour + 1) * HOUR);
+            let here = |client: u32| {
+                let spans = &traffic.online[client as usize];
+                overlap(spans, spans, from, until) == until - from
+            };
+            let contacts = traffic.contacts.iter().filter_map(|&(a, b)| match sample.client {
+                client if client == a => Some(b),
+                client if client == b => Some(a),
+                _ => None,
+            });
+            let Some(prober) = contacts.into_iter().find(|&contact| here(contact)) else {
+                continue;
+            };
+            let moments = (from..until).step_by(EVERY as usize);
+            let probe = |at| (Message { at, from: prober, to: sample.client }, Some(said.len()));
+            all.extend(moments.map(probe));
+            let with_others = traffic.between(from, until).iter().filter(|m| {
+                let of = m.from == sample.client || m.to == sample.client;
+                of && m.from != prober && m.to != prober
+            });
+            said.push(with_others.count() as u32);
+        }
+        all.sort_by_key(|(message, _)| message.at);
+        let mut places: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (place, (_, hour)) in all.iter().enumerate() {
+            if let Some(hour) = hour {
+                places.entry(*hour).or_default().push(place);
+            }
+        }
+        let messages = all.into_iter().map(|(message, _)| message).collect();
+        let hours = said.into_iter().enumerate();
+        let hours =
+            hours.map(|(nth, said)| (places.remove(&nth).unwrap_or_default(), said)).collect();
+        Self { traffic: Traffic { messages, ..traffic.clone() }, hours }
+    }
+
+    /// A sample for each probed hour: delays, and what was said with others.
+    pub fn samples(&self, truth: &Truth, seed: u64) -> Table {
+        let mut table = Table::default();
+        for (places, said) in &self.hours {
+            let delay = |&place: &usize| {
+                Some(secs(truth.delivered[place]?) - secs(self.traffic.messages[place].at))
+            };
+            let mut delays: Vec<f64> = places.iter().filter_map(delay).collect();
+            delays.sort_by(f64::total_cmp);
+            let n = delays.len().max(1) as f64;
+            let mean = delays.iter().sum::<f64>() / n;
+            let spread = (delays.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / n).sqrt();
+            let at = |q: f64| crate::stats::quantile(&delays, q);
+            let lost = (places.len() - delays.len()) as f64;
+            table.add(
+                vec![mean, spread, at(0.1), at(0.5), at(0.9), at(1.0), lost],
+                f64::from(*said),
+                seed,
+            );
+        }
+        table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Limits;
+    use crate::traffic::Shape;
+
+    #[test]
+    fn probes_are_in_the_traffic_where_the_samples_look_for_them() {
+        let traffic = Traffic::new(Shape::talkative(30, 24), 2);
+        let plan = Plan::new(&traffic, Limits { pairs: 0, people: 20, windows: &[] }, 2);
+        let probes = Probes::new(&traffic, &plan);
+        assert!(probes.hours.len() >= 10);
+        for (places, _) in &probes.hours {
+            assert_eq!(places.len(), 60);
+            let of = |place: &usize| probes.traffic.messages[*place];
+            assert!(places.iter().all(|place| of(place).to == of(&places[0]).to));
+        }
+        assert!(probes.traffic.messages.is_sorted_by_key(|m| m.at));
+    }
+}

@@ -1,0 +1,297 @@
+//! A system, many seeds, all adversaries: from runs to findings.
+
+mod long;
+
+use std::collections::BTreeMap;
+
+use crate::adversary::store::{StoreSamples, Stores};
+use crate::adversary::{
+    Audience, Beside, Collectors, EveryLink, Gateway, Lens, Samples, Watch, WithCollectors,
+    WithStores, store,
+};
+use crate::attack::activity::Activity;
+use crate::attack::entropy::Unsure;
+use crate::learn::{Goal, Table};
+use crate::meter::Meter;
+use crate::plan::{Limits, Plan};
+use crate::stats::{self, Interval};
+use crate::systems::{System, Truth, secs};
+use crate::traffic::{Shape, Traffic};
+
+/// How much is run.
+#[derive(Debug, Clone, Copy)]
+pub struct Extent {
+    /// People.
+    pub clients: u32,
+    /// Days of 24 hours, one each seed, for pairs and people; seeds count from 1.
+    pub seeds: u64,
+    /// Hours of such a run, and the hour of the day at which it begins.
+    pub hours: u32,
+    /// See above.
+    pub first_hour: u32,
+    /// Sittings of a person, a day.
+    pub sessions_a_day: f64,
+    /// What is looked at in each.
+    pub limits: Limits,
+    /// Boxes of each class that stores are asked about in a run.
+    pub boxes: usize,
+    /// Seeds and hours of the longer runs, for entropy and disclosure; none if there are no seeds.
+    pub long: (u64, u32),
+}
+
+impl Extent {
+    /// A small one, an evening of people who talk much, for tests: seconds of computing.
+    pub fn quick(seeds: u64) -> Self {
+        Self {
+            clients: 40,
+            seeds,
+            hours: 4,
+            first_hour: 17,
+            sessions_a_day: 16.0,
+            limits: Limits { pairs: 40, people: 60, windows: &[1] },
+            boxes: 150,
+            long: (0, 0),
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        let usual = Shape::talkative(self.clients, self.hours);
+        Shape { first_hour: self.first_hour, sessions_a_day: self.sessions_a_day, ..usual }
+    }
+}
+
+/// The attacks of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Attack {
+    /// Tells pairs that talk from pairs that do not, in a window of so many hours.
+    Pairs(u32),
+    /// Estimates how many messages somebody writes and gets in an hour.
+    Volume,
+    /// Estimates how much all say together, minute by minute.
+    Activity,
+    /// Who else could it have been.
+    Entropy,
+    /// Statistical disclosure over days.
+    Disclosure,
+    /// Which client a packet at a store comes from, for whom this share of the mixes (in percent) is its own.
+    Trace(u32),
+    /// Who wrote the boxes of a known lane.
+    Thief,
+    /// Tells neighbours in a lane from other boxes.
+    Chaining,
+    /// Tells boxes that somebody wrote from decoys.
+    Decoys,
+    /// Tells pairs that know each other from those that do not by when they are online.
+    Presence,
+}
+
+/// One line of the report.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// Who.
+    pub adversary: &'static str,
+    /// What is done.
+    pub attack: Attack,
+    /// What it gives.
+    pub figure: Figure,
+}
+
+/// What an attack gives.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Figure {
+    /// How well two classes are told apart, and samples of each.
+    Auc(Interval, usize),
+    /// Correlation of the estimated with the true number, and how many.
+    Correlation(Interval, usize),
+    /// Bits left.
+    Bits(Unsure),
+    /// Bits left about one end only, and how often the best guess is right.
+    Left(f64, f64),
+    /// Messages until a target is found, the median (none: never), of how many targets how many.
+    Rounds {
+        /// The median; none if most are never found.
+        median: Option<u32>,
+        /// Found.
+        found: usize,
+        /// Attacked.
+        targets: usize,
+    },
+}
+
+/// What a system costs its users.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cost {
+    /// Bytes a month online, both ways.
+    pub bytes_a_month: f64,
+    /// Seconds from writing to having come, of readers who are online: median and 95th percentile.
+    pub latency: (f64, f64),
+}
+
+/// Everything about one system and size.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Findings {
+    /// Its name.
+    pub system: &'static str,
+    /// People.
+    pub clients: u32,
+    /// Seeds.
+    pub seeds: u64,
+    /// The lines.
+    pub lines: Vec<Finding>,
+    /// What it costs.
+    pub cost: Cost,
+}
+
+/// All lenses that see something in a system.
+fn lenses(system: &dyn System) -> Vec<Box<dyn Lens>> {
+    let mut all: Vec<Box<dyn Lens>> = vec![Box::new(EveryLink::default()), Box::new(Gateway)];
+    if system.has_stores() {
+        all.push(Box::new(Collectors::default()));
+        all.push(Box::new(WithStores::new(Beside::EveryLink)));
+        all.push(Box::new(WithStores::new(Beside::Gateway)));
+        all.push(Box::new(WithCollectors::default()));
+    }
+    all
+}
+
+/// Runs a system and everything against it. `say` is told what is being done.
+pub fn measure(system: &dyn System, extent: Extent, say: &mut dyn FnMut(&str)) -> Findings {
+    let mut days = Days::default();
+    for seed in 1..=extent.seeds {
+        say(&format!(
+            "{}, {} clients, seed {seed} of {}",
+            system.name(),
+            extent.clients,
+            extent.seeds
+        ));
+        days.run(system, extent, seed);
+    }
+    let mut lines = days.lines();
+    let (seeds, hours) = extent.long;
+    if seeds > 0 {
+        say(&format!("{}, {} clients, {seeds} long runs", system.name(), extent.clients));
+        lines.extend(long::measure(system, extent.clients, seeds, hours));
+    }
+    lines.sort_by_key(|line| (line.adversary, line.attack));
+    let cost = days.cost();
+    Findings { system: system.name(), clients: extent.clients, seeds: extent.seeds, lines, cost }
+}
+
+/// What the runs of a day have given.
+#[derive(Default)]
+struct Days {
+    samples: BTreeMap<&'static str, Samples>,
+    stores: Vec<StoreSamples>,
+    activity: Table,
+    bytes: Vec<f64>,
+    latencies: Vec<f64>,
+}
+
+impl Days {
+    fn run(&mut self, system: &dyn System, extent: Extent, seed: u64) {
+        let traffic = Traffic::new(extent.shape(), seed);
+        let plan = Plan::new(&traffic, extent.limits, seed);
+        let mut watches: Vec<(&'static str, Watch<'_>)> = lenses(system)
+            .into_iter()
+            .map(|lens| (lens.name(), Watch::new(lens, &plan, &traffic.online, seed)))
+            .collect();
+        let mut meter = Meter::new(&plan);
+        let mut stores = Stores::default();
+        let mut activity = Activity::new(extent.hours);
+        let mut audience = Audience(vec![&mut meter, &mut activity]);
+        audience.0.extend(watches.iter_mut().map(|(_, watch)| watch as _));
+        if system.has_stores() {
+            audience.0.push(&mut stores);
+        }
+        let truth = system.run(&traffic, seed, &mut audience);
+        for (name, watch) in watches {
+            self.samples.entry(name).or_default().append(watch.into_samples());
+        }
+        if system.has_stores() {
+            self.stores.push(stores.samples(&truth, extent.boxes, seed));
+        }
+        self.activity.append(activity.samples(&traffic, seed));
+        self.bytes.extend(meter.bytes_an_hour());
+        self.latencies.extend(latencies(&traffic, &truth));
+    }
+
+    fn lines(&self) -> Vec<Finding> {
+        let mut lines = Vec::new();
+        for (&adversary, samples) in &self.samples {
+            for (&hours, table) in &samples.pairs {
+                lines.push(Finding {
+                    adversary,
+                    attack: Attack::Pairs(hours),
+                    figure: told_apart(table),
+                });
+            }
+            lines.push(Finding {
+                adversary,
+                attack: Attack::Volume,
+                figure: estimated(&samples.people),
+            });
+        }
+        let (adversary, figure) = (EveryLink::default().name(), estimated(&self.activity));
+        lines.push(Finding { adversary, attack: Attack::Activity, figure });
+        if !self.stores.is_empty() {
+            let joined = |pick: fn(&StoreSamples) -> &Table| {
+                let mut all = Table::default();
+                self.stores.iter().for_each(|one| all.append(pick(one).clone()));
+                all
+            };
+            let chained = told_apart(&joined(|one| &one.chained));
+            // Where there are no decoys, whoever sees a box knows that somebody wrote it.
+            let certain = Figure::Auc(Interval { value: 1.0, low: 1.0, high: 1.0 }, 0);
+            let decoys = self.stores.iter().any(|one| one.decoys);
+            let real = if decoys { told_apart(&joined(|one| &one.real)) } else { certain };
+            lines.push(Finding {
+                adversary: store::NAME,
+                attack: Attack::Chaining,
+                figure: chained,
+            });
+            lines.push(Finding { adversary: store::NAME, attack: Attack::Decoys, figure: real });
+        }
+        lines
+    }
+
+    fn cost(&self) -> Cost {
+        let hours = 365.25 * 24.0 / 12.0;
+        let bytes_an_hour = self.bytes.iter().sum::<f64>() / (self.bytes.len().max(1) as f64);
+        let mut latencies = self.latencies.clone();
+        latencies.sort_by(f64::total_cmp);
+        Cost {
+            bytes_a_month: bytes_an_hour * hours,
+            latency: (stats::quantile(&latencies, 0.5), stats::quantile(&latencies, 0.95)),
+        }
+    }
+}
+
+/// Seconds from writing to having come, of messages whose reader was online when they were written.
+fn latencies(traffic: &Traffic, truth: &Truth) -> Vec<f64> {
+    let both = traffic.messages.iter().zip(&truth.delivered);
+    let here = both.filter(|(message, _)| traffic.is_online(message.to, message.at));
+    here.filter_map(|(message, came)| Some(secs((*came)?) - secs(message.at))).collect()
+}
+
+/// How well a classifier that is trained on other seeds tells the two classes apart.
+fn told_apart(table: &Table) -> Figure {
+    let scores = table.cross_fitted(Goal::Classes);
+    let positives = table.labels.iter().filter(|&&label| label > 0.5).count();
+    Figure::Auc(stats::bootstrap(&table.auc_by_seed(&scores)), positives)
+}
+
+/// How well an estimator that is trained on other seeds estimates.
+fn estimated(table: &Table) -> Figure {
+    let scores = table.cross_fitted(Goal::Number);
+    let runs = table.runs();
+    let of_seed: Vec<Vec<usize>> = runs
+        .iter()
+        .map(|&seed| (0..table.rows.len()).filter(|&i| table.seeds[i] == seed).collect())
+        .collect();
+    let interval = stats::bootstrap_of(runs.len(), |drawn| {
+        let all = drawn.iter().flat_map(|&run| &of_seed[run]);
+        let (x, y): (Vec<f64>, Vec<f64>) = all.map(|&i| (scores[i], table.labels[i])).unzip();
+        stats::correlation(&x, &y)
+    });
+    Figure::Correlation(interval, table.rows.len())
+}

@@ -1,0 +1,274 @@
+//! The attackers' learning: fits on some seeds, judges on others.
+//!
+//! Two learners that fail in different ways: ridge regression, which adds up many weak signs, and a random forest, which
+//! finds thresholds and combinations. Which of the two is used is decided on seeds of the training set.
+
+use smartcore::ensemble::random_forest_regressor::{
+    RandomForestRegressor, RandomForestRegressorParameters,
+};
+use smartcore::linalg::basic::matrix::DenseMatrix;
+use smartcore::linear::ridge_regression::{RidgeRegression, RidgeRegressionParameters};
+
+use crate::stats;
+
+type Matrix = DenseMatrix<f64>;
+
+/// Samples with their labels, and the seed that each is of.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    /// Features, equally many of each sample.
+    pub rows: Vec<Vec<f64>>,
+    /// What is to be guessed: 0 or 1 for classes.
+    pub labels: Vec<f64>,
+    /// The seed of the run that a sample is from.
+    pub seeds: Vec<u64>,
+}
+
+/// How often the seeds are divided: a model learns from all parts but the one that it is judged by.
+const FOLDS: usize = 4;
+
+/// Trees of a forest, their depth, and the fewest samples at a leaf.
+const TREES: usize = 80;
+const DEPTH: u16 = 8;
+const LEAF: usize = 8;
+
+/// Penalty of the ridge, for each sample.
+const PENALTY: f64 = 0.05;
+
+/// What a guess is worth: larger is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// Telling two classes apart: AUC.
+    Classes,
+    /// Estimating a number: correlation.
+    Number,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Learner {
+    Ridge,
+    Forest,
+}
+
+/// A fitted model with the scaling that it was fitted under.
+struct Model {
+    kept: Vec<(usize, f64, f64)>,
+    fitted: Fitted,
+}
+
+enum Fitted {
+    Ridge(RidgeRegression<f64, f64, Matrix, Vec<f64>>),
+    Forest(RandomForestRegressor<f64, f64, Matrix, Vec<f64>>),
+    /// Where nothing varies, nothing can be learned.
+    Nothing,
+}
+
+impl Table {
+    /// Adds a sample.
+    pub fn add(&mut self, row: Vec<f64>, label: f64, seed: u64) {
+        self.rows.push(row);
+        self.labels.push(label);
+        self.seeds.push(seed);
+    }
+
+    /// Adds another table's samples.
+    pub fn append(&mut self, other: Self) {
+        self.rows.extend(other.rows);
+        self.labels.extend(other.labels);
+        self.seeds.extend(other.seeds);
+    }
+
+    /// The different seeds, in order.
+    pub fn runs(&self) -> Vec<u64> {
+        let mut runs = self.seeds.clone();
+        runs.sort_unstable();
+        runs.dedup();
+        runs
+    }
+
+    fn of(&self, seeds: &[u64]) -> Self {
+        let mut some = Self::default();
+        for (row, (&label, &seed)) in self.rows.iter().zip(self.labels.iter().zip(&self.seeds)) {
+            if seeds.contains(&seed) {
+                some.add(row.clone(), label, seed);
+            }
+        }
+        some
+    }
+
+    fn judged(&self, scores: &[f64], goal: Goal) -> f64 {
+        match goal {
+            Goal::Classes => {
+                let positive: Vec<bool> = self.labels.iter().map(|&label| label > 0.5).collect();
+                stats::auc(scores, &positive)
+            }
+            Goal::Number => stats::correlation(scores, &self.labels),
+        }
+    }
+
+    /// A score for each sample, by a model that has seen no sample of the same seed.
+    pub fn cross_fitted(&self, goal: Goal) -> Vec<f64> {
+        let runs = self.runs();
+        let folds = FOLDS.min(runs.len());
+        let mut scores = vec![0.0; self.rows.len()];
+        for fold in 0..folds {
+            let test: Vec<u64> = runs.iter().copied().skip(fold).step_by(folds).collect();
+            let train: Vec<u64> =
+                runs.iter().copied().filter(|seed| !test.contains(seed)).collect();
+            let model = best(&self.of(&train), goal);
+            let mine: Vec<usize> =
+                (0..self.rows.len()).filter(|&i| test.contains(&self.seeds[i])).collect();
+            let rows: Vec<&[f64]> = mine.iter().map(|&i| &self.rows[i][..]).collect();
+            for (index, score) in mine.into_iter().zip(model.scores(&rows)) {
+                scores[index] = score;
+            }
+        }
+        scores
+    }
+
+    /// For each seed, how well the scores of its samples tell the classes apart.
+    pub fn auc_by_seed(&self, scores: &[f64]) -> Vec<f64> {
+        let one = |seed: u64| {
+            let mine: Vec<usize> =
+                (0..self.rows.len()).filter(|&i| self.seeds[i] == seed).collect();
+            let scores: Vec<f64> = mine.iter().map(|&i| scores[i]).collect();
+            let positive: Vec<bool> = mine.iter().map(|&i| self.labels[i] > 0.5).collect();
+            stats::auc(&scores, &positive)
+        };
+        self.runs().into_iter().map(one).collect()
+    }
+}
+
+/// The learner that does better on a quarter of the training seeds, fitted on all of them.
+fn best(train: &Table, goal: Goal) -> Model {
+    let runs = train.runs();
+    let (inner, outer): (Vec<_>, Vec<_>) = runs.iter().partition(|&&seed| {
+        let place = runs.iter().position(|&run| run == seed).unwrap_or(0);
+        place % 4 != 3
+    });
+    let trial = |learner: Learner| {
+        let (fit, judge) = (train.of(&inner), train.of(&outer));
+        let rows: Vec<&[f64]> = judge.rows.iter().map(Vec::as_slice).collect();
+        judge.judged(&Model::fit(&fit, learner).scores(&rows), goal)
+    };
+    let forest = !outer.is_empty() && trial(Learner::Forest) > trial(Learner::Ridge);
+    Model::fit(train, if forest { Learner::Forest } else { Learner::Ridge })
+}
+
+impl Model {
+    fn fit(table: &Table, learner: Learner) -> Self {
+        let kept = varying(&table.rows);
+        let mut model = Self { kept, fitted: Fitted::Nothing };
+        let rows: Vec<&[f64]> = table.rows.iter().map(Vec::as_slice).collect();
+        if let Some(matrix) = model.matrix(&rows) {
+            model.fitted = fitted(&matrix, &table.labels, learner).unwrap_or(Fitted::Nothing);
+        }
+        model
+    }
+
+    /// The columns that vary, scaled; none if there are no rows or no such columns.
+    fn matrix(&self, rows: &[&[f64]]) -> Option<Matrix> {
+        let scaled = |row: &&[f64]| -> Vec<f64> {
+            self.kept.iter().map(|&(column, mean, spread)| (row[column] - mean) / spread).collect()
+        };
+        let all: Vec<Vec<f64>> = rows.iter().map(scaled).collect();
+        if self.kept.is_empty() { None } else { DenseMatrix::from_2d_vec(&all).ok() }
+    }
+
+    fn scores(&self, rows: &[&[f64]]) -> Vec<f64> {
+        let predicted = self.matrix(rows).and_then(|matrix| match &self.fitted {
+            Fitted::Ridge(model) => model.predict(&matrix).ok(),
+            Fitted::Forest(model) => model.predict(&matrix).ok(),
+            Fitted::Nothing => None,
+        });
+        predicted.unwrap_or_else(|| vec![0.0; rows.len()])
+    }
+}
+
+/// The columns that are not the same in all rows, with mean and deviation.
+fn varying(rows: &[Vec<f64>]) -> Vec<(usize, f64, f64)> {
+    let n = rows.len() as f64;
+    let one = |column: usize| {
+        let mean = rows.iter().map(|row| row[column]).sum::<f64>() / n;
+        let square = rows.iter().map(|row| (row[column] - mean).powi(2)).sum::<f64>() / n;
+        (square.sqrt() > 1e-9).then_some((column, mean, square.sqrt()))
+    };
+    (0..rows.first().map_or(0, Vec::len)).filter_map(one).collect()
+}
+
+fn fitted(matrix: &Matrix, labels: &Vec<f64>, learner: Learner) -> Option<Fitted> {
+    match learner {
+        Learner::Ridge => {
+            let alpha = PENALTY * labels.len() as f64;
+            let parameters =
+                RidgeRegressionParameters::default().with_alpha(alpha).with_normalize(false);
+            RidgeRegression::fit(matrix, labels, parameters).ok().map(Fitted::Ridge)
+        }
+        Learner::Forest => {
+            let parameters = RandomForestRegressorParameters::default()
+                .with_n_trees(TREES)
+                .with_max_depth(DEPTH)
+                .with_min_samples_leaf(LEAF)
+                .with_seed(1);
+            RandomForestRegressor::fit(matrix, labels, parameters).ok().map(Fitted::Forest)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dice::Dice;
+
+    /// Two classes in `columns` features, the first of which says something by `shift` deviations.
+    fn table(columns: usize, shift: f64) -> Table {
+        let mut dice = Dice::new(4, 0);
+        let mut table = Table::default();
+        for seed in 0..8 {
+            for sample in 0..60 {
+                let label = f64::from(sample % 2);
+                let mut row: Vec<f64> = (0..columns).map(|_| dice.normal()).collect();
+                row[0] += shift * label;
+                row.push(3.0);
+                table.add(row, label, seed);
+            }
+        }
+        table
+    }
+
+    fn measured(table: &Table) -> stats::Interval {
+        stats::bootstrap(&table.auc_by_seed(&table.cross_fitted(Goal::Classes)))
+    }
+
+    #[test]
+    fn what_is_there_is_found_among_noise() {
+        let found = measured(&table(30, 2.0));
+        assert!(found.low > 0.85, "{found:?}");
+    }
+
+    #[test]
+    fn nothing_is_found_where_nothing_is() {
+        let found = measured(&table(30, 0.0));
+        assert!((0.42..0.58).contains(&found.value), "{found:?}");
+    }
+
+    #[test]
+    fn a_threshold_in_the_middle_is_found() {
+        // Symmetric around zero: no line finds it, a forest does.
+        let mut table = table(3, 0.0);
+        for (row, label) in table.rows.iter_mut().zip(&table.labels) {
+            row[1] *= if *label > 0.5 { 4.0 } else { 0.5 };
+        }
+        assert!(measured(&table).low > 0.8);
+    }
+
+    #[test]
+    fn numbers_are_estimated() {
+        let mut table = table(10, 0.0);
+        for (row, label) in table.rows.iter().zip(&mut table.labels) {
+            *label = 3.0 * row[2] + row[3];
+        }
+        let scores = table.cross_fitted(Goal::Number);
+        assert!(stats::correlation(&scores, &table.labels) > 0.9);
+    }
+}

@@ -1,0 +1,112 @@
+//! `./x sim`: measures what adversaries learn, prints one table, and fails if a bound is passed.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use xchat_leakage::bounds::{FULL, QUICK, broken};
+use xchat_leakage::campaign::{Extent, measure};
+use xchat_leakage::plan::Limits;
+use xchat_leakage::report;
+use xchat_leakage::systems::{Direct, Ideal, Nym, System, ThreeHop, TwoHop};
+
+/// Measures what adversaries learn of who talks to whom.
+#[derive(Parser)]
+struct Args {
+    /// Seeds of each size.
+    #[arg(long, default_value_t = 40)]
+    seeds: u64,
+    /// A small run with wide bounds.
+    #[arg(long)]
+    quick: bool,
+    /// Only systems whose name contains this.
+    #[arg(long)]
+    only: Option<String>,
+    /// Only this many people, instead of 100 and 1,000.
+    #[arg(long)]
+    clients: Option<u32>,
+    /// Writes `docs/leakage.md` and its pictures in this directory.
+    #[arg(long)]
+    docs: Option<PathBuf>,
+}
+
+fn systems() -> Vec<Box<dyn System>> {
+    vec![
+        Box::new(Direct),
+        Box::new(TwoHop),
+        Box::new(ThreeHop),
+        Box::new(Nym),
+        Box::new(Ideal::default()),
+    ]
+}
+
+/// How much of a system is run at a size; nothing, if it is not.
+fn extent(system: &dyn System, clients: u32, seeds: u64) -> Option<Extent> {
+    // 55 packets a second of a thousand people are more than a day of computing.
+    let heavy = system.name() == Nym.name();
+    if heavy && clients > 100 {
+        return None;
+    }
+    let windows: &'static [u32] = if heavy { &[1] } else { &[1, 24] };
+    let limits = Limits { pairs: 120, people: 250, windows };
+    let long = if clients > 100 { (0, 0) } else { (8, if heavy { 24 } else { 72 }) };
+    Some(Extent {
+        clients,
+        seeds,
+        hours: 24,
+        first_hour: 0,
+        sessions_a_day: 4.0,
+        limits,
+        boxes: 200,
+        long,
+    })
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let sizes =
+        if args.quick { vec![40] } else { args.clients.map_or(vec![100, 1_000], |n| vec![n]) };
+    let bounds = if args.quick { QUICK } else { FULL };
+    let (mut all, mut extents, mut names, mut faults) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for system in systems() {
+        if args.only.as_ref().is_some_and(|only| !system.name().contains(only.as_str())) {
+            continue;
+        }
+        names.push((system.name(), system.about()));
+        for &clients in &sizes {
+            let whole = extent(system.as_ref(), clients, args.seeds);
+            let Some(extent) = (if args.quick { Some(Extent::quick(6)) } else { whole }) else {
+                continue;
+            };
+            let findings = measure(system.as_ref(), extent, &mut |what| eprintln!("sim: {what}"));
+            faults.extend(broken(system.expectation(), &findings, bounds));
+            all.push((system.expectation(), findings));
+            extents.push(extent);
+        }
+    }
+    print!("{}", report::table(&all, bounds));
+    if let Some(docs) = &args.docs {
+        extents.sort_by_key(|extent| (extent.clients, std::cmp::Reverse(extent.long.1)));
+        extents.dedup_by_key(|extent| extent.clients);
+        let page = report::page(&names, &extents, &all, bounds, false);
+        if let Err(why) = write(docs, &page, report::pictures(&all)) {
+            eprintln!("sim: {}: {why}", docs.display());
+            return ExitCode::FAILURE;
+        }
+    }
+    for fault in &faults {
+        eprintln!("BOUND PASSED: {fault}");
+    }
+    if faults.is_empty() && !all.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn write(docs: &std::path::Path, page: &str, pictures: Vec<(&str, String)>) -> std::io::Result<()> {
+    let images = docs.join("images/leakage");
+    std::fs::create_dir_all(&images)?;
+    for (name, picture) in pictures {
+        std::fs::write(images.join(name), picture)?;
+    }
+    std::fs::write(docs.join("leakage.md"), page)
+}

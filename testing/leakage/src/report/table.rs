@@ -1,0 +1,104 @@
+//! One table of everything.
+
+use crate::bounds::{Bounds, bound};
+use crate::campaign::{Figure, Finding, Findings};
+use crate::stats::Interval;
+use crate::systems::Expectation;
+
+use super::attack_name;
+
+const HEAD: [&str; 11] = [
+    "system",
+    "people",
+    "adversary",
+    "attack",
+    "AUC or correlation",
+    "bound",
+    "bits left",
+    "rounds",
+    "GB a month",
+    "median s",
+    "95 % s",
+];
+
+/// The table, in Markdown that can be read in a terminal too: one line for each system, adversary and attack.
+pub fn table(all: &[(Expectation, Findings)], bounds: Bounds) -> String {
+    let mut rows = vec![HEAD.map(str::to_owned)];
+    for (expectation, findings) in all {
+        rows.push(cost_row(findings));
+        rows.extend(findings.lines.iter().map(|line| row(*expectation, findings, line, bounds)));
+    }
+    let widths: Vec<usize> = (0..HEAD.len())
+        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
+        .collect();
+    let line = |row: &[String; 11]| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        format!("| {} |", cells.collect::<Vec<_>>().join(" | "))
+    };
+    let rule = widths.iter().map(|width| "-".repeat(width + 2)).collect::<Vec<_>>().join("|");
+    let mut text = format!("{}\n|{rule}|\n", line(&rows[0]));
+    for row in &rows[1..] {
+        text.push_str(&line(row));
+        text.push('\n');
+    }
+    text
+}
+
+fn cost_row(findings: &Findings) -> [String; 11] {
+    let mut row: [String; 11] = Default::default();
+    row[0] = findings.system.into();
+    row[1] = findings.clients.to_string();
+    row[2] = "(what it costs)".into();
+    row[8] = format!("{:.2}", findings.cost.bytes_a_month / 1e9);
+    row[9] = format!("{:.2}", findings.cost.latency.0);
+    row[10] = format!("{:.2}", findings.cost.latency.1);
+    row
+}
+
+fn row(
+    expectation: Expectation,
+    findings: &Findings,
+    line: &Finding,
+    bounds: Bounds,
+) -> [String; 11] {
+    let mut row: [String; 11] = Default::default();
+    row[0] = findings.system.into();
+    row[1] = findings.clients.to_string();
+    row[2] = line.adversary.into();
+    row[3] = attack_name(line.attack);
+    match &line.figure {
+        Figure::Auc(interval, samples) => row[4] = with_count(interval, *samples, "a class"),
+        Figure::Correlation(interval, samples) => row[4] = with_count(interval, *samples, "hours"),
+        Figure::Bits(unsure) => {
+            let all = f64::from(findings.clients - 1).log2();
+            row[6] = format!(
+                "sender {:.2}, receiver {:.2} of {all:.2}; right {:.0} % and {:.0} %",
+                unsure.sender,
+                unsure.receiver,
+                100.0 * unsure.sender_right,
+                100.0 * unsure.receiver_right,
+            );
+        }
+        Figure::Left(bits, right) => {
+            let all = f64::from(findings.clients).log2();
+            row[6] = format!("{bits:.2} of {all:.2}, right {:.0} %", 100.0 * right);
+        }
+        Figure::Rounds { median, found, targets } => {
+            let median = median.map_or("none".into(), |rounds| rounds.to_string());
+            row[7] = format!("{median} ({found} of {targets} found)");
+        }
+    }
+    if let Some((limit, met)) = bound(expectation, line, bounds) {
+        row[5] = format!("{limit} {}", if met { "met" } else { "PASSED" });
+    }
+    row
+}
+
+fn with_count(interval: &Interval, samples: usize, of: &str) -> String {
+    let Interval { value, low, high } = interval;
+    if samples == 0 {
+        // Certain by what it sees, not by what was measured.
+        return format!("{value:.3}");
+    }
+    format!("{value:.3} [{low:.3}, {high:.3}], {samples} {of}")
+}

@@ -1,0 +1,118 @@
+//! Conversations: sittings of two people in which one writes, the other answers, and a while later they do it again.
+
+use crate::dice::Dice;
+use crate::record::{HOUR, Micros, SECOND};
+
+use super::presence::{Span, contains, overlap};
+use super::{Message, Shape};
+
+/// How much people talk in each hour of the day, from midnight; only ratios matter.
+const RHYTHM: [f64; 24] = [
+    0.35, 0.2, 0.12, 0.08, 0.08, 0.12, 0.3, 0.6, 0.9, 1.0, 1.05, 1.1, 1.2, 1.15, 1.05, 1.05, 1.1,
+    1.25, 1.4, 1.5, 1.6, 1.5, 1.1, 0.7,
+];
+
+/// Messages of one sitting.
+const SITTING_MEDIAN: f64 = 30.0;
+const SITTING_SIGMA: f64 = 0.8;
+const SITTING_MOST: f64 = 250.0;
+
+/// Of messages within a sitting, those that come from the other side than the one before.
+const TURNS: f64 = 0.6;
+
+/// Seconds until somebody goes on, and until the other one answers: medians and deviations of the logarithm.
+const GO_ON: (f64, f64) = (7.0, 0.8);
+const ANSWER: (f64, f64) = (18.0, 1.1);
+
+/// Single messages that do not begin a sitting, to each sitting. Their readers need not be online.
+const NOTES: f64 = 1.5;
+
+/// The moments at which the two sides of one lane write, without saying who: what a decoy replays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rhythm {
+    /// In the order of time.
+    pub moments: Vec<Micros>,
+}
+
+pub(super) fn messages(
+    shape: Shape,
+    contacts: &[(u32, u32)],
+    online: &[Vec<Span>],
+    dice: &mut Dice,
+) -> Vec<Message> {
+    let mut messages = Vec::new();
+    if contacts.is_empty() {
+        return messages;
+    }
+    // Most of what people say goes to few of those whom they know.
+    let closeness: Vec<f64> = contacts.iter().map(|_| dice.lognormal(1.0, 1.0)).collect();
+    let days = f64::from(shape.hours) / 24.0;
+    let sittings = (f64::from(shape.clients) * shape.sessions_a_day * days / 2.0).round() as usize;
+    for _ in 0..sittings {
+        let pair = contacts[dice.weighted(&closeness)];
+        let spans = (&online[pair.0 as usize][..], &online[pair.1 as usize][..]);
+        if let Some(start) = common_moment(shape, spans, dice) {
+            sitting(pair, start, spans, dice, &mut messages);
+        }
+    }
+    for _ in 0..(sittings as f64 * NOTES) as usize {
+        let (one, other) = contacts[dice.weighted(&closeness)];
+        let (from, to) = if dice.chance(0.5) { (one, other) } else { (other, one) };
+        let at = moment(shape, dice);
+        if contains(&online[from as usize], at) {
+            messages.push(Message { at, from, to });
+        }
+    }
+    messages.sort_by_key(|message| (message.at, message.from, message.to));
+    messages
+}
+
+/// Any moment of the run, by the hour of the day.
+fn moment(shape: Shape, dice: &mut Dice) -> Micros {
+    let weights: Vec<f64> = (0..shape.hours as usize)
+        .map(|hour| RHYTHM[(hour + shape.first_hour as usize) % 24])
+        .collect();
+    let hour = dice.weighted(&weights) as u64;
+    hour * HOUR + dice.index(HOUR as usize) as u64
+}
+
+/// A moment at which both are online; none if they hardly ever are.
+fn common_moment(shape: Shape, spans: (&[Span], &[Span]), dice: &mut Dice) -> Option<Micros> {
+    if overlap(spans.0, spans.1, 0, u64::from(shape.hours) * HOUR) < HOUR {
+        return None;
+    }
+    (0..200).map(|_| moment(shape, dice)).find(|&at| contains(spans.0, at) && contains(spans.1, at))
+}
+
+fn sitting(
+    (one, other): (u32, u32),
+    start: Micros,
+    spans: (&[Span], &[Span]),
+    dice: &mut Dice,
+    messages: &mut Vec<Message>,
+) {
+    let count = dice.lognormal(SITTING_MEDIAN, SITTING_SIGMA).clamp(2.0, SITTING_MOST) as usize;
+    let (mut from, mut to) = if dice.chance(0.5) { (one, other) } else { (other, one) };
+    let mut at = start;
+    for _ in 0..count {
+        // Who leaves ends it.
+        if !contains(spans.0, at) || !contains(spans.1, at) {
+            return;
+        }
+        messages.push(Message { at, from, to });
+        let turn = dice.chance(TURNS);
+        let (median, sigma) = if turn { ANSWER } else { GO_ON };
+        if turn {
+            std::mem::swap(&mut from, &mut to);
+        }
+        at += (dice.lognormal(median, sigma).clamp(1.0, 600.0) * SECOND as f64) as Micros;
+    }
+}
+
+impl Rhythm {
+    /// A lane of somebody who lives on another day: the moments of one side of a pair.
+    pub fn of_lane(messages: &[Message], from: u32, to: u32) -> Self {
+        let lane = messages.iter().filter(|message| message.from == from && message.to == to);
+        Self { moments: lane.map(|message| message.at).collect() }
+    }
+}
