@@ -1,5 +1,7 @@
 //! A client with a million messages.
 
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
 use xchat_client::{
@@ -12,6 +14,15 @@ use crate::cpu;
 use crate::report::Row;
 
 const MESSAGES: u64 = 1_000_000;
+
+/// What is sought, and what kind of search that is. The third is the dearest that there is: every message has
+/// the word, and more letters of it are given than the index has ready.
+const SEARCHES: [(&str, &str); 4] = [
+    ("a word that few have", "batch 77"),
+    ("words that all have", "see you on the other side"),
+    ("the beginning of a word that all have", "messag"),
+    ("a word that none has", "heron"),
+];
 
 /// Rows in one transaction.
 const BATCH: u64 = 10_000;
@@ -34,9 +45,19 @@ pub(crate) fn run(args: &crate::Args) -> Vec<Row> {
     let start = Instant::now();
     alice.ok(&["status"]);
     let started = start.elapsed();
+    let door = Door::of(&alice);
     let mut pages: Vec<f64> = (0..20).map(|n| page(&alice, MESSAGES - n * 40_000)).collect();
+    let searches = SEARCHES.map(|(what, words)| {
+        let mut times: Vec<f64> = (0..20).map(|_| search(&door, words)).collect();
+        Row::new(
+            format!("search among a million messages: {what}"),
+            cpu::quantile(&mut times, 0.5),
+            "ms",
+        )
+        .at_most(50.0)
+    });
     let (resident, _) = memory_of(alice.pid()).expect("it runs");
-    vec![
+    let mut rows = vec![
         Row::new(
             "writing a message to the history, in batches",
             seconds * 1e6 / MESSAGES as f64,
@@ -51,7 +72,9 @@ pub(crate) fn run(args: &crate::Args) -> Vec<Row> {
         ),
         Row::new("a client with a million messages, memory", resident as f64 / 1_024.0, "MiB")
             .at_most(120.0),
-    ]
+    ];
+    rows.extend(searches);
+    rows
 }
 
 fn fill(store: &mut Store, contact: ContactId, conversation: ConversationId) -> f64 {
@@ -79,6 +102,41 @@ fn fill(store: &mut Store, contact: ContactId, conversation: ConversationId) -> 
         store.apply(&changes).expect("the disk works");
     }
     start.elapsed().as_secs_f64()
+}
+
+/// The daemon's door: a search is measured without the start of a command.
+struct Door {
+    port: u16,
+    token: String,
+}
+
+impl Door {
+    fn of(person: &Person) -> Self {
+        let card = std::fs::read_to_string(person.profile().join("daemon.json")).expect("a card");
+        let card: serde_json::Value = serde_json::from_str(&card).expect("JSON");
+        Self {
+            port: card["port"].as_u64().and_then(|port| port.try_into().ok()).expect("a port"),
+            token: card["token"].as_str().expect("a token").to_owned(),
+        }
+    }
+}
+
+/// Milliseconds until the whole answer is there, over a connection of its own.
+fn search(door: &Door, words: &str) -> f64 {
+    let Door { port, token } = door;
+    let body = serde_json::json!({ "command": "search", "words": words }).to_string();
+    let length = body.len();
+    let request = format!(
+        "POST /v1/command HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n\
+         Connection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
+    let start = Instant::now();
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).expect("it listens");
+    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    start.elapsed().as_secs_f64() * 1_000.0
 }
 
 fn page(person: &Person, before: u64) -> f64 {

@@ -183,7 +183,15 @@ fn what_does_not_belong_here_is_refused_with_a_reason() {
     assert_eq!(asked("GET /nothing"), refusal(404, "no_such_request"));
     assert_eq!(asked("GET /v1/../../etc/passwd"), refusal(404, "no_such_request"));
     assert_eq!(asked("DELETE /v1/command"), refusal(405, "no_such_request"));
-    assert_eq!(asked("GET /v1/events?since=x").0, 400);
+    for query in ["since=x", "since=-1", "since=", "after=1.5", "since=1&since=2", "sicne=1"] {
+        assert_eq!(asked(&format!("GET /v1/events?{query}")), refusal(400, "invalid"), "{query}");
+    }
+    for query in ["timeout_ms=x", "timeout_ms=-1", "timeout_ms=99999999999999999999", "timeout=1"] {
+        let refused = door.ask(&format!("{post}?{query}"), &authorised, contacts);
+        assert_eq!(code(refused), refusal(400, "invalid"), "{query}");
+    }
+    let served = door.ask(&format!("{post}?timeout_ms=60000"), &authorised, contacts);
+    assert_eq!(code(served).0, 200);
 
     // There is one web socket, for pages (`page_door.rs`): elsewhere an upgrade is not answered with one.
     let upgrade = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"];

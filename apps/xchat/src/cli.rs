@@ -31,6 +31,13 @@ pub(crate) enum PersonCommand {
     Init(InitArgs),
     /// Make an invitation link for one person.
     Invite(Patience),
+    /// List the open invitations, with their links.
+    Invitations,
+    /// Take an open invitation back.
+    Withdraw {
+        /// Its id, from `invitations`.
+        invitation: String,
+    },
     /// Accept an invitation.
     Accept {
         /// The link: `xchat:…`.
@@ -70,6 +77,8 @@ pub(crate) enum PersonCommand {
         #[arg(long, value_name = "ID")]
         before: Option<u64>,
     },
+    /// Search the messages: those that have all the words, newest first.
+    Search(SearchArgs),
     /// Show messages as they come, until interrupted.
     Listen {
         /// First those after this message; 0 for all.
@@ -184,6 +193,20 @@ pub(crate) struct SendArgs {
     patience: Patience,
 }
 
+/// What `search` understands.
+#[derive(Debug, Args)]
+pub(crate) struct SearchArgs {
+    /// What to look for; the last word may be the beginning of one.
+    #[arg(required = true, value_name = "WORDS")]
+    words: Vec<String>,
+    /// Only in the conversation with this contact: name or id.
+    #[arg(long, value_name = "NAME")]
+    with: Option<String>,
+    /// Only messages before this one.
+    #[arg(long, value_name = "ID")]
+    before: Option<u64>,
+}
+
 /// Carries out one command; the exit codes are those of `docs/cli.md`.
 pub(crate) fn run(global: &Global, command: PersonCommand) -> ExitCode {
     if let PersonCommand::Serve(args) = command {
@@ -206,6 +229,8 @@ async fn carry_out(global: &Global, command: PersonCommand) -> Result<(), Failur
     match command {
         PersonCommand::Init(args) => profile::init(&here, &args, out).await,
         PersonCommand::Invite(patience) => people::invite(&here, patience, out).await,
+        PersonCommand::Invitations => people::invitations(&here, out).await,
+        PersonCommand::Withdraw { invitation } => people::withdraw(&here, invitation, out).await,
         PersonCommand::Accept { link, patience } => {
             people::accept(&here, link, patience, out).await
         }
@@ -220,6 +245,7 @@ async fn carry_out(global: &Global, command: PersonCommand) -> Result<(), Failur
         PersonCommand::Read { contact, limit, before } => {
             history::read(&here, contact, limit, before, out).await
         }
+        PersonCommand::Search(args) => history::search(&here, args, out).await,
         PersonCommand::Listen { since, all } => history::listen(&here, since, all, out).await,
         PersonCommand::Open(args) => open::open(&here, args, out).await,
         PersonCommand::Status => background::status(&here, out).await,

@@ -1,11 +1,19 @@
 //! Commands, responses and events, as they also stand in JSON (`docs/cli.md`).
 
+mod found;
+mod invitation;
 pub(crate) mod pace;
 pub(crate) mod status;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use ts_rs::TS;
-use xchat_engine::{ContactId, Content, ConversationId, Direction, MessageRow, MessageState};
+use xchat_engine::{
+    ContactId, Content, ConversationId, Direction, InvitationId, MessageRow, MessageState,
+};
+
+pub use found::Found;
+pub use invitation::{Invitation, InvitationState};
 
 pub use pace::PaceChoice;
 pub use status::{Crowd, DocumentStatus, Online, PaceStatus, Queued, Status, Trouble};
@@ -18,6 +26,13 @@ pub use status::{Crowd, DocumentStatus, Online, PaceStatus, Queued, Status, Trou
 pub enum Command {
     /// Make a one-time invitation.
     Invite,
+    /// The invitations that somebody may still accept, with their links, and those being made.
+    Invitations,
+    /// Take an invitation back.
+    Withdraw {
+        /// Its id.
+        invitation: String,
+    },
     /// Accept one.
     Accept {
         /// The link as pasted.
@@ -47,6 +62,20 @@ pub enum Command {
         #[serde(default)]
         #[ts(optional, as = "Option<Wait>")]
         wait: Wait,
+        /// It was the conversation's draft, which is removed by the same commit. The face that says so
+        /// stands in the event, as with [`Command::SetDraft`].
+        #[serde(default)]
+        #[ts(optional)]
+        from_draft: Option<Face>,
+    },
+    /// Keep what was begun to be written in a conversation; nothing, if it is empty.
+    SetDraft {
+        /// To whom.
+        contact: String,
+        /// At most [`crate::MAX_TEXT_LEN`] bytes.
+        text: String,
+        /// Who says so.
+        face: Face,
     },
     /// The last messages, oldest first.
     Messages {
@@ -58,8 +87,30 @@ pub enum Command {
         #[serde(default)]
         #[ts(optional)]
         before: Option<u64>,
+        /// Only those with a greater id, and of these the first.
+        #[serde(default)]
+        #[ts(optional)]
+        after: Option<u64>,
         /// At most so many; [`Command::DEFAULT_MESSAGES`] if not given, and never more than
         /// [`Command::MAX_MESSAGES`].
+        #[serde(default)]
+        #[ts(optional)]
+        limit: Option<u32>,
+    },
+    /// The last messages that have all of these words, newest first.
+    Search {
+        /// As typed; the last of them may be the beginning of a word. At most
+        /// [`Command::MAX_SEARCH_LEN`] bytes.
+        words: String,
+        /// In the conversation with one contact only.
+        #[serde(default)]
+        #[ts(optional)]
+        contact: Option<String>,
+        /// Only those with a smaller id.
+        #[serde(default)]
+        #[ts(optional)]
+        before: Option<u64>,
+        /// At most so many; [`Command::MAX_FOUND`] if not given, and never more than that.
         #[serde(default)]
         #[ts(optional)]
         limit: Option<u32>,
@@ -82,6 +133,33 @@ impl Command {
     pub const DEFAULT_MESSAGES: u32 = 50;
     /// More than this is asked for in pages: one answer stays below 10 MiB.
     pub const MAX_MESSAGES: u32 = 1_000;
+    /// As many finds as a page of them has; more are asked for with `before`.
+    pub const MAX_FOUND: u32 = 50;
+    /// The longest search, in bytes.
+    pub const MAX_SEARCH_LEN: usize = crate::store::MAX_SEARCH_LEN;
+    /// Conversations with a draft: with all of them, a list of conversations stays below 4 MiB.
+    pub const MAX_DRAFTS: u64 = 256;
+}
+
+/// A name that a face (a tab of the page) gives itself, to know its own words among the events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, TS)]
+pub struct Face(String);
+
+impl Face {
+    /// The longest name, in bytes.
+    pub const MAX_LEN: usize = 64;
+
+    /// Takes a name; `None` if it is longer than [`Self::MAX_LEN`].
+    pub fn new(name: impl Into<String>) -> Option<Self> {
+        Some(name.into()).filter(|name: &String| name.len() <= Self::MAX_LEN).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Face {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(from)?;
+        Self::new(name).ok_or_else(|| D::Error::custom("the name of a face has at most 64 bytes"))
+    }
 }
 
 /// When a sent message is answered for.
@@ -119,6 +197,18 @@ pub enum Response {
         /// Ready to be handed over.
         link: String,
     },
+    /// To [`Command::Invitations`].
+    Invitations {
+        /// Oldest first.
+        invitations: Vec<Invitation>,
+    },
+    /// To [`Command::Search`].
+    Found {
+        /// Newest first.
+        found: Vec<Found>,
+        /// Whether there may be more, before the last of these.
+        more: bool,
+    },
     /// To [`Command::Accept`] and [`Command::SetVerified`].
     Contact(Contact),
     /// To [`Command::Contacts`].
@@ -152,7 +242,7 @@ pub enum Response {
         /// The one with the newest message first; those without any come last.
         conversations: Vec<Conversation>,
     },
-    /// To [`Command::MarkRead`]: it is on the disk.
+    /// To [`Command::MarkRead`], [`Command::SetDraft`] and [`Command::Withdraw`]: it is on the disk.
     Done {},
 }
 
@@ -165,6 +255,8 @@ pub struct Conversation {
     pub last: Option<Message>,
     /// How many messages of the other side came after those that were seen.
     pub unread: u64,
+    /// What was begun to be written in it, if anything was.
+    pub draft: Option<String>,
 }
 
 /// One person.
@@ -307,11 +399,32 @@ pub enum Event {
         /// How many of the other side's are still unread.
         unread: u64,
     },
+    /// What is being written in a conversation, in this face or in another.
+    Draft {
+        /// Where.
+        #[ts(type = "ConversationId")]
+        conversation: ConversationId,
+        /// To whom.
+        #[ts(type = "ContactId")]
+        contact: ContactId,
+        /// So far; empty if it was sent, or is no more.
+        text: String,
+        /// Who said so: a face knows its own words by it.
+        face: Face,
+    },
     /// A contact is new, or has changed.
     Contact(Contact),
+    /// An invitation of ours has moved on.
+    Invitation {
+        /// Which.
+        #[ts(type = "InvitationId")]
+        invitation: InvitationId,
+        /// Where it stands now.
+        state: InvitationState,
+    },
     /// An invitation of ours ended without a contact.
     InvitationFailed {
-        /// `expired` or `spoiled`.
+        /// `expired`, `spoiled` or `withdrawn`.
         reason: String,
     },
     /// An acceptance that had begun before a restart ended without a contact.
@@ -426,7 +539,7 @@ mod tests {
                 .expect("reads");
         let text = "hi".to_owned();
         let contact = "Bob".to_owned();
-        assert_eq!(send, Command::Send { contact, text, wait: Wait::Stored });
+        assert_eq!(send, Command::Send { contact, text, wait: Wait::Stored, from_draft: None });
         let unknown = r#"{"command":"send","contact":"Bob","text":"hi","urgent":true}"#;
         serde_json::from_str::<Command>(unknown).expect_err("an unknown field is no guess");
         serde_json::from_str::<Command>(r#"{"command":"explode"}"#).expect_err("unknown");
@@ -435,13 +548,15 @@ mod tests {
     proptest! {
         #[test]
         fn a_damaged_command_is_an_error_or_a_command_that_reads_back(
-            which in 0usize..4,
+            which in 0usize..6,
             edits in prop::collection::vec((0usize..120, any::<u8>()), 0..6),
         ) {
             let texts = [
                 r#"{"command":"send","contact":"Bob","text":"hi","wait":"delivered"}"#,
                 r#"{"command":"messages","contact":null,"before":18446744073709551615,"limit":7}"#,
                 r#"{"command":"accept","link":"xchat:xc1qqqq"}"#,
+                r#"{"command":"search","words":"a b","contact":"Bob","before":9,"limit":50}"#,
+                r#"{"command":"set_draft","contact":"Bob","text":"half a sen","face":"7"}"#,
                 r#"{"command":"set_verified","contact":"Bob","verified":true}"#,
             ];
             let mut bytes = texts[which].as_bytes().to_vec();

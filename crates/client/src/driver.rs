@@ -25,7 +25,7 @@ use xchat_engine::{ConversationId, Engine, MessageState, Profile as EngineProfil
 use xchat_transport::directory::{Root, VerifiedDocument};
 use xchat_transport::{Input as TransportInput, Transport};
 
-use crate::api::{Contact, Event, Numbered};
+use crate::api::{Contact, Event, Face, Numbered};
 use crate::error::{Error, ErrorBody, ErrorKind};
 use crate::network;
 use crate::profile::{Profile, Reopen, Settings, setting};
@@ -84,6 +84,8 @@ pub(crate) struct Driver {
     unsaved: Option<Vec<u8>>,
     /// The last change of a message that was told.
     seq: u64,
+    /// The conversation whose draft is being sent, until that is on the disk.
+    sending: Option<(ConversationId, Face)>,
 }
 
 struct WaitingCaller {
@@ -157,6 +159,7 @@ impl Driver {
             engine_wake: None,
             transport_wake: None,
             unsaved: None,
+            sending: None,
         };
         driver.carry_out_transport(transport_effects);
         driver.carry_out_engine(engine_effects);

@@ -159,7 +159,9 @@ impl ErrorKind {
             Self::Io => "Check that the directory exists, is yours and can be written to.",
             Self::BadNetwork => "Get a current network file from whoever runs the network.",
             Self::NoNetwork => "Check the connection. What was asked for stays queued.",
-            Self::NotFound => "`xchat contacts` lists the contacts.",
+            Self::NotFound => {
+                "`xchat contacts` lists the contacts, `xchat invitations` the open invitations."
+            }
             Self::Ambiguous => "Use the contact's id from `xchat contacts`.",
             Self::Invalid => "",
             Self::InvalidLink => "Copy the whole link, from `xchat:` to its end.",
@@ -307,8 +309,10 @@ impl From<NetworkError> for Error {
 impl From<CommandError> for Error {
     fn from(error: CommandError) -> Self {
         let kind = match &error {
-            CommandError::UnknownConversation => ErrorKind::NotFound,
-            CommandError::TextLength(_) => ErrorKind::Invalid,
+            CommandError::UnknownConversation | CommandError::UnknownInvitation => {
+                ErrorKind::NotFound
+            }
+            CommandError::TextLength(_) | CommandError::InvitationWithdrawn => ErrorKind::Invalid,
             CommandError::InvalidLink(_) => ErrorKind::InvalidLink,
             CommandError::OtherNetwork { .. } => ErrorKind::OtherNetwork,
             CommandError::OwnInvitation => ErrorKind::OwnInvitation,

@@ -19,7 +19,8 @@
 //!
 //! let client = Client::open(Path::new("alice"), &Passphrase::new("correct horse")).await?;
 //! let mut events = client.events(From::Now).await?;
-//! let send = Command::Send { contact: "Bob".into(), text: "hello".into(), wait: Wait::Stored };
+//! let send = Command::Send { contact: "Bob".into(), text: "hello".into(), wait: Wait::Stored,
+//!     from_draft: None };
 //! client.command(send, None).await?;
 //! let _first = events.next().await;
 //! client.stop().await;
@@ -39,8 +40,9 @@ mod profile;
 mod store;
 
 pub use api::{
-    Alert, Command, Contact, Conversation, Crowd, DocumentStatus, Event, Message, Notice, Numbered,
-    Online, PaceChoice, PaceStatus, Queued, Response, Status, Trouble, Wait,
+    Alert, Command, Contact, Conversation, Crowd, DocumentStatus, Event, Face, Found, Invitation,
+    InvitationState, Message, Notice, Numbered, Online, PaceChoice, PaceStatus, Queued, Response,
+    Status, Trouble, Wait,
 };
 pub use client::Client;
 pub use driver::ClockState;
@@ -49,6 +51,10 @@ pub use events::{Events, From};
 pub use profile::{
     Cost, HeaderError, Hold, MAX_NAME_CHARS, NewProfile, Passphrase, Profile, ProfileError, files,
 };
-pub use store::{Entry, Seen, Stamp, Store, StoreError, StoredMessage};
-pub use xchat_engine::{ContactId, ConversationId, Direction, MAX_TEXT_LEN, MessageState};
+pub use store::{
+    Entry, Hit, Seen, Snippet, Stamp, Store, StoreError, StoredMessage, Words, WordsError,
+};
+pub use xchat_engine::{
+    ContactId, ConversationId, Direction, InvitationId, MAX_TEXT_LEN, MessageState,
+};
 pub use xchat_transport::Pace;

@@ -5,11 +5,13 @@
 //! keep the engine's rule: nothing leaves the device that its disk does not know. See
 //! `docs/policy/durability.md`.
 
+mod drafts;
 mod error;
 mod mark;
 mod messages;
 mod reading;
 pub(crate) mod schema;
+mod search;
 
 use std::path::Path;
 
@@ -17,7 +19,7 @@ use rusqlite::backup::Backup;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 use xchat_base::{Secret, id};
-use xchat_engine::Change;
+use xchat_engine::{Change, ConversationId, Direction};
 use zeroize::Zeroizing;
 
 use mark::Mark;
@@ -25,6 +27,8 @@ use mark::Mark;
 pub use error::StoreError;
 pub use messages::{Stamp, StoredMessage};
 pub use reading::Seen;
+pub(crate) use search::MAX_SEARCH_LEN;
+pub use search::{Hit, Snippet, Words, WordsError};
 
 /// A key of the engine's and its value.
 pub type Entry = (Vec<u8>, Vec<u8>);
@@ -109,6 +113,18 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; the database is as before.
     pub fn apply(&mut self, changes: &[Change]) -> Result<Vec<Stamp>, StoreError> {
+        Ok(self.apply_sent(changes, None)?.0)
+    }
+
+    /// The same; if something was said in conversation `sent`, its draft goes with it. Whether one has.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the database is as before.
+    pub(crate) fn apply_sent(
+        &mut self,
+        changes: &[Change],
+        sent: Option<ConversationId>,
+    ) -> Result<(Vec<Stamp>, bool), StoreError> {
         let mut stamps = Vec::new();
         let mut next_seq = self.next_seq;
         let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -135,11 +151,15 @@ impl Store {
                 }
             }
         }
+        let was_draft = match sent.filter(|id| says_something(changes, *id)) {
+            Some(conversation) => drafts::remove(&tx, conversation)?,
+            None => false,
+        };
         count(&tx, self.commits + 1)?;
         tx.commit()?;
         self.next_seq = next_seq;
         self.committed();
-        Ok(stamps)
+        Ok((stamps, was_draft))
     }
 
     /// A setting's value.
@@ -228,6 +248,7 @@ fn connect(path: &Path, key: &Secret<32>, extra: OpenFlags) -> Result<Connection
     // Or a file that turns out to be damaged would be written to when it is closed.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     unlock(&conn, key)?;
+    search::teach(&conn)?;
     Ok(conn)
 }
 
@@ -272,6 +293,14 @@ fn settle(conn: &Connection) -> Result<(), StoreError> {
          PRAGMA foreign_keys = ON;",
     )?;
     Ok(())
+}
+
+/// Whether a batch holds something that was said here in a conversation.
+fn says_something(changes: &[Change], conversation: ConversationId) -> bool {
+    changes.iter().any(|change| {
+        matches!(change, Change::Message(row)
+            if row.conversation == conversation && row.direction == Direction::Out)
+    })
 }
 
 fn delete_prefix(conn: &Connection, prefix: &[u8]) -> Result<(), StoreError> {

@@ -72,6 +72,26 @@ fn open(version: &str) -> (tempfile::TempDir, Profile) {
     (dir, profile)
 }
 
+/// What schema 4 added: an index, also of what was there before it, and drafts.
+fn is_searchable(store: &xchat_client::Store) {
+    let found = |typed: &str| -> Vec<u64> {
+        let words = xchat_client::Words::new(typed).expect("a word");
+        let hits = store.search(&words, None, u64::MAX, 9).expect("searches");
+        hits.into_iter().map(|hit| hit.id).collect()
+    };
+    assert_eq!((found("hel"), found("مرحبا"), found("missing")), (vec![1], vec![2], vec![]));
+}
+
+#[test]
+fn schema_4_opens_with_everything_in_it() {
+    let (_dir, profile) = open("v4");
+    let store = profile.store();
+    assert_eq!(store.messages_after(0, 9).expect("reads").len(), 4);
+    is_searchable(store);
+    let draft = store.draft(ConversationId::from_bytes([4; 16])).expect("reads");
+    assert_eq!(draft.as_deref(), Some("half a sen"));
+}
+
 #[test]
 fn schema_3_opens_with_everything_in_it() {
     let (_dir, profile) = open("v3");
@@ -79,6 +99,7 @@ fn schema_3_opens_with_everything_in_it() {
     assert_eq!(store.messages_after(0, 9).expect("reads").len(), 4);
     let seen = store.seen(ConversationId::from_bytes([4; 16])).expect("reads");
     assert_eq!((seen.up_to, seen.unread), (2, 1));
+    is_searchable(store);
 }
 
 #[test]
@@ -90,6 +111,7 @@ fn schema_2_opens_with_everything_in_it() {
     assert_eq!(rows[3].row.content, Content::Notice(Notice::Missing { count: 3 }));
     let seen = profile.store().seen(ConversationId::from_bytes([4; 16])).expect("reads");
     assert_eq!((seen.up_to, seen.unread), (4, 0), "what was there before counts as seen");
+    is_searchable(profile.store());
 }
 
 #[test]
@@ -111,12 +133,13 @@ fn schema_1_opens_with_everything_in_it() {
     assert_eq!((rows[0].born, rows[0].seq), (1, 4));
     assert_eq!(rows[1].row, expected[1]);
     assert_eq!(rows[2].row, expected[2]);
+    is_searchable(store);
 }
 
 #[test]
 #[ignore = "makes the fixture of the current version, once"]
 fn make_the_fixture() {
-    let dir = fixture("v3");
+    let dir = fixture("v4");
     assert!(!dir.exists(), "an old fixture is never remade");
     let new = NewProfile {
         name: "Old Alice".to_owned(),
@@ -130,6 +153,7 @@ fn make_the_fixture() {
     profile.store_mut().apply(&changes_of_2()).expect("applies");
     let conversation = ConversationId::from_bytes([4; 16]);
     profile.store_mut().mark_read(conversation, 2).expect("marks");
+    profile.store_mut().set_draft(conversation, "half a sen").expect("keeps");
     drop(profile);
     for beside in ["lock", "store.mark"] {
         std::fs::remove_file(dir.join(beside)).expect("it is there while a profile is used");

@@ -18,6 +18,12 @@ identifier!(
     8
 );
 
+identifier!(
+    /// One invitation of ours, on this device only: never sent anywhere.
+    InvitationId,
+    16
+);
+
 /// Everything that can happen to the engine.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)] // Built and consumed at once; a box would cost more than it saves.
@@ -62,6 +68,15 @@ pub enum Input {
 pub enum Command {
     /// Make a one-time invitation; answered with [`Response::Link`] once its boxes are stored.
     Invite,
+    /// The invitations that somebody may still accept, and those being made; answered with
+    /// [`Response::Invitations`].
+    Invitations,
+    /// Take an invitation back; answered with [`Response::Ok`] once that is kept on this disk. What
+    /// became of it comes as [`Event::Invitation`]: somebody may have been faster.
+    Withdraw {
+        /// Which invitation.
+        invitation: InvitationId,
+    },
     /// Accept an invitation; answered with [`Response::Contact`] once the accept box is ours.
     Accept {
         /// The link as pasted.
@@ -120,6 +135,8 @@ pub const MAX_CONVERSATIONS: usize = 4_096;
 pub enum Response {
     /// The invitation's link, ready to be handed over.
     Link(String),
+    /// Open invitations, and those being made, oldest first.
+    Invitations(Vec<OpenInvitation>),
     /// The new contact.
     Contact(Contact),
     /// The message's row.
@@ -144,6 +161,12 @@ pub enum Response {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum CommandError {
+    /// No invitation that could be taken back has this id.
+    #[error("there is no such open invitation")]
+    UnknownInvitation,
+    /// It was taken back while it was being made.
+    #[error("this invitation was withdrawn before it was ready")]
+    InvitationWithdrawn,
     /// No conversation has this id.
     #[error("there is no such conversation")]
     UnknownConversation,
@@ -389,6 +412,13 @@ pub enum Event {
     },
     /// A contact is new, or has changed.
     Contact(Contact),
+    /// An invitation of ours has moved on.
+    Invitation {
+        /// Which.
+        invitation: InvitationId,
+        /// Where it stands now.
+        state: InvitationState,
+    },
     /// An invitation of ours ended without a contact.
     InvitationFailed {
         /// Why.
@@ -415,12 +445,43 @@ pub enum Event {
     },
 }
 
+/// An invitation of ours that has not ended.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OpenInvitation {
+    /// Which.
+    pub invitation: InvitationId,
+    /// What to hand over; none while its boxes are not stored yet.
+    pub link: Option<String>,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// When it ends by itself.
+    pub expires_at: Timestamp,
+}
+
+/// Where an invitation of ours stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvitationState {
+    /// Its boxes are on their way.
+    Making,
+    /// Whoever has the link can accept it.
+    Open,
+    /// It is being closed, because its time is over or it was taken back. Somebody may be faster.
+    Closing,
+    /// Somebody has accepted it; what they wrote is being read.
+    Accepted,
+    /// It ended without a contact.
+    Failed(InvitationFailure),
+}
+
 /// Why an invitation ended without a contact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvitationFailure {
     /// Nobody accepted it in 14 days.
     Expired,
+    /// It was taken back before that.
+    Withdrawn,
     /// Somebody who has the link wrote something that is not an acceptance.
     Spoiled,
 }

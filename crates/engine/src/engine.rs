@@ -10,8 +10,8 @@ use xchat_pigeonhole::{BoxId, SealedBox};
 
 use crate::accept::{self, Acceptance};
 use crate::api::{
-    Command, CommandError, Contact, ConversationId, Effect, Input, MAX_CONVERSATIONS,
-    MAX_OPEN_INVITATIONS, MAX_TEXT_LEN, Profile, Response,
+    Command, CommandError, Contact, ConversationId, Effect, Input, InvitationId, MAX_CONVERSATIONS,
+    MAX_OPEN_INVITATIONS, MAX_TEXT_LEN, OpenInvitation, Profile, Response,
 };
 use crate::conversation::{Conversation, LoadError, Parts};
 use crate::invite::{self, Invitation};
@@ -93,7 +93,10 @@ impl Engine {
                     let row = value.try_into().map_err(|_| LoadError::Incomplete("row counter"))?;
                     self.next_row = u64::from_be_bytes(row);
                 }
-                Key::Invitation(id) => self.invitations.push(Invitation::load(id, &value)?),
+                Key::Invitation(id) => {
+                    let id = InvitationId::from_bytes(id);
+                    self.invitations.push(Invitation::load(id, &value)?);
+                }
                 Key::Acceptance(id) => acceptances.push((id, value)),
                 Key::Conversation(id, part) => {
                     parts.entry(id).or_default().add(part, value);
@@ -131,6 +134,8 @@ impl Engine {
                 Ok(()) => return,
                 Err(error) => Err(error),
             },
+            Command::Invitations => Ok(Response::Invitations(self.open_invitations())),
+            Command::Withdraw { invitation } => self.withdraw(turn, invitation),
             Command::Accept { link } => match self.accept(turn, tag, &link) {
                 Ok(()) => return,
                 Err(error) => Err(error),
@@ -160,6 +165,24 @@ impl Engine {
         self.room()?;
         self.invitations.push(Invitation::create(turn, &self.profile, tag)?);
         Ok(())
+    }
+
+    fn open_invitations(&self) -> Vec<OpenInvitation> {
+        let mut open: Vec<_> = self.invitations.iter().filter_map(Invitation::open).collect();
+        open.sort_by_key(|invitation| (invitation.made_at, invitation.invitation));
+        open
+    }
+
+    fn withdraw(
+        &mut self,
+        turn: &mut Turn<'_>,
+        invitation: InvitationId,
+    ) -> Result<Response, CommandError> {
+        let at = self.invitations.iter().position(|known| known.id() == invitation);
+        let at = at.ok_or(CommandError::UnknownInvitation)?;
+        let step = self.invitations[at].withdraw(turn)?;
+        self.invitation_step(at, step);
+        Ok(Response::Ok)
     }
 
     fn room(&self) -> Result<(), CommandError> {

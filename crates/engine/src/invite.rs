@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use xchat_base::{Secret, Timestamp, Wire, random};
+use xchat_base::{Secret, Timestamp, Wire};
 use xchat_e2ee::{AcceptEntry, Bundle, Group, InvitationLink, Meeting, PendingMember};
 use xchat_pigeonhole::outcome::{ReadOutcome, WriteOutcome};
 use xchat_pigeonhole::{BoxId, Lane, MAX_CONTENT_LEN, RunPointer, RunReader, SealedBox};
 
 use crate::api::{
-    CommandError, ConversationId, Event, InvitationFailure, Profile, Response, Urgency,
+    CommandError, ConversationId, Event, InvitationFailure, InvitationId, InvitationState,
+    OpenInvitation, Profile, Response, Urgency,
 };
 use crate::conversation::{Conversation, Founding, LoadError};
 use crate::keys;
@@ -35,7 +36,7 @@ const MAX_MEETING_BOXES: usize = 16;
 
 /// One invitation of ours.
 pub(crate) struct Invitation {
-    id: [u8; 16],
+    id: InvitationId,
     link: InvitationLink,
     member: PendingMember,
     created_at: Timestamp,
@@ -49,7 +50,8 @@ enum Stage {
         left: BTreeMap<BoxId, SealedBox>,
     },
     Open,
-    /// Its time is over: the accept box is being closed, unless somebody was there before.
+    /// Its time is over, or it was taken back: the accept box is being closed, unless somebody was
+    /// there before.
     Closing {
         closed: SealedBox,
     },
@@ -75,7 +77,7 @@ struct Stored {
     publishing: Vec<SealedBox>,
     /// The accepted run, once known.
     run: Option<Vec<u8>>,
-    /// The box that closes the invitation, once its time is over.
+    /// The box that closes the invitation, once it is to end.
     closed: Option<SealedBox>,
 }
 
@@ -106,7 +108,7 @@ impl Invitation {
             turn.write(boxed.clone());
         }
         let invitation = Self {
-            id: random::bytes(turn.rng),
+            id: InvitationId::random(turn.rng),
             link,
             member,
             created_at: turn.now,
@@ -114,10 +116,11 @@ impl Invitation {
             tag: Some(tag),
         };
         invitation.save(turn);
+        invitation.tell(turn, InvitationState::Making);
         Ok(invitation)
     }
 
-    pub(crate) fn load(id: [u8; 16], value: &[u8]) -> Result<Self, LoadError> {
+    pub(crate) fn load(id: InvitationId, value: &[u8]) -> Result<Self, LoadError> {
         let stored = Stored::from_wire(value)?;
         let link = stored.link.parse().map_err(|_| LoadError::Incomplete("link"))?;
         let member = PendingMember::from_stored(&stored.member)
@@ -152,6 +155,22 @@ impl Invitation {
                 }
             }
         }
+    }
+
+    pub(crate) fn id(&self) -> InvitationId {
+        self.id
+    }
+
+    /// As a person sees it; none once it was accepted, or is to end.
+    pub(crate) fn open(&self) -> Option<OpenInvitation> {
+        let link = match self.stage {
+            Stage::Publishing { .. } => None,
+            // The link is in the store in any case: the accept box's keys are made from it.
+            Stage::Open => Some(self.link.to_string()),
+            Stage::Closing { .. } | Stage::Reading { .. } => return None,
+        };
+        let (made_at, expires_at) = (self.created_at, self.created_at + INVITATION_LIFETIME);
+        Some(OpenInvitation { invitation: self.id, link, made_at, expires_at })
     }
 
     pub(crate) fn bundle_hash(&self) -> &[u8; 32] {
@@ -192,7 +211,10 @@ impl Invitation {
                 self.arrived(turn, accepted)
             }
             (Stage::Closing { .. }, WriteOutcome::Stored | WriteOutcome::Expired) => {
-                self.failed(turn, InvitationFailure::Expired)
+                let over = self.created_at + INVITATION_LIFETIME <= turn.now;
+                let reason =
+                    if over { InvitationFailure::Expired } else { InvitationFailure::Withdrawn };
+                self.failed(turn, reason)
             }
             (Stage::Open | Stage::Reading { .. }, _) => Step::Waiting,
         }
@@ -204,6 +226,7 @@ impl Invitation {
             self.stage = Stage::Open;
             self.save(turn);
             turn.follow(self.accept_box(), Urgency::Resting);
+            self.tell(turn, InvitationState::Open);
             if let Some(tag) = self.tag.take() {
                 turn.done(tag, Ok(Response::Link(self.link.to_string())));
             }
@@ -230,6 +253,7 @@ impl Invitation {
         }
         self.stage = Stage::Reading { reader };
         self.save_with(turn, Vec::new(), Some(pointer.to_bytes().to_vec()));
+        self.tell(turn, InvitationState::Accepted);
         Step::Waiting
     }
 
@@ -271,12 +295,35 @@ impl Invitation {
     /// it is closed with a box of our own, and whoever comes late learns so; if somebody was there
     /// before, their acceptance stands.
     pub(crate) fn expire(&mut self, turn: &mut Turn<'_>) {
+        self.close(turn);
+    }
+
+    /// Its owner takes it back: as if its time were over. One whose link nobody has seen is simply
+    /// dropped.
+    pub(crate) fn withdraw(&mut self, turn: &mut Turn<'_>) -> Result<Step, CommandError> {
+        match self.stage {
+            Stage::Publishing { .. } => {
+                if let Some(tag) = self.tag.take() {
+                    turn.done(tag, Err(CommandError::InvitationWithdrawn));
+                }
+                Ok(self.failed(turn, InvitationFailure::Withdrawn))
+            }
+            Stage::Open => {
+                self.close(turn);
+                Ok(Step::Waiting)
+            }
+            Stage::Closing { .. } | Stage::Reading { .. } => Err(CommandError::UnknownInvitation),
+        }
+    }
+
+    fn close(&mut self, turn: &mut Turn<'_>) {
         let keys = Lane::new(self.link.accept_lane_secret()).keys();
         let closed = keys.seal(turn.rng, CLOSED).expect("a word is smaller than a box");
         turn.unfollow(closed.id());
         turn.write(closed.clone());
         self.stage = Stage::Closing { closed };
         self.save(turn);
+        self.tell(turn, InvitationState::Closing);
     }
 
     fn spoiled(&self, turn: &mut Turn<'_>) -> Step {
@@ -285,8 +332,13 @@ impl Invitation {
 
     fn failed(&self, turn: &mut Turn<'_>, reason: InvitationFailure) -> Step {
         self.delete(turn);
+        self.tell(turn, InvitationState::Failed(reason));
         turn.event(Event::InvitationFailed { reason });
         Step::Ended(None)
+    }
+
+    fn tell(&self, turn: &mut Turn<'_>, state: InvitationState) {
+        turn.event(Event::Invitation { invitation: self.id, state });
     }
 
     fn accept_box(&self) -> BoxId {
@@ -294,7 +346,7 @@ impl Invitation {
     }
 
     fn delete(&self, turn: &mut Turn<'_>) {
-        turn.delete(keys::invitation(&self.id));
+        turn.delete(keys::invitation(self.id.as_bytes()));
     }
 
     fn save(&self, turn: &mut Turn<'_>) {
@@ -317,7 +369,7 @@ impl Invitation {
                 _ => None,
             },
         };
-        turn.put_wire(keys::invitation(&self.id), &stored);
+        turn.put_wire(keys::invitation(self.id.as_bytes()), &stored);
     }
 }
 

@@ -3,12 +3,14 @@
 
 use core::fmt::{Debug, Formatter, Result};
 
-use crate::api::{Change, Command, Contact, Content, Response};
+use crate::api::{Change, Command, Contact, Content, OpenInvitation, Response};
 
 impl Debug for Command {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         f.write_str(match self {
             Self::Invite => "Invite",
+            Self::Invitations => "Invitations",
+            Self::Withdraw { .. } => "Withdraw",
             Self::Accept { .. } => "Accept",
             Self::Send { .. } => "Send",
             Self::Contacts => "Contacts",
@@ -22,6 +24,7 @@ impl Debug for Response {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
             Self::Link(_) => f.write_str("Link"),
+            Self::Invitations(open) => write!(f, "Invitations({})", open.len()),
             Self::Contact(contact) => contact.fmt(f),
             Self::Message { id, state } => write!(f, "Message({id}, {})", state.as_str()),
             Self::Contacts(contacts) => write!(f, "Contacts({})", contacts.len()),
@@ -56,6 +59,12 @@ impl Debug for Content {
     }
 }
 
+impl Debug for OpenInvitation {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str("OpenInvitation")
+    }
+}
+
 impl Debug for Contact {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         f.write_str("Contact")
@@ -65,7 +74,9 @@ impl Debug for Contact {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{ContactId, ConversationId, Event};
+    use xchat_base::Timestamp;
+
+    use crate::api::{ContactId, ConversationId, Event, InvitationId};
 
     #[test]
     fn nothing_that_was_said_or_is_secret_is_printed() {
@@ -78,10 +89,18 @@ mod tests {
             rejoined: false,
             rejoining: false,
         };
+        let open = OpenInvitation {
+            invitation: InvitationId::from_bytes([3; 16]),
+            link: Some("planted".into()),
+            made_at: Timestamp::ZERO,
+            expires_at: Timestamp::ZERO,
+        };
         let printed = [
             format!("{:?}", Command::Accept { link: "planted".into() }),
             format!("{:?}", Command::Send { conversation, text: "planted".into() }),
             format!("{:?}", Response::Link("planted".into())),
+            format!("{:?}", Response::Invitations(vec![open.clone()])),
+            format!("{open:?}"),
             format!("{:?}", Response::SafetyNumber { digits: "planted".into() }),
             format!("{:?}", Response::Contacts(vec![contact.clone()])),
             format!("{:?}", Change::Put { key: b"planted".to_vec(), value: b"planted".to_vec() }),

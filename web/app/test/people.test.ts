@@ -12,7 +12,7 @@ function message(id: number, from: string, direction: 'in' | 'out' = 'in'): Mess
 }
 
 function conversation(id: string, name: string, last: Message | null, unread = 0): Conversation {
-  return { contact: contact(id, name), last, unread };
+  return { contact: contact(id, name), last, unread, draft: null };
 }
 
 function people(): People {

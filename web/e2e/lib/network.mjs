@@ -12,9 +12,10 @@ export class Network {
   #dir = mkdtempSync(join(tmpdir(), 'xchat-page-net-'));
   #running;
 
-  static async up() {
+  /** `more`: what `net up` is told besides. */
+  static async up(more = []) {
     const network = new Network();
-    const args = ['--json', 'net', 'up', '--rate', RATE, '--mix-delay', MIX_DELAY, '--dir', network.#dir, '--until-stdin-closes'];
+    const args = ['--json', 'net', 'up', '--rate', RATE, '--mix-delay', MIX_DELAY, '--dir', network.#dir, '--until-stdin-closes', ...more];
     network.#running = new Running(args);
     await network.#running.line((event) => event.event === 'ready');
     return network;

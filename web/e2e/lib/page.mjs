@@ -69,6 +69,26 @@ export class Page {
     await this.composer.waitFor();
   }
 
+  get searchField() {
+    return this.tab.locator('#search');
+  }
+
+  async search(words) {
+    await this.tab.keyboard.press('Control+k');
+    await this.searchField.fill(words);
+  }
+
+  /** The messages that were found. */
+  get found() {
+    return this.tab.locator('[data-found]');
+  }
+
+  /** Those, once they are so many. */
+  async foundOf(count) {
+    await this.tab.waitForFunction((wanted) => document.querySelectorAll('[data-found]').length === wanted, count);
+    return this.found.locator('.snippet').allTextContents();
+  }
+
   get composer() {
     return this.tab.locator('form textarea');
   }
@@ -77,6 +97,16 @@ export class Page {
   async say(text) {
     await this.composer.fill(text);
     await this.composer.press('Enter');
+  }
+
+  /** What stands in the composer, once it is this. */
+  drafted(text) {
+    return this.tab.waitForFunction((wanted) => document.getElementById('composer')?.value === wanted, text);
+  }
+
+  /** The line that says how things stand with the network, when it says this. */
+  network(key) {
+    return this.tab.locator('nav .words').last().filter({ hasText: this.t(key) });
   }
 
   /** A message with this text, in this state if one is given. */

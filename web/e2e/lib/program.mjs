@@ -22,8 +22,10 @@ export class Running {
   #waiting = new Set();
   ended;
 
-  constructor(args, env = {}) {
-    this.#child = spawn(XCHAT, args, { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, ...env } });
+  /** `runner`: what starts the program, if it is not started by itself. */
+  constructor(args, env = {}, runner = []) {
+    const [program, ...rest] = [...runner, XCHAT, ...args];
+    this.#child = spawn(program, rest, { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, ...env } });
     children.add(this.#child);
     this.ended = new Promise((resolve) => {
       this.#child.on('close', (code, signal) => {

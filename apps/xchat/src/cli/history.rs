@@ -5,7 +5,7 @@ use std::io::Read;
 use serde::Deserialize;
 use serde_json::json;
 use xchat_client::{
-    Command, Contact, ErrorKind, Event, Message, MessageState, Numbered, Status, Wait,
+    Command, Contact, ErrorKind, Event, Found, Message, MessageState, Numbered, Status, Wait,
 };
 
 use super::failures::of_kind;
@@ -29,7 +29,7 @@ pub(super) async fn send(here: &Here<'_>, args: SendArgs, out: Output) -> Result
     };
     let text = if args.text == "-" { from_stdin()? } else { args.text };
     let daemon = here.daemon().await?;
-    let command = Command::Send { contact: args.contact, text, wait };
+    let command = Command::Send { contact: args.contact, text, wait, from_draft: None };
     let Sent { id, state } = daemon.command(&command, Some(args.patience.within())).await?;
     out.line(&json!({ "id": id, "state": state }), || show::state(state).to_owned())?;
     if state >= wait.state() { Ok(()) } else { Err(late(&daemon, wait).await) }
@@ -76,7 +76,7 @@ async fn page(
         messages: Vec<Message>,
     }
     let contact = Some(contact.to_owned());
-    let command = Command::Messages { contact, before, limit: Some(limit) };
+    let command = Command::Messages { contact, before, after: None, limit: Some(limit) };
     Ok(daemon.command::<Page>(&command, None).await?.messages)
 }
 
@@ -108,6 +108,33 @@ pub(super) async fn read(
         out.line(&Event::Message(message.clone()), || show::message(&message, &names))?;
     }
     Ok(())
+}
+
+pub(super) async fn search(
+    here: &Here<'_>,
+    args: super::SearchArgs,
+    out: Output,
+) -> Result<(), Failure> {
+    #[derive(Deserialize)]
+    struct Page {
+        found: Vec<Found>,
+        more: bool,
+    }
+    let daemon = here.daemon().await?;
+    let words = args.words.join(" ");
+    let command = Command::Search { words, contact: args.with, before: args.before, limit: None };
+    let Page { found, more } = daemon.command(&command, None).await?;
+    let names = names(&daemon).await?;
+    for each in &found {
+        out.line(each, || show::found(each, &names))?;
+    }
+    match found.last() {
+        None => out.remark(|| "Nothing found.".to_owned()),
+        Some(last) if more => {
+            out.remark(|| format!("There may be more: add --before {}.", last.id))
+        }
+        Some(_) => Ok(()),
+    }
 }
 
 async fn names(daemon: &Daemon) -> Result<show::Names, Failure> {

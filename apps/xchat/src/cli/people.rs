@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::timeout;
-use xchat_client::{Command, Contact, ErrorKind, Event};
+use xchat_client::{Command, Contact, ErrorKind, Event, Invitation};
 
 use super::failures::of_kind;
 use super::output::Output;
@@ -27,6 +27,35 @@ pub(super) async fn invite(
     out.line(&json!({ "link": invited.link }), || invited.link.clone())?;
     out.remark(|| {
         "\nGive it to one person, by a way that you trust. It works once, for 14 days.".to_owned()
+    })
+}
+
+pub(super) async fn invitations(here: &Here<'_>, out: Output) -> Result<(), Failure> {
+    #[derive(Deserialize)]
+    struct Listed {
+        invitations: Vec<Invitation>,
+    }
+    let daemon = here.daemon().await?;
+    let Listed { invitations } = daemon.command(&Command::Invitations, None).await?;
+    for each in &invitations {
+        out.line(each, || show::invitation(each))?;
+    }
+    if invitations.is_empty() {
+        return out.remark(|| "No open invitations. `xchat invite` makes one.".to_owned());
+    }
+    Ok(())
+}
+
+pub(super) async fn withdraw(
+    here: &Here<'_>,
+    invitation: String,
+    out: Output,
+) -> Result<(), Failure> {
+    let daemon = here.daemon().await?;
+    let command = Command::Withdraw { invitation: invitation.clone() };
+    let _: serde_json::Value = daemon.command(&command, None).await?;
+    out.line(&json!({ "withdrawn": invitation }), || {
+        "It is being withdrawn. If somebody was faster, they are a contact soon.".to_owned()
     })
 }
 

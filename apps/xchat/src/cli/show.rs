@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use xchat_client::{
-    ClockState, Contact, ContactId, Direction, Event, Message, MessageState, Notice, Online,
-    Status, Trouble,
+    ClockState, Contact, ContactId, Direction, Event, Found, Invitation, Message, MessageState,
+    Notice, Online, Status, Trouble,
 };
 
 /// Contacts' names.
@@ -46,6 +46,42 @@ pub(super) fn contact(contact: &Contact, width: usize) -> String {
     let rejoining = if contact.rejoining { "; coming back, waits for the other side" } else { "" };
     let (name, id) = (printable(&contact.name), contact.contact.to_hex());
     format!("{name:width$}  {id}  {verified}{rejoining}")
+}
+
+/// An open invitation, and its link on a line of its own.
+pub(super) fn invitation(invitation: &Invitation) -> String {
+    let (id, until) = (invitation.invitation.to_hex(), time(invitation.expires_at));
+    let link =
+        invitation.link.as_deref().unwrap_or("[being made; its link comes when it is ready]");
+    format!("{id}  open until {until}\n    {link}")
+}
+
+/// A message that was found, with what was found between the signs that mark strong words in plain text.
+pub(super) fn found(found: &Found, names: &Names) -> String {
+    let time = time(found.sent_at);
+    let name = printable(names.get(&found.contact).map_or("?", String::as_str));
+    let mut text = String::new();
+    let starts = |at: u32| found.marks.iter().any(|(from, _)| *from == at);
+    let ends = |at: u32| found.marks.iter().any(|(_, to)| *to == at);
+    let mut at = 0;
+    for c in found.snippet.chars() {
+        if ends(at) {
+            text.push('*');
+        }
+        if starts(at) {
+            text.push('*');
+        }
+        text.push(c);
+        at += 1;
+    }
+    if ends(at) {
+        text.push('*');
+    }
+    let text = printable(&text);
+    match found.direction {
+        Direction::In => format!("{time}  {name}: {text}  [{}]", found.id),
+        Direction::Out => format!("{time}  to {name}: {text}  [{}]", found.id),
+    }
 }
 
 /// Three lines of four groups.
@@ -105,6 +141,13 @@ pub(super) fn event(event: &Event, names: &Names) -> String {
         Event::Message(row) => message(row, names),
         Event::MessageState { id, state, .. } => format!("message {id}: {}", state.as_str()),
         Event::Read { up_to, .. } => format!("read, up to message {up_to}"),
+        Event::Draft { contact, text, .. } => {
+            let name = printable(names.get(contact).map_or("?", String::as_str));
+            format!("draft to {name}: {}", body(text))
+        }
+        Event::Invitation { invitation, state } => {
+            format!("invitation {}: {}", invitation.to_hex(), state.as_str())
+        }
         Event::Contact(contact) => format!("contact: {}", self::contact(contact, 0)),
         Event::InvitationFailed { reason } => format!("an invitation of yours ended: {reason}"),
         Event::AcceptFailed { error } => {
@@ -247,6 +290,22 @@ mod tests {
     fn a_message_cannot_move_the_cursor() {
         assert_eq!(printable("a\x1b[2Jb\u{202e}c\r"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}");
         assert_eq!(body("one\ntwo\x07"), "one\n    two\u{fffd}");
+    }
+
+    #[test]
+    fn what_was_found_is_marked_where_it_stands() {
+        let found = Found {
+            id: 7,
+            conversation: xchat_client::ConversationId::from_bytes([1; 16]),
+            contact: ContactId::from_bytes([2; 8]),
+            direction: Direction::In,
+            sent_at: 0,
+            snippet: "…نلتقي on the side".to_owned(),
+            marks: vec![(1, 6), (14, 18)],
+        };
+        let names = Names::from([(found.contact, "Bob".to_owned())]);
+        let shown = self::found(&found, &names);
+        assert_eq!(shown, "1970-01-01 00:00 UTC  Bob: …*نلتقي* on the *side*  [7]");
     }
 
     #[test]

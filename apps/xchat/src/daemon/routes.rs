@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::middleware::from_fn_with_state;
@@ -155,16 +156,27 @@ fn failed(error: &Error) -> Response {
     (status, Json(json!({ "error": error.body() }))).into_response()
 }
 
+/// What stands behind the question mark, as it is after axum has looked at it.
+type Asked<T> = Result<Query<T>, QueryRejection>;
+
+fn asked<T>(query: Asked<T>) -> Result<T, (StatusCode, Json<Value>)> {
+    query.map(|Query(query)| query).map_err(|why| {
+        let message = format!("not what this can be asked: {}", why.body_text());
+        refuse(StatusCode::BAD_REQUEST, "invalid", &message)
+    })
+}
+
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct CommandQuery {
     timeout_ms: Option<u64>,
 }
 
-async fn command(
-    State(shared): State<Shared>,
-    Query(query): Query<CommandQuery>,
-    body: Body,
-) -> Response {
+async fn command(State(shared): State<Shared>, query: Asked<CommandQuery>, body: Body) -> Response {
+    let query = match asked(query) {
+        Ok(query) => query,
+        Err(refusal) => return refusal.into_response(),
+    };
     let body = match whole(body).await {
         Ok(body) => body,
         Err(refusal) => return refusal,
@@ -250,12 +262,17 @@ fn status(shared: &Shared, response: &xchat_client::Response) -> Response {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct EventsQuery {
     since: Option<u64>,
     after: Option<u64>,
 }
 
-async fn events(State(shared): State<Shared>, Query(query): Query<EventsQuery>) -> Response {
+async fn events(State(shared): State<Shared>, query: Asked<EventsQuery>) -> Response {
+    let query = match asked(query) {
+        Ok(query) => query,
+        Err(refusal) => return refusal.into_response(),
+    };
     let from = match (query.since, query.after) {
         (None, None) => Since::Now,
         (Some(message), None) => Since::Message(message),

@@ -5,8 +5,8 @@ use std::path::Path;
 use ts_rs::{Config, TS};
 use xchat_client::{
     Alert, ClockState, Command, Contact, Conversation, Crowd, Direction, DocumentStatus, ErrorBody,
-    Event, Message, MessageState, Notice, Numbered, Online, PaceChoice, PaceStatus, Queued,
-    Response, Status, Trouble, Wait,
+    Event, Face, Found, Invitation, InvitationState, Message, MessageState, Notice, Numbered,
+    Online, PaceChoice, PaceStatus, Queued, Response, Status, Trouble, Wait,
 };
 
 use super::socket::frames::{
@@ -28,6 +28,9 @@ export type ContactId = string;
 
 /** A conversation, on this device; hexadecimal. */
 export type ConversationId = string;
+
+/** An invitation of ours, on this device; hexadecimal. */
+export type InvitationId = string;
 ";
 
 fn file() -> String {
@@ -52,7 +55,17 @@ fn file() -> String {
         MessageState::Received,
     ];
     add(union("MessageState", &states.map(json)), None);
-    declare!(Command, Wait, Response, Conversation, Contact);
+    declare!(
+        Command,
+        Face,
+        Wait,
+        Response,
+        Conversation,
+        Contact,
+        Found,
+        Invitation,
+        InvitationState
+    );
     // A notice lies in its message's own line, if there is one.
     let message = Message::decl(&config);
     let message = message.trim_end_matches([';', ' ']);

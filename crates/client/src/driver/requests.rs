@@ -3,20 +3,20 @@
 use tokio::sync::oneshot;
 use xchat_base::Timestamp;
 use xchat_engine::{
-    Command as EngineCommand, CommandError, ConversationId, Input as EngineInput, LoadError,
-    MessageState, Response as EngineResponse,
+    Command as EngineCommand, CommandError, ConversationId, Input as EngineInput, InvitationId,
+    LoadError, MAX_TEXT_LEN, MessageState, Response as EngineResponse,
 };
 use xchat_transport::Status as TransportStatus;
 
 use super::{ClockState, Driver, MAX_WAITING_CALLERS, State, WaitingCaller};
 use crate::api::status::collector_word;
 use crate::api::{
-    Command, Contact, Conversation, Crowd, DocumentStatus, Event, Message, PaceStatus, Queued,
-    Response, Status,
+    Command, Contact, Conversation, Crowd, DocumentStatus, Event, Face, Found, Invitation, Message,
+    PaceStatus, Queued, Response, Status,
 };
 use crate::error::{Error, ErrorKind};
 use crate::events::Subscription;
-use crate::store::{Seen, Store, StoredMessage};
+use crate::store::{Seen, Store, StoredMessage, Words};
 
 /// Rows that one reading of the history gives.
 const PAGE: u32 = 256;
@@ -82,6 +82,13 @@ impl Driver {
     fn command(&mut self, command: Command, reply: Answer) {
         match self.engine_command(command) {
             Ok(Asked::Engine(command, pending)) => self.ask_engine(command, pending(reply)),
+            Ok(Asked::FromDraft(conversation, text, face)) => {
+                self.sending = Some((conversation, face));
+                let command = EngineCommand::Send { conversation, text };
+                self.ask_engine(command, Pending::Reply(reply));
+                // It was refused, and the draft stays.
+                self.sending = None;
+            }
             Ok(Asked::Answered(response)) => drop(reply.send(Ok(response))),
             Err(error) => drop(reply.send(Err(error))),
         }
@@ -100,6 +107,12 @@ impl Driver {
                 self.check_clock()?;
                 plain(EngineCommand::Invite)
             }
+            Command::Invitations => plain(EngineCommand::Invitations),
+            Command::Withdraw { invitation } => {
+                let invitation =
+                    InvitationId::from_hex(&invitation).ok_or(CommandError::UnknownInvitation)?;
+                plain(EngineCommand::Withdraw { invitation })
+            }
             Command::Accept { link } => plain(EngineCommand::Accept { link }),
             Command::Contacts => {
                 let contacts = self.contacts.values().cloned().collect();
@@ -116,17 +129,36 @@ impl Driver {
                 Asked::Engine(command, Box::new(pending))
             }
             // The handle waits for more by itself.
-            Command::Send { contact, text, wait: _ } => {
+            Command::Send { contact, text, wait: _, from_draft } => {
                 let conversation = self.contact(&contact)?.conversation;
-                plain(EngineCommand::Send { conversation, text })
+                match from_draft {
+                    Some(face) => Asked::FromDraft(conversation, text, face),
+                    None => plain(EngineCommand::Send { conversation, text }),
+                }
             }
-            Command::Messages { contact, before, limit } => {
+            Command::SetDraft { contact, text, face } => {
+                let contact = self.contact(&contact)?.clone();
+                self.set_draft(&contact, text, face)?;
+                Asked::Answered(Response::Done {})
+            }
+            Command::Search { words, contact, before, limit } => {
+                let words = Words::new(&words)
+                    .map_err(|error| Error::new(ErrorKind::Invalid, error.to_string()))?;
+                Asked::Answered(self.search(&words, contact, before, limit)?)
+            }
+            Command::Messages { contact, before, after, limit } => {
                 let conversation =
                     contact.map(|name| self.contact(&name)).transpose()?.map(|c| c.conversation);
                 let limit = limit.unwrap_or(Command::DEFAULT_MESSAGES).min(Command::MAX_MESSAGES);
                 let before = before.unwrap_or(u64::MAX);
-                let rows =
-                    self.read(|store| Ok(store.messages_before(conversation, before, limit)?))?;
+                let rows = self.read(|store| {
+                    Ok(match after {
+                        Some(after) => {
+                            store.messages_between(conversation, after, before, limit)?
+                        }
+                        None => store.messages_before(conversation, before, limit)?,
+                    })
+                })?;
                 let messages = rows.into_iter().map(|stored| stored.row.into()).collect();
                 Asked::Answered(Response::Messages { messages })
             }
@@ -149,7 +181,8 @@ impl Driver {
                 let last = store.last_message(contact.conversation)?;
                 let unread = store.seen(contact.conversation)?.unread;
                 let last = last.map(|stored| Message::from(stored.row));
-                Ok(Conversation { contact: contact.clone(), last, unread })
+                let draft = store.draft(contact.conversation)?;
+                Ok(Conversation { contact: contact.clone(), last, unread, draft })
             })
         };
         let mut all: Vec<_> = self.contacts.values().map(shown).collect::<Result<_, _>>()?;
@@ -174,6 +207,60 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    fn search(
+        &self,
+        words: &Words,
+        contact: Option<String>,
+        before: Option<u64>,
+        limit: Option<u32>,
+    ) -> Result<Response, Error> {
+        let conversation =
+            contact.map(|name| self.contact(&name)).transpose()?.map(|c| c.conversation);
+        let limit = limit.unwrap_or(Command::MAX_FOUND).min(Command::MAX_FOUND);
+        let before = before.unwrap_or(u64::MAX);
+        let hits = self.read(|store| Ok(store.search(words, conversation, before, limit)?))?;
+        let more = hits.len() == limit as usize;
+        Ok(Response::Found { found: hits.into_iter().map(Found::from).collect(), more })
+    }
+
+    /// On the disk before anybody is told.
+    fn set_draft(&mut self, contact: &Contact, text: String, face: Face) -> Result<(), Error> {
+        let conversation = contact.conversation;
+        if text.len() > MAX_TEXT_LEN {
+            let length = text.len();
+            let message =
+                format!("a draft has at most {MAX_TEXT_LEN} bytes, this one has {length}");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        let is_new = self.read(|store| Ok(store.draft(conversation)?))?.is_none();
+        let full = self.read(|store| Ok(store.draft_count()? >= Command::MAX_DRAFTS))?;
+        if is_new && full && !text.is_empty() {
+            return Err(Error::new(ErrorKind::TooMany, "too many conversations have a draft"));
+        }
+        let State::Running { store, .. } = &mut self.state else { return self.read(|_| Ok(())) };
+        match store.set_draft(conversation, &text) {
+            Ok(false) => {}
+            Ok(true) => {
+                let contact = contact.contact;
+                self.tell(Event::Draft { conversation, contact, text, face });
+            }
+            Err(error) => {
+                self.halt(error);
+                return self.read(|_| Ok(()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The draft that was being sent is none any more.
+    pub(super) fn draft_is_sent(&mut self) {
+        let Some((conversation, face)) = self.sending.take() else { return };
+        if let Some(contact) = self.contacts.get(&conversation) {
+            let (contact, text) = (contact.contact, String::new());
+            self.tell(Event::Draft { conversation, contact, text, face });
+        }
     }
 
     /// An invitation made by a clock that is behind would end as soon as the clock is right.
@@ -322,6 +409,8 @@ impl Driver {
 /// What becomes of a command.
 enum Asked {
     Engine(EngineCommand, Box<dyn FnOnce(Answer) -> Pending>),
+    /// A text to send that was a conversation's draft.
+    FromDraft(ConversationId, String, Face),
     Answered(Response),
 }
 
@@ -329,6 +418,10 @@ fn response(result: Result<EngineResponse, CommandError>) -> Result<Response, Er
     Ok(match result? {
         EngineResponse::Link(link) => Response::Link { link },
         EngineResponse::Contact(contact) => Response::Contact(contact.into()),
+        EngineResponse::Invitations(open) => {
+            Response::Invitations { invitations: open.into_iter().map(Invitation::from).collect() }
+        }
+        EngineResponse::Ok => Response::Done {},
         EngineResponse::Message { id, state } => Response::Sent { id, state },
         EngineResponse::Contacts(contacts) => {
             Response::Contacts { contacts: contacts.into_iter().map(Contact::from).collect() }

@@ -68,7 +68,12 @@ async fn mistakes_get_their_own_kinds() {
     let client = Client::open(&path, &passphrase()).await.expect("starts");
     let kind = async |command| client.command(command, SOON).await.expect_err("refused").kind();
     let contact = || "Bob".to_owned();
-    let send = Command::Send { contact: contact(), text: "x".into(), wait: crate::Wait::Stored };
+    let send = Command::Send {
+        contact: contact(),
+        text: "x".into(),
+        wait: crate::Wait::Stored,
+        from_draft: None,
+    };
     assert_eq!(kind(send).await, ErrorKind::NotFound);
     assert_eq!(kind(Command::SafetyNumber { contact: contact() }).await, ErrorKind::NotFound);
     let link = "xchat:nonsense".to_owned();
@@ -193,4 +198,125 @@ async fn after_the_clock_was_set_back_everything_is_loaded_anew() {
     assert_eq!(driver.clock_state(now), ClockState::Right);
     assert!(matches!(driver.state, State::Running { .. }));
     assert!(driver.transport_wake.is_some_and(|at| at < now + DAY), "it goes on by the right time");
+}
+
+fn contact(number: usize) -> Contact {
+    let number = u8::try_from(number % 256).expect("a byte");
+    Contact {
+        contact: xchat_engine::ContactId::from_bytes([number; 8]),
+        name: format!("contact {number}"),
+        conversation: ConversationId::from_bytes([number; 16]),
+        verified: false,
+        rejoined: false,
+        rejoining: false,
+    }
+}
+
+fn ask(driver: &mut Driver, command: Command) -> Result<Response, Error> {
+    let (reply, mut answer) = oneshot::channel();
+    driver.request(Request::Command { command, reply });
+    answer.try_recv().expect("it needs no network")
+}
+
+#[tokio::test]
+async fn drafts_are_kept_told_and_bounded() {
+    let (_dir, path) = place();
+    let (events, _sessions) = mpsc::channel(MAX_UNREAD);
+    let mut driver = Driver::load(open(&path), events).expect("loads");
+    let named = |number: usize| contact(number).contact.to_hex();
+    driver.contacts = (0..256).map(|n| (contact(n).conversation, contact(n))).collect();
+    let mut told = driver.events.subscribe();
+    let face = || crate::Face::new("a tab").expect("short");
+    let draft = |contact: String, text: &str| {
+        let text = text.to_owned();
+        Command::SetDraft { contact, text, face: face() }
+    };
+    for number in 0..255 {
+        ask(&mut driver, draft(named(number), "half a sen")).expect("kept");
+    }
+    let first = told.try_recv().expect("told").event;
+    let Contact { conversation, contact: whose, .. } = contact(0);
+    let text = "half a sen".to_owned();
+    assert_eq!(first, Event::Draft { conversation, contact: whose, text, face: face() });
+    while told.try_recv().is_ok() {}
+    ask(&mut driver, draft(named(0), "half a sen")).expect("the same");
+    assert!(told.try_recv().is_err(), "nothing has changed");
+
+    // The longest, one byte more, and nobody's.
+    let kind = |answer: Result<Response, Error>| answer.expect_err("refused").kind();
+    let longest = "x".repeat(crate::MAX_TEXT_LEN);
+    ask(&mut driver, draft(named(255), &longest)).expect("the last there is room for");
+    let longer = ask(&mut driver, draft(named(0), &format!("{longest}x")));
+    assert_eq!(kind(longer), ErrorKind::Invalid);
+    assert_eq!(kind(ask(&mut driver, draft("nobody".to_owned(), "x"))), ErrorKind::NotFound);
+    let stranger = ConversationId::from_bytes([1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4]);
+    let number_257 = Contact {
+        conversation: stranger,
+        contact: xchat_engine::ContactId::from_bytes([1, 2, 3, 4, 5, 6, 7, 8]),
+        ..contact(7)
+    };
+    let name = number_257.contact.to_hex();
+    driver.contacts.insert(stranger, number_257);
+    assert_eq!(kind(ask(&mut driver, draft(name.clone(), "x"))), ErrorKind::TooMany);
+    ask(&mut driver, draft(named(3), "")).expect("room is made");
+    ask(&mut driver, draft(name, "x")).expect("kept");
+
+    let Ok(Response::Conversations { conversations }) = ask(&mut driver, Command::Conversations)
+    else {
+        panic!("not a list")
+    };
+    let of = |number: usize| {
+        let shown = conversations.iter().find(|each| each.contact == contact(number));
+        shown.expect("listed").draft.clone()
+    };
+    assert_eq!((of(0).as_deref(), of(3)), (Some("half a sen"), None));
+}
+
+#[tokio::test]
+async fn a_search_is_answered_or_refused_with_a_reason() {
+    let (_dir, path) = place();
+    let mut profile = open(&path);
+    let row = |id, number, text: &str| {
+        let Contact { contact, conversation, .. } = contact(number);
+        xchat_engine::Change::Message(xchat_engine::MessageRow {
+            id,
+            conversation,
+            contact,
+            direction: xchat_engine::Direction::In,
+            content: xchat_engine::Content::Text(text.to_owned()),
+            sent_at: id,
+            state: MessageState::Received,
+            number: 0,
+        })
+    };
+    let rows: Vec<_> = (1..=60).map(|id| row(id, (id % 2) as usize, "the heron flies")).collect();
+    profile.store_mut().apply(&rows).expect("applies");
+    let (events, _sessions) = mpsc::channel(MAX_UNREAD);
+    let mut driver = Driver::load(profile, events).expect("loads");
+    driver.contacts = (0..2).map(|n| (contact(n).conversation, contact(n))).collect();
+    let mut search = |words: &str, with: Option<&str>, before| {
+        let (words, contact) = (words.to_owned(), with.map(str::to_owned));
+        ask(&mut driver, Command::Search { words, contact, before, limit: Some(1_000) })
+    };
+    let Ok(Response::Found { found, more: true }) = search("her", None, None) else {
+        panic!("a full page")
+    };
+    assert_eq!(found.len(), Command::MAX_FOUND as usize);
+    assert_eq!((found[0].id, found[0].snippet.as_str()), (60, "the heron flies"));
+    assert_eq!(found[0].marks, [(4, 9)]);
+    let Ok(Response::Found { found, more: false }) = search("her", None, Some(11)) else {
+        panic!("the rest")
+    };
+    assert_eq!(found.len(), 10);
+    let Ok(Response::Found { found, more: false }) = search("her", Some("contact 1"), None) else {
+        panic!("those of one conversation")
+    };
+    assert_eq!((found.len(), found[0].id), (30, 59));
+    let refused = search("?!", None, None).expect_err("no word");
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
+    assert!(refused.body().message.contains("nothing to search for"), "{refused:?}");
+    let refused = search(&"x".repeat(300), None, None).expect_err("too long");
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
+    let refused = search("heron", Some("nobody"), None).expect_err("nobody");
+    assert_eq!(refused.kind(), ErrorKind::NotFound);
 }

@@ -72,8 +72,13 @@ impl Driver {
             let command = match effect {
                 EngineEffect::Persist(changes) => {
                     let State::Running { store, .. } = &mut self.state else { return };
-                    match store.apply(&changes) {
-                        Ok(new) => stamps.extend(new),
+                    match store.apply_sent(&changes, self.sending.as_ref().map(|(id, _)| *id)) {
+                        Ok((new, was_draft)) => {
+                            stamps.extend(new);
+                            if was_draft {
+                                self.draft_is_sent();
+                            }
+                        }
                         // Nothing else of the batch may happen.
                         Err(error) => return self.halt(error),
                     }
@@ -177,9 +182,13 @@ impl Driver {
                 self.contacts.insert(contact.conversation, contact.clone().into());
                 Event::Contact(contact.into())
             }
+            EngineEvent::Invitation { invitation, state } => {
+                Event::Invitation { invitation, state: state.into() }
+            }
             EngineEvent::InvitationFailed { reason } => Event::InvitationFailed {
                 reason: match reason {
                     InvitationFailure::Expired => "expired",
+                    InvitationFailure::Withdrawn => "withdrawn",
                     _ => "spoiled",
                 }
                 .to_owned(),

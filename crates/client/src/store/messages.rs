@@ -145,6 +145,36 @@ impl Store {
         Ok(rows)
     }
 
+    /// The first `limit` messages between the rows `after` and `before` (of one conversation, or of all),
+    /// oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn messages_between(
+        &self,
+        conversation: Option<ConversationId>,
+        after: u64,
+        before: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredMessage>, StoreError> {
+        let (after, before) = (signed(after), signed(before));
+        match conversation {
+            Some(conversation) => {
+                let sql = format!(
+                    "SELECT {COLUMNS} FROM messages WHERE conversation = ?1 AND id > ?2 AND id < ?3
+                     ORDER BY id LIMIT ?4"
+                );
+                self.collect(&sql, params![conversation.as_bytes(), after, before, limit])
+            }
+            None => {
+                let sql = format!(
+                    "SELECT {COLUMNS} FROM messages WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3"
+                );
+                self.collect(&sql, params![after, before, limit])
+            }
+        }
+    }
+
     /// The first `limit` messages after row `after`, oldest first.
     ///
     /// # Errors
@@ -232,7 +262,7 @@ fn direction_number(direction: Direction) -> u8 {
     }
 }
 
-fn direction(number: u8) -> Result<Direction, rusqlite::Error> {
+pub(super) fn direction(number: u8) -> Result<Direction, rusqlite::Error> {
     match number {
         0 => Ok(Direction::In),
         1 => Ok(Direction::Out),

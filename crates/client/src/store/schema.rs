@@ -9,7 +9,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::error::StoreError;
 
 /// `MIGRATIONS[n]` makes schema `n + 1` out of schema `n`.
-pub(crate) const MIGRATIONS: &[&str] = &[V1, V2, V3];
+pub(crate) const MIGRATIONS: &[&str] = &[V1, V2, V3, V4];
 
 /// `kv` belongs to the engine, `settings` to this crate.
 ///
@@ -62,6 +62,40 @@ CREATE TABLE reading (
 ) STRICT;
 INSERT INTO reading (conversation, up_to)
     SELECT conversation, max(id) FROM messages GROUP BY conversation;
+";
+
+/// `search` is the index of the history's texts (`search.rs`): it holds the words and reads the texts
+/// from `messages`. `folded` is a function of this program. Its prefixes make the first letters of a
+/// common word as quick to find as the whole of it; it keeps no lengths, which only ranking would need.
+/// `drafts` has what was begun to be written in each conversation.
+const V4: &str = "
+CREATE VIRTUAL TABLE search USING fts5(
+    text, conversation,
+    content = 'messages', content_rowid = 'id', prefix = '1 2', columnsize = 0,
+    tokenize = \"unicode61 remove_diacritics 2 categories 'L* M* N* Co'\"
+);
+INSERT INTO search (search, rank) VALUES ('secure-delete', 1);
+INSERT INTO search (rowid, text, conversation)
+    SELECT id, folded(text), hex(conversation) FROM messages WHERE text IS NOT NULL;
+CREATE TRIGGER search_insert AFTER INSERT ON messages WHEN new.text IS NOT NULL BEGIN
+    INSERT INTO search (rowid, text, conversation)
+        VALUES (new.id, folded(new.text), hex(new.conversation));
+END;
+CREATE TRIGGER search_delete AFTER DELETE ON messages WHEN old.text IS NOT NULL BEGIN
+    INSERT INTO search (search, rowid, text, conversation)
+        VALUES ('delete', old.id, folded(old.text), hex(old.conversation));
+END;
+CREATE TRIGGER search_update AFTER UPDATE OF id, text, conversation ON messages BEGIN
+    INSERT INTO search (search, rowid, text, conversation)
+        SELECT 'delete', old.id, folded(old.text), hex(old.conversation)
+        WHERE old.text IS NOT NULL;
+    INSERT INTO search (rowid, text, conversation)
+        SELECT new.id, folded(new.text), hex(new.conversation) WHERE new.text IS NOT NULL;
+END;
+CREATE TABLE drafts (
+    conversation BLOB PRIMARY KEY NOT NULL,
+    text TEXT NOT NULL
+) STRICT;
 ";
 
 /// Brings the database to the schema that `migrations` lead to. Each step is one transaction: it
@@ -123,6 +157,6 @@ mod tests {
         let mut conn = Connection::open_in_memory().expect("a database");
         conn.pragma_update(None, "user_version", 9).expect("sets");
         let refused = migrate(&mut conn, MIGRATIONS);
-        assert!(matches!(refused, Err(StoreError::NewerSchema { got: 9, known: 3 })));
+        assert!(matches!(refused, Err(StoreError::NewerSchema { got: 9, known: 4 })));
     }
 }

@@ -201,6 +201,9 @@ fn messages_come_in_pages_and_by_change() {
     assert_eq!(ids(store.messages_before(even, 6, 3).expect("reads")), [2, 4]);
     assert_eq!(ids(store.messages_before(None, 3, 9).expect("reads")), [1, 2]);
     assert_eq!(ids(store.messages_after(8, 9).expect("reads")), [9, 10]);
+    assert_eq!(ids(store.messages_between(even, 3, u64::MAX, 3).expect("reads")), [4, 6, 8]);
+    assert_eq!(ids(store.messages_between(even, 3, 7, 9).expect("reads")), [4, 6]);
+    assert_eq!(ids(store.messages_between(None, 7, 9, 9).expect("reads")), [8]);
     assert_eq!(store.waiting().expect("counts"), 10);
     let stored = Change::MessageState { id: 4, state: MessageState::Stored };
     store.apply(&[stored]).expect("applies");
@@ -339,4 +342,62 @@ fn a_mark_that_finds_no_room_is_none() {
     let one = ConversationId::from_bytes([1; 16]);
     store.mark_read(one, 1).expect_err("cannot be written");
     assert_eq!(store.seen(one).expect("reads"), Seen { up_to: 0, unread: 1 });
+}
+
+#[test]
+fn a_draft_is_kept_replaced_and_removed() {
+    let (_dir, path) = place();
+    let mut store = Store::create(&path, &key()).expect("a store");
+    let (one, two) = (ConversationId::from_bytes([1; 16]), ConversationId::from_bytes([2; 16]));
+    assert!(store.set_draft(one, "half a sen").expect("keeps"));
+    assert!(store.set_draft(two, "مس").expect("keeps"));
+    assert!(!store.set_draft(one, "half a sen").expect("the same"));
+    assert!(store.set_draft(one, "half a sentence").expect("keeps"));
+    store.close().expect("closes");
+    let mut store = Store::open(&path, &key()).expect("opens");
+    assert_eq!(store.draft(one).expect("reads").as_deref(), Some("half a sentence"));
+    assert_eq!(store.draft_count().expect("counts"), 2);
+    assert!(store.set_draft(one, "").expect("removes"));
+    assert!(!store.set_draft(one, "").expect("there is none"));
+    assert_eq!(store.draft(one).expect("reads"), None);
+    assert_eq!(store.draft_count().expect("counts"), 1);
+}
+
+#[test]
+fn a_draft_goes_with_the_commit_that_sends_it_and_with_no_other() {
+    let (_dir, mut store) = store();
+    let (one, two) = (ConversationId::from_bytes([1; 16]), ConversationId::from_bytes([2; 16]));
+    store.set_draft(one, "hello").expect("keeps");
+    store.set_draft(two, "there").expect("keeps");
+    let draft = |store: &Store| store.draft(one).expect("reads");
+    let sent = |id| [Change::Message(row(id, 1, "hello"))];
+    let heard = MessageRow { direction: Direction::In, ..row(1, 1, "hi") };
+    assert!(!store.apply_sent(&[Change::Message(heard)], Some(one)).expect("applies").1);
+    assert!(!store.apply_sent(&[Change::Message(row(2, 2, "x"))], Some(one)).expect("applies").1);
+    store.apply(&sent(3)).expect("applies");
+    assert!(draft(&store).is_some(), "it was said by another face");
+    let unknown = Change::MessageState { id: 99, state: MessageState::Stored };
+    let batch = [sent(4).to_vec(), vec![unknown]].concat();
+    store.apply_sent(&batch, Some(one)).expect_err("an unknown row");
+    assert!(draft(&store).is_some(), "nothing was said");
+    assert!(store.apply_sent(&sent(4), Some(one)).expect("applies").1);
+    assert_eq!(draft(&store), None);
+    assert!(store.draft(two).expect("reads").is_some());
+    assert!(!store.apply_sent(&sent(5), Some(one)).expect("applies").1, "there is none any more");
+}
+
+#[test]
+fn a_copy_holds_the_index_and_the_drafts() {
+    let (dir, mut store) = store();
+    let one = ConversationId::from_bytes([1; 16]);
+    store.apply(&[Change::Message(row(1, 1, "the heron"))]).expect("applies");
+    store.set_draft(one, "half").expect("keeps");
+    let copy = dir.path().join("copy.db");
+    store.copy_to(&copy, &key()).expect("it holds together");
+    let mut store = Store::open(&copy, &key()).expect("opens");
+    let words = Words::new("heron").expect("a word");
+    assert_eq!(store.search(&words, None, u64::MAX, 9).expect("searches").len(), 1);
+    assert_eq!(store.draft(one).expect("reads").as_deref(), Some("half"));
+    store.apply(&[Change::Message(row(2, 1, "another heron"))]).expect("applies");
+    assert_eq!(store.search(&words, None, u64::MAX, 9).expect("searches").len(), 2);
 }

@@ -8,7 +8,7 @@ use rand_chacha::rand_core::SeedableRng;
 use xchat_base::{Timestamp, random};
 use xchat_engine::{
     Change, Command, CommandError, Contact, Content, ConversationId, Direction, Effect, Engine,
-    Event, Input, MessageRow, MessageState, Notice, Profile, Recalled, Response,
+    Event, Input, MessageRow, MessageState, Notice, OpenInvitation, Profile, Recalled, Response,
 };
 use xchat_pigeonhole::outcome::{ReadOutcome, WriteOutcome};
 use xchat_pigeonhole::{BoxId, SealedBox};
@@ -308,6 +308,13 @@ impl World {
         let answer = self.answer(who, tag);
         let Ok(Response::Link(link)) = answer else { unreachable!("invite: {answer:?}") };
         link
+    }
+
+    pub(crate) fn open_invitations(&mut self, who: usize) -> Vec<OpenInvitation> {
+        let tag = self.command(who, Command::Invitations);
+        let answer = self.answer(who, tag);
+        let Ok(Response::Invitations(open)) = answer else { unreachable!("{answer:?}") };
+        open
     }
 
     pub(crate) fn accept(&mut self, who: usize, link: &str) -> Result<Contact, CommandError> {

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use xchat_base::random;
-use xchat_engine::{Command, CommandError, Direction, Event, MAX_TEXT_LEN, MessageState};
+use xchat_engine::{
+    Command, CommandError, Direction, Event, InvitationFailure, InvitationState, MAX_TEXT_LEN,
+    MessageState, Response,
+};
 
 use crate::people::World;
 
@@ -199,6 +202,93 @@ fn one_who_comes_too_late_is_told_so_and_has_no_dead_contact() {
     assert_eq!(world.accept(BOB, &link).err(), Some(CommandError::InvitationExpired));
     assert!(world.people[BOB].contacts().is_empty());
     assert!(world.people[ALICE].stored_keys() == 0, "the init keys are gone");
+}
+
+#[test]
+fn open_invitations_and_their_links_are_there_after_a_restart() {
+    let mut world = World::new(73, &["alice", "bob"]);
+    let links = [world.invite(ALICE), world.invite(ALICE)];
+    let open = world.open_invitations(ALICE);
+    let shown: Vec<_> = open.iter().map(|each| each.link.clone().expect("it is ready")).collect();
+    assert_eq!(shown, links);
+    for each in &open {
+        assert_eq!(each.expires_at.since(each.made_at), Duration::from_secs(14 * 24 * 3600));
+    }
+    world.stop(ALICE);
+    world.start(ALICE);
+    assert_eq!(world.open_invitations(ALICE), open);
+    world.accept(BOB, &links[0]).expect("a fresh link");
+    world.run_until("bob", |world| !world.people[ALICE].contacts().is_empty());
+    let left: Vec<_> = world.open_invitations(ALICE).into_iter().map(|each| each.link).collect();
+    assert_eq!(left, [Some(links[1].clone())]);
+    let accepted =
+        Event::Invitation { invitation: open[0].invitation, state: InvitationState::Accepted };
+    assert!(world.people[ALICE].events.contains(&accepted));
+}
+
+#[test]
+fn an_invitation_that_was_taken_back_is_of_no_use_and_leaves_nothing_behind() {
+    let mut world = World::new(74, &["alice", "bob"]);
+    let link = world.invite(ALICE);
+    let invitation = world.open_invitations(ALICE)[0].invitation;
+    let tag = world.command(ALICE, Command::Withdraw { invitation });
+    assert_eq!(world.answer(ALICE, tag), Ok(Response::Ok));
+    assert!(world.open_invitations(ALICE).is_empty());
+    // It is being closed, which a crash does not undo.
+    world.stop(ALICE);
+    world.start(ALICE);
+    let ended = Event::InvitationFailed { reason: InvitationFailure::Withdrawn };
+    world.run_until("its end", |world| world.people[ALICE].events.contains(&ended));
+    assert_eq!(world.people[ALICE].stored_keys(), 0, "the init keys are gone");
+    assert_eq!(world.accept(BOB, &link).err(), Some(CommandError::InvitationExpired));
+    assert!(world.people[BOB].contacts().is_empty());
+    let tag = world.command(ALICE, Command::Withdraw { invitation });
+    assert_eq!(world.answer(ALICE, tag), Err(CommandError::UnknownInvitation));
+}
+
+#[test]
+fn one_that_is_taken_back_while_it_is_made_answers_whoever_waits_for_it() {
+    let mut world = World::new(75, &["alice"]);
+    let making = world.command(ALICE, Command::Invite);
+    let open = world.open_invitations(ALICE);
+    assert_eq!((open.len(), &open[0].link), (1, &None), "a link that leads nowhere is not shown");
+    let tag = world.command(ALICE, Command::Withdraw { invitation: open[0].invitation });
+    assert_eq!(world.answer(ALICE, tag), Ok(Response::Ok));
+    assert_eq!(world.answer(ALICE, making), Err(CommandError::InvitationWithdrawn));
+    assert_eq!(world.people[ALICE].stored_keys(), 0);
+    world.run_for(Duration::from_secs(60));
+    assert!(world.open_invitations(ALICE).is_empty());
+}
+
+#[test]
+fn who_accepts_before_the_taking_back_is_written_has_won() {
+    let mut met = 0;
+    for seed in 0..12 {
+        let mut world = World::new(400 + seed, &["alice", "bob"]);
+        let link = world.invite(ALICE);
+        let accepting = world.command(BOB, Command::Accept { link });
+        // From before the accept box is written to after it.
+        world.run_for(Duration::from_millis(300 * seed));
+        let open = world.open_invitations(ALICE);
+        if let Some(open) = open.first() {
+            let tag = world.command(ALICE, Command::Withdraw { invitation: open.invitation });
+            assert_eq!(world.answer(ALICE, tag), Ok(Response::Ok));
+        }
+        let accepted = world.answer(BOB, accepting);
+        world.run_for(Duration::from_secs(600));
+        let contacts = [ALICE, BOB].map(|who| world.people[who].contacts().len());
+        match accepted {
+            Ok(_) => {
+                assert_eq!(contacts, [1, 1], "seed {seed}");
+                met += 1;
+            }
+            Err(error) => {
+                assert_eq!(error, CommandError::InvitationExpired, "seed {seed}");
+                assert_eq!(contacts, [0, 0], "seed {seed}");
+            }
+        }
+    }
+    assert!((1..12).contains(&met), "both were faster at times: {met}");
 }
 
 #[test]

@@ -10,6 +10,9 @@ export type ContactId = string;
 /** A conversation, on this device; hexadecimal. */
 export type ConversationId = string;
 
+/** An invitation of ours, on this device; hexadecimal. */
+export type InvitationId = string;
+
 export type Direction = "in" | "out";
 
 export type MessageState = "waiting" | "stored" | "delivered" | "received";
@@ -18,7 +21,9 @@ export type MessageState = "waiting" | "stored" | "delivered" | "received";
  * What a person, through any face, can ask for. A contact is named by its id, by its conversation's
  * id, or by its name if only one contact has it.
  */
-export type Command = { "command": "invite" } | { "command": "accept", 
+export type Command = { "command": "invite" } | { "command": "invitations" } | { "command": "withdraw", 
+/** Its id. */
+invitation: string, } | { "command": "accept", 
 /** The link as pasted. */
 link: string, } | { "command": "contacts" } | { "command": "safety_number", 
 /** Whose. */
@@ -32,20 +37,47 @@ contact: string,
 /** 1 to [`crate::MAX_TEXT_LEN`] bytes. */
 text: string, 
 /** When to answer. */
-wait?: Wait, } | { "command": "messages", 
+wait?: Wait, 
+/**
+ * It was the conversation's draft, which is removed by the same commit. The face that says so
+ * stands in the event, as with [`Command::SetDraft`].
+ */
+from_draft?: Face, } | { "command": "set_draft", 
+/** To whom. */
+contact: string, 
+/** At most [`crate::MAX_TEXT_LEN`] bytes. */
+text: string, 
+/** Who says so. */
+face: Face, } | { "command": "messages", 
 /** Of one contact only. */
 contact?: string, 
 /** Only those with a smaller id. */
 before?: number, 
+/** Only those with a greater id, and of these the first. */
+after?: number, 
 /**
  * At most so many; [`Command::DEFAULT_MESSAGES`] if not given, and never more than
  * [`Command::MAX_MESSAGES`].
  */
+limit?: number, } | { "command": "search", 
+/**
+ * As typed; the last of them may be the beginning of a word. At most
+ * [`Command::MAX_SEARCH_LEN`] bytes.
+ */
+words: string, 
+/** In the conversation with one contact only. */
+contact?: string, 
+/** Only those with a smaller id. */
+before?: number, 
+/** At most so many; [`Command::MAX_FOUND`] if not given, and never more than that. */
 limit?: number, } | { "command": "conversations" } | { "command": "mark_read", 
 /** Whose. */
 contact: string, 
 /** The last message seen. Less than before changes nothing. */
 up_to: number, } | { "command": "status" };
+
+/** A name that a face (a tab of the page) gives itself, to know its own words among the events. */
+export type Face = string;
 
 /** When a sent message is answered for. */
 export type Wait = "no" | "stored" | "delivered";
@@ -53,7 +85,13 @@ export type Wait = "no" | "stored" | "delivered";
 /** How a command ended well. */
 export type Response = { 
 /** Ready to be handed over. */
-link: string, } | Contact | { 
+link: string, } | { 
+/** Oldest first. */
+invitations: Array<Invitation>, } | { 
+/** Newest first. */
+found: Array<Found>, 
+/** Whether there may be more, before the last of these. */
+more: boolean, } | Contact | { 
 /** In no particular order that means anything. */
 contacts: Array<Contact>, } | { 
 /** Twelve groups of five digits. */
@@ -74,7 +112,9 @@ contact: Contact,
 /** The newest message, if there is one. */
 last: Message | null, 
 /** How many messages of the other side came after those that were seen. */
-unread: number, };
+unread: number, 
+/** What was begun to be written in it, if anything was. */
+draft: string | null, };
 
 /** One person. */
 export type Contact = { 
@@ -90,6 +130,40 @@ verified: boolean,
 rejoined: boolean, 
 /** This device is coming back, and waits until the other side is online. */
 rejoining: boolean, };
+
+/** A message that was found. */
+export type Found = { 
+/** The message. */
+id: number, 
+/** Its conversation. */
+conversation: ConversationId, 
+/** With whom. */
+contact: ContactId, 
+/** Ours or theirs. */
+direction: Direction, 
+/** The sender's clock, Unix milliseconds. */
+sent_at: number, 
+/** The part of it around what was found, on one line, with an ellipsis where it was cut. */
+snippet: string, 
+/**
+ * Where the words stand in the snippet: first character and the one after the last, counted in
+ * characters (Unicode scalar values, not bytes and not UTF-16).
+ */
+marks: Array<[number, number]>, };
+
+/** An invitation of ours that has not ended. */
+export type Invitation = { 
+/** Which, on this device. */
+invitation: InvitationId, 
+/** Ready to be handed over; `null` while it is being made. */
+link: string | null, 
+/** When it was made, Unix milliseconds. */
+made_at: number, 
+/** When it ends by itself, Unix milliseconds. */
+expires_at: number, };
+
+/** Where an invitation of ours stands. */
+export type InvitationState = "making" | "open" | "closing" | "accepted" | "expired" | "withdrawn" | "spoiled";
 
 /** One message. */
 export type Message = { 
@@ -130,8 +204,20 @@ contact: ContactId,
 /** The last message that was seen. */
 up_to: number, 
 /** How many of the other side's are still unread. */
-unread: number, } | { "event": "contact" } & Contact | { "event": "invitation_failed", 
-/** `expired` or `spoiled`. */
+unread: number, } | { "event": "draft", 
+/** Where. */
+conversation: ConversationId, 
+/** To whom. */
+contact: ContactId, 
+/** So far; empty if it was sent, or is no more. */
+text: string, 
+/** Who said so: a face knows its own words by it. */
+face: Face, } | { "event": "contact" } & Contact | { "event": "invitation", 
+/** Which. */
+invitation: InvitationId, 
+/** Where it stands now. */
+state: InvitationState, } | { "event": "invitation_failed", 
+/** `expired`, `spoiled` or `withdrawn`. */
 reason: string, } | { "event": "accept_failed", 
 /** Why. */
 error: ErrorBody, } | { "event": "epoch_changed", 

@@ -3,6 +3,8 @@ import type {
   Command,
   Contact,
   Conversation,
+  Found,
+  Invitation,
   Message,
   MessageState,
   Numbered,
@@ -18,12 +20,16 @@ export type { PaceChoice, ProfileState, Welcome };
 /** What each command that the page gives is answered with: docs/cli.md. */
 interface Answers {
   invite: { link: string };
+  invitations: { invitations: Invitation[] };
+  withdraw: Record<never, never>;
   accept: Contact;
   conversations: { conversations: Conversation[] };
   safety_number: { safety_number: string };
   set_verified: Contact;
   send: { id: number; state: MessageState };
+  set_draft: Record<never, never>;
   messages: { messages: Message[] };
+  search: { found: Found[]; more: boolean };
   mark_read: Record<never, never>;
   status: Status;
 }

@@ -12,6 +12,7 @@ export class Format {
   #dateOfYear: Intl.DateTimeFormat;
   #long: Intl.DateTimeFormat;
   #full: Intl.DateTimeFormat;
+  #moment: Intl.DateTimeFormat;
   #relative: Intl.RelativeTimeFormat;
   #percent: Intl.NumberFormat;
   #language: string;
@@ -26,6 +27,7 @@ export class Format {
     this.#dateOfYear = new Intl.DateTimeFormat(language, { dateStyle: 'medium' });
     this.#long = new Intl.DateTimeFormat(language, { weekday: 'long', day: 'numeric', month: 'long' });
     this.#full = new Intl.DateTimeFormat(language, { dateStyle: 'full', timeStyle: 'short' });
+    this.#moment = new Intl.DateTimeFormat(language, { weekday: 'long', day: 'numeric', month: 'long', hour: 'numeric', minute: '2-digit' });
     this.#relative = new Intl.RelativeTimeFormat(language, { numeric: 'auto' });
     this.#percent = new Intl.NumberFormat(language, { style: 'percent', maximumFractionDigits: 1 });
   }
@@ -45,6 +47,11 @@ export class Format {
     if (days === 1) return this.#capital(this.#relative.format(-1, 'day'));
     if (days < 7) return this.#weekday.format(time);
     return this.#year(time) === this.#year(now) ? this.#date.format(time) : this.#dateOfYear.format(time);
+  }
+
+  /** A day and its hour, at any time of this year or another. */
+  moment(time: number): string {
+    return this.#moment.format(time);
   }
 
   /** Above the messages of a day. */

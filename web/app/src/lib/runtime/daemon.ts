@@ -11,6 +11,7 @@ interface Waiting {
 
 /** The daemon of this computer, which also serves this page. */
 export class Daemon implements Runtime {
+  readonly face = crypto.randomUUID();
   #listener: Listener | undefined;
   #socket: WebSocket | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;

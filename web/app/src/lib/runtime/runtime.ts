@@ -19,6 +19,8 @@ export interface Listener {
 }
 
 export interface Runtime {
+  /** What this page calls itself, to know its own words among the happenings. */
+  readonly face: string;
   start(listener: Listener): void;
   stop(): void;
   command<C extends CommandName>(name: C, args: Arguments<C>): Promise<Answer<C>>;

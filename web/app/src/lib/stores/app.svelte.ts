@@ -1,8 +1,9 @@
-import { getContext, setContext } from 'svelte';
+import { getContext, setContext, tick } from 'svelte';
 import type { Status } from '$lib/api/types';
 import type { Happening, PaceChoice, ProfileState, Welcome } from '$lib/api/wire';
 import { errorText, t } from '$lib/i18n/i18n.svelte';
 import type { LinkState, Listener, Runtime } from '$lib/runtime/runtime';
+import { Finder } from './finder.svelte';
 import { Meeting } from './meeting.svelte';
 import { People } from './people.svelte';
 import { Route } from './route.svelte';
@@ -14,6 +15,7 @@ export class App implements Listener {
   readonly runtime: Runtime;
   readonly people = new People();
   readonly meeting: Meeting;
+  readonly finder: Finder;
   readonly route = new Route();
   readonly speaker = new Speaker();
   linkState = $state.raw<LinkState>({ state: 'connecting' });
@@ -31,12 +33,13 @@ export class App implements Listener {
   constructor(runtime: Runtime) {
     this.runtime = runtime;
     this.meeting = new Meeting(runtime);
+    this.finder = new Finder(runtime);
   }
 
   thread(contact: string): Thread {
     let thread = this.#threads.get(contact);
     if (!thread) {
-      thread = new Thread(this.runtime, contact);
+      thread = new Thread(this.runtime, contact, this.people.find(contact)?.draft ?? '');
       this.#threads.set(contact, thread);
     }
     return thread;
@@ -44,8 +47,21 @@ export class App implements Listener {
 
   /** Opens the invitation that is there, or makes one: because somebody asked for it, never because a view was opened again. */
   invite(): void {
-    if (this.meeting.link === null) void this.meeting.invite();
+    if (this.meeting.invitations.length === 0) void this.meeting.invite();
     this.route.go({ view: 'invite' });
+  }
+
+  /** Goes to the field for searching: in all conversations, or in the one with a contact. */
+  async search(contact: string | null): Promise<void> {
+    this.finder.scope = contact;
+    // The field is beside what is open, if there is room, and otherwise in the list.
+    if (!matchMedia('width >= 800px').matches) this.route.go({ view: 'list' });
+    await tick();
+    const field = document.getElementById('search');
+    if (field instanceof HTMLInputElement) {
+      field.focus();
+      field.select();
+    }
   }
 
   link(state: LinkState): void {
@@ -80,8 +96,15 @@ export class App implements Listener {
         for (const thread of this.#threads.values()) thread.state(happening.id, happening.state);
         return;
       case 'contact':
-        if (this.people.contact(happening)) this.meeting.arrived(happening);
+        if (this.people.contact(happening)) this.meeting.arrived(happening, this.route.place.view === 'invite');
         return;
+      case 'draft':
+        this.people.draft(happening.contact, happening.text);
+        // Its own words a tab knows already, and perhaps newer ones.
+        if (happening.face !== this.runtime.face) this.#threads.get(happening.contact)?.draft.told(happening.text);
+        return;
+      case 'invitation':
+        return this.meeting.moved(happening.invitation, happening.state);
       case 'read':
         return this.people.read(happening.contact, happening.unread);
       case 'status':
@@ -93,7 +116,8 @@ export class App implements Listener {
         return this.speaker.notice(t(`alert.${happening.alert}`, { name }));
       }
       case 'invitation_failed':
-        this.meeting.link = null;
+        // Who took it back knows it.
+        if (happening.reason === 'withdrawn') return;
         return this.speaker.notice(t(happening.reason === 'spoiled' ? 'invite.failed.spoiled' : 'invite.failed.expired'));
       case 'accept_failed':
         return this.speaker.notice(t('accept.failed', { reason: errorText(happening.error) }));
@@ -103,8 +127,9 @@ export class App implements Listener {
   /** All that is shown is read: up to the last message of the other side. */
   markRead(contact: string): void {
     const conversation = this.people.find(contact);
-    if (!conversation || conversation.unread === 0) return;
-    const last = this.thread(contact).messages.findLast((message) => message.direction === 'in');
+    const thread = this.thread(contact);
+    if (!conversation || conversation.unread === 0 || thread.later) return;
+    const last = thread.messages.findLast((message) => message.direction === 'in');
     if (!last) return;
     this.people.read(contact, 0);
     // If the link breaks now, the next list of conversations says how things stand.
@@ -115,7 +140,8 @@ export class App implements Listener {
     const threads = [...this.#threads.values()].filter((thread) => thread.loaded || thread.unsaid);
     // A link that breaks meanwhile brings a new welcome.
     await Promise.allSettled([
-      this.#loadPeople(),
+      this.#loadPeople().then(() => this.#tellDrafts()),
+      this.meeting.load(),
       this.runtime.command('status', {}).then((status) => this.#take(status)),
       ...threads.map((thread) => thread.load()),
     ]);
@@ -134,6 +160,11 @@ export class App implements Listener {
     this.people.load(later.conversations, true);
   }
 
+  /** As the program has them at a new beginning. */
+  #tellDrafts(): void {
+    for (const thread of this.#threads.values()) thread.draft.told(this.people.find(thread.contact)?.draft ?? '');
+  }
+
   #announce(contact: string, text: string): void {
     const name = this.people.find(contact)?.contact.name ?? '…';
     this.speaker.say(t('talk.arrived', { name, text }));
@@ -141,6 +172,7 @@ export class App implements Listener {
 
   #forget(keepUnsaid: boolean): void {
     this.people.clear();
+    this.finder.clear();
     this.status = null;
     if (!keepUnsaid) this.meeting.clear();
     for (const thread of this.#threads.values()) thread.forget(keepUnsaid);

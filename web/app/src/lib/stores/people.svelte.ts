@@ -34,7 +34,7 @@ export class People {
   contact(contact: Contact): boolean {
     const known = this.find(contact.contact);
     if (known) this.#replace({ ...known, contact });
-    else this.all = [{ contact, last: null, unread: 0 }, ...this.all];
+    else this.all = [{ contact, last: null, unread: 0, draft: null }, ...this.all];
     return known === undefined;
   }
 
@@ -59,6 +59,11 @@ export class People {
   read(contact: string, unread: number): void {
     const known = this.find(contact);
     if (known && known.unread !== unread) this.#replace({ ...known, unread });
+  }
+
+  draft(contact: string, text: string): void {
+    const known = this.find(contact);
+    if (known) this.#replace({ ...known, draft: text === '' ? null : text });
   }
 
   clear(): void {

@@ -3,7 +3,8 @@
 
 export type Place =
   | { view: 'list' }
-  | { view: 'talk'; contact: string }
+  /** With `at`, at this message. */
+  | { view: 'talk'; contact: string; at?: number }
   | { view: 'compare'; contact: string }
   | { view: 'add' }
   | { view: 'invite' }

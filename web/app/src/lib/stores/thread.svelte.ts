@@ -2,27 +2,33 @@ import type { Message, MessageState } from '$lib/api/types';
 import { advance, merge } from '$lib/model/messages';
 import { confirmed, type Pending } from '$lib/model/pending';
 import { RuntimeError, type Runtime } from '$lib/runtime/runtime';
+import { Draft } from './draft.svelte';
 
 /** As many messages as are asked for at once. */
 export const PAGE = 50;
 
-/** One conversation: the messages that are loaded, what is being written and what is being sent. */
+/**
+ * One conversation: the messages that are loaded, what is being written and what is being sent. The loaded ones have no
+ * gap between them; they end with the newest, unless somebody has gone to an old one.
+ */
 export class Thread {
   readonly contact: string;
+  readonly draft: Draft;
   messages = $state.raw<Message[]>([]);
   pending = $state.raw<Pending[]>([]);
-  /** In memory alone: the browser would keep it on disk in the clear, outside of the locked profile. */
-  draft = $state('');
   loaded = $state(false);
   loading = $state(false);
   /** Nothing lies before the first loaded message. */
   complete = $state(false);
+  /** The newest message that is known of, loaded or not. */
+  #heard = $state(0);
   #runtime: Runtime;
   #lastKey = 0;
 
-  constructor(runtime: Runtime, contact: string) {
+  constructor(runtime: Runtime, contact: string, draft: string) {
     this.#runtime = runtime;
     this.contact = contact;
+    this.draft = new Draft(runtime, contact, draft);
   }
 
   // No `$derived`: it would end with the component in which the thread was made.
@@ -30,34 +36,71 @@ export class Thread {
     return this.messages.at(-1)?.id ?? 0;
   }
 
+  get heard(): number {
+    return this.#heard;
+  }
+
+  /** There are messages behind the last loaded one. */
+  get later(): boolean {
+    return this.messages.length > 0 && this.newest < this.#heard;
+  }
+
   /** The newest page; also after the link was away, to learn what became of what is pending. */
   async load(): Promise<void> {
-    const { messages } = await this.#runtime.command('messages', { contact: this.contact, limit: PAGE });
-    // More than a page came while the link was away: what is between would be missing.
-    const gap = this.messages.length > 0 && (messages[0]?.id ?? 0) > this.newest;
-    if (gap) this.messages = messages;
-    else this.#take(messages);
-    if (messages.length < PAGE) this.complete = true;
-    else if (gap || !this.loaded) this.complete = false;
+    const page = await this.#page({});
+    // Who reads an old page goes on reading it.
+    if (!this.later) this.#join(page);
+    this.#hear(page);
+    this.#confirm(page);
     this.loaded = true;
     this.#resend();
+  }
+
+  /** Back to the newest page from an old one. */
+  async loadNewest(): Promise<void> {
+    const page = await this.#page({});
+    this.#replace(page, page.length < PAGE);
+    this.#hear(page);
   }
 
   async loadEarlier(): Promise<void> {
     const first = this.messages[0];
     if (this.loading || this.complete || !first) return;
-    this.loading = true;
-    try {
-      const { messages } = await this.#runtime.command('messages', { contact: this.contact, before: first.id, limit: PAGE });
-      if (messages.length < PAGE) this.complete = true;
-      this.#take(messages);
-    } finally {
-      this.loading = false;
-    }
+    await this.#load({ before: first.id }, (page) => {
+      if (page.length < PAGE) this.complete = true;
+      this.#take(page);
+    });
+  }
+
+  async loadLater(): Promise<void> {
+    if (this.loading || !this.later) return;
+    await this.#load({ after: this.newest }, (page) => {
+      this.#take(page);
+      // What was heard of and is not there has been deleted meanwhile.
+      if (page.length === 0) this.#heard = this.newest;
+    });
+  }
+
+  /** The messages around one of them; false if it is not there. */
+  async loadAround(id: number): Promise<boolean> {
+    if (this.messages.some((message) => message.id === id)) return true;
+    const limit = PAGE / 2;
+    const [before, after, last] = await Promise.all([
+      this.#page({ before: id + 1, limit }),
+      this.#page({ after: id, limit }),
+      this.#page({ limit: 1 }),
+    ]);
+    if (before.at(-1)?.id !== id) return false;
+    this.#hear(last);
+    this.#replace([...before, ...after], before.length < limit);
+    this.loaded = true;
+    return true;
   }
 
   message(message: Message): void {
-    this.#take([message]);
+    const joins = !this.later || message.id <= this.newest;
+    this.#hear([message]);
+    if (joins) this.#take([message]);
   }
 
   state(id: number, state: MessageState): void {
@@ -66,9 +109,13 @@ export class Thread {
 
   send(text: string, now: number): void {
     this.#lastKey += 1;
-    const each: Pending = { key: this.#lastKey, text, written_at: now, after: this.newest, unsure: false, failed: null };
+    const after = Math.max(this.newest, this.#heard);
+    const each: Pending = { key: this.#lastKey, text, written_at: now, after, unsure: false, failed: null };
     this.pending = [...this.pending, each];
+    this.draft.sent();
     void this.#say(each);
+    // Who answers wants to see the end. A link that breaks meanwhile is told by what is pending.
+    if (this.later) this.loadNewest().catch(() => undefined);
   }
 
   again(key: number): void {
@@ -85,20 +132,56 @@ export class Thread {
   /** The profile is locked: nothing readable stays, but what was not confirmed by a program that died is not lost. */
   forget(keepUnsaid: boolean): void {
     this.messages = [];
+    this.#heard = 0;
     this.loaded = false;
     this.complete = false;
-    if (keepUnsaid) return;
-    this.pending = [];
-    this.draft = '';
+    this.draft.forget(keepUnsaid);
+    if (!keepUnsaid) this.pending = [];
   }
 
   get unsaid(): boolean {
-    return this.pending.length > 0 || this.draft !== '';
+    return this.pending.length > 0;
+  }
+
+  async #page(which: { before?: number; after?: number; limit?: number }): Promise<Message[]> {
+    const { messages } = await this.#runtime.command('messages', { contact: this.contact, limit: PAGE, ...which });
+    return messages;
+  }
+
+  async #load(which: { before?: number; after?: number }, take: (page: Message[]) => void): Promise<void> {
+    this.loading = true;
+    try {
+      take(await this.#page(which));
+    } finally {
+      this.loading = false;
+    }
+  }
+
+  /** Puts the newest page to what is loaded, or in its place if more than a page came while the link was away. */
+  #join(page: Message[]): void {
+    const gap = this.messages.length > 0 && (page[0]?.id ?? 0) > this.newest;
+    const whole = page.length < PAGE;
+    if (gap) this.#replace(page, whole);
+    else this.#take(page);
+    if (whole) this.complete = true;
+    else if (!this.loaded) this.complete = false;
+  }
+
+  #replace(messages: Message[], complete: boolean): void {
+    this.messages = messages;
+    this.complete = complete;
+  }
+
+  #hear(messages: Message[]): void {
+    this.#heard = Math.max(this.#heard, messages.at(-1)?.id ?? 0);
   }
 
   async #say(each: Pending): Promise<void> {
     try {
-      const { id, state } = await this.#runtime.command('send', { contact: this.contact, text: each.text, wait: 'no' });
+      const args = { contact: this.contact, text: each.text, wait: 'no' } as const;
+      // Unless something else was begun meanwhile: then the draft is that.
+      const from = this.draft.text === '' ? { from_draft: this.#runtime.face } : {};
+      const { id, state } = await this.#runtime.command('send', { ...args, ...from });
       this.#settle(each, id, state);
     } catch (error) {
       const code = error instanceof RuntimeError ? error.code : 'internal';
@@ -110,24 +193,26 @@ export class Thread {
     this.discard(each.key);
     if (this.messages.some((message) => message.id === id)) return this.state(id, state);
     // Its event is on the way; until then the answer says enough.
-    this.#take([
-      {
-        id,
-        conversation: '',
-        contact: this.contact,
-        direction: 'out',
-        text: each.text,
-        sent_at: each.written_at,
-        state,
-      } as Message,
-    ]);
+    this.message({
+      id,
+      conversation: '',
+      contact: this.contact,
+      direction: 'out',
+      text: each.text,
+      sent_at: each.written_at,
+      state,
+    } as Message);
   }
 
   #take(news: Message[]): void {
     const known = this.messages;
     this.messages = merge(known, news);
-    if (this.messages === known || this.pending.length === 0) return;
-    const keys = confirmed(this.pending, this.messages);
+    if (this.messages !== known) this.#confirm(this.messages);
+  }
+
+  #confirm(messages: Message[]): void {
+    if (this.pending.length === 0) return;
+    const keys = confirmed(this.pending, messages);
     if (keys.size > 0) this.pending = this.pending.filter((each) => !keys.has(each.key));
   }
 

@@ -6,6 +6,7 @@ export type Shortcut = 'search' | 'add' | 'up' | 'down' | 'network' | 'settings'
 /** For the list in the settings. */
 export const SHORTCUTS: { keys: string[]; label: Key }[] = [
   { keys: ['Ctrl', 'K'], label: 'key.search' },
+  { keys: ['/'], label: 'key.slash' },
   { keys: ['Alt', 'N'], label: 'key.add' },
   { keys: ['Alt', '↑'], label: 'key.up' },
   { keys: ['Alt', '↓'], label: 'key.down' },
@@ -25,5 +26,12 @@ export function shortcut(event: KeyboardEvent): Shortcut | null {
     const names: Partial<Record<string, Shortcut>> = { KeyN: 'add', KeyS: 'network', ArrowUp: 'up', ArrowDown: 'down' };
     return names[code] ?? null;
   }
-  return code === 'Escape' && !control && !altKey ? 'escape' : null;
+  if (control || altKey) return null;
+  if (code === 'Slash' && !writes(event.target)) return 'search';
+  return code === 'Escape' ? 'escape' : null;
+}
+
+/** Where a key is a letter, and nothing else. */
+function writes(target: EventTarget | null): boolean {
+  return target instanceof HTMLInputElement || target instanceof HTMLTextAreaElement;
 }

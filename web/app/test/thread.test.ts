@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest';
+import { PAGE, Thread } from '$lib/stores/thread.svelte';
+import { Program } from './runtime';
+
+function begin(count: number): { program: Program; thread: Thread } {
+  const program = new Program();
+  program.say(...Array.from({ length: count }, (_, at) => at + 1));
+  return { program, thread: new Thread(program, 'a', '') };
+}
+
+const ids = (thread: Thread): number[] => thread.messages.map((message) => message.id);
+const from = (first: number, last: number): number[] => Array.from({ length: last - first + 1 }, (_, at) => first + at);
+
+describe('the messages of a conversation', () => {
+  it('begin with the newest page, and earlier ones come before it', async () => {
+    const { thread } = begin(120);
+    await thread.load();
+    expect(ids(thread)).toEqual(from(71, 120));
+    expect([thread.later, thread.complete]).toEqual([false, false]);
+    await thread.loadEarlier();
+    await thread.loadEarlier();
+    expect(ids(thread)).toEqual(from(1, 120));
+    expect(thread.complete).toBe(true);
+  });
+
+  it('are loaded around one of them, without a gap, and onwards from there', async () => {
+    const { program, thread } = begin(300);
+    await thread.load();
+    expect(await thread.loadAround(100)).toBe(true);
+    expect(ids(thread)).toEqual(from(76, 125));
+    expect([thread.later, thread.complete]).toEqual([true, false]);
+    // What comes meanwhile is not put behind what it does not follow.
+    for (const message of program.say(301)) thread.message(message);
+    expect(ids(thread).at(-1)).toBe(125);
+    await thread.load();
+    expect(ids(thread)).toEqual(from(76, 125));
+    while (thread.later) await thread.loadLater();
+    expect(ids(thread)).toEqual(from(76, 301));
+    for (const message of program.say(302)) thread.message(message);
+    expect(ids(thread).at(-1)).toBe(302);
+  });
+
+  it('around one near the end are the end, and around one that is loaded nothing changes', async () => {
+    const { program, thread } = begin(110);
+    expect(await thread.loadAround(100)).toBe(true);
+    expect(ids(thread)).toEqual(from(76, 110));
+    expect(thread.later).toBe(false);
+    const asked = program.calls.length;
+    expect(await thread.loadAround(80)).toBe(true);
+    expect(program.calls.length).toBe(asked);
+    expect(await thread.loadAround(999)).toBe(false);
+    expect(ids(thread)).toEqual(from(76, 110));
+  });
+
+  it('go back to the newest when one asks for it, or writes', async () => {
+    const { program, thread } = begin(200);
+    await thread.loadAround(20);
+    await thread.loadNewest();
+    expect(ids(thread)).toEqual(from(151, 200));
+    await thread.loadAround(20);
+    thread.send('t200', 1);
+    await expect.poll(() => thread.pending.length).toBe(0);
+    await expect.poll(() => thread.later).toBe(false);
+    expect(ids(thread).slice(-2)).toEqual([200, 201]);
+    expect(program.of('send')).toEqual([{ contact: 'a', text: 't200', wait: 'no', from_draft: 'this tab' }]);
+    expect(PAGE).toBe(50);
+  });
+
+  it('that were said while the program was away are said again, and the draft of something newer stays', async () => {
+    const { program, thread } = begin(1);
+    await thread.load();
+    program.away = true;
+    thread.send('are you there?', 1);
+    await expect.poll(() => thread.pending[0]?.unsure).toBe(true);
+    thread.draft.text = 'something else';
+    program.away = false;
+    await thread.load();
+    await expect.poll(() => thread.pending.length).toBe(0);
+    expect(program.of('send').map((args) => args['from_draft'])).toEqual(['this tab', undefined]);
+    expect(thread.messages.map((message) => message.text)).toEqual(['t1', 'are you there?']);
+  });
+});
