@@ -4,6 +4,7 @@ mod cli;
 mod daemon;
 mod demo;
 mod failure;
+mod log;
 mod net;
 mod node;
 mod signal;

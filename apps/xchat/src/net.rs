@@ -8,6 +8,8 @@
 //!   net restart┘ (control socket)
 //! ```
 //!
+//! `net renew` does the authority's part alone, for nodes that somebody else starts.
+//!
 //! For one machine: all authorities' keys lie in one file, and every socket is bound to loopback, unless
 //! `--bind-range` says otherwise.
 
@@ -16,6 +18,7 @@ mod authority;
 mod child;
 mod files;
 mod plan;
+mod renew;
 mod request;
 mod supervisor;
 
@@ -42,6 +45,8 @@ enum NetCommand {
     Up(UpArgs),
     /// Start one of its nodes again: one that died, or one that runs.
     Restart(RestartArgs),
+    /// Make a network's keys and its next document, for nodes that are started elsewhere. Starts nothing.
+    Renew(renew::RenewArgs),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -104,6 +109,7 @@ fn rate(text: &str) -> Result<f64, String> {
 pub(crate) fn run(global: &Global, args: NetArgs) -> ExitCode {
     let result = runtime().and_then(|runtime| match args.command {
         NetCommand::Up(args) => runtime.block_on(supervisor::up(&args)),
+        NetCommand::Renew(args) => runtime.block_on(renew::renew(&args)),
         NetCommand::Restart(RestartArgs { dir, node }) => {
             let pid = runtime.block_on(request::restart(&dir, &node))?;
             println!("{}", serde_json::json!({ "event": "node_restarted", "pid": pid }));

@@ -9,13 +9,14 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
-use xchat_server::control::{self, Load, NodeStatus};
+use tracing_subscriber::filter::LevelFilter;
+use xchat_server::control::{self, Load, NodeStatus, TableStatus};
 use xchat_server::link::LinkError;
 use xchat_server::{NodeConfig, NodeError, Prepared};
 
-use crate::Global;
 use crate::failure::{Failure, exit};
 use crate::signal::Interrupts;
+use crate::{Global, log};
 
 /// A node that was told to stop has so long to do it by itself.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
@@ -64,7 +65,7 @@ pub(crate) fn run(global: &Global, args: NodeArgs) -> ExitCode {
 }
 
 fn serve(config: &Path, until_stdin_closes: bool) -> Result<(), Failure> {
-    log_to_stderr();
+    log_to_stderr()?;
     let config = NodeConfig::read(config).map_err(|error| failure(error.into()))?;
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
@@ -175,6 +176,7 @@ fn print_status(status: &NodeStatus) {
             "  boxes refilled {}, stores left to copy from {}",
             table.refilled, table.sources_left
         );
+        println!("  {}", room_text(table));
     }
     println!("  links {} of {}", status.links_up, status.links_wanted);
     println!("  frames dropped {}", status.frames_dropped);
@@ -183,13 +185,29 @@ fn print_status(status: &NodeStatus) {
     }
 }
 
+fn room_text(table: &TableStatus) -> String {
+    let mib = |bytes: u64| bytes >> 20;
+    let used = mib(table.bytes);
+    match (table.max_bytes, table.full) {
+        (None, _) => format!("{used} MiB on the disk"),
+        (Some(most), false) => format!("{used} of {} MiB on the disk", mib(most)),
+        (Some(most), true) => {
+            format!("{used} of {} MiB on the disk: full, new boxes are refused", mib(most))
+        }
+    }
+}
+
 fn load_text(load: &Load) -> String {
     match load {
-        Load::Gateway { sessions, max_sessions, full, proof_attempts } => {
+        Load::Gateway { sessions, max_sessions, full, proof_attempts, line } => {
             let state = if *full { "full, newcomers are turned away" } else { "open" };
             let millions = *proof_attempts as f64 / 1e6;
+            let line = line.map_or_else(String::new, |line| {
+                let (used, most) = (line.kbit_per_s / 1_000, line.max_kbit_per_s / 1_000);
+                format!(", which may take {used} of {most} Mbit/s")
+            });
             format!(
-                "{state}: {sessions} of {max_sessions} sessions; the next one costs its client \
+                "{state}: {sessions} of {max_sessions} sessions{line}; the next one costs its client \
                  {millions:.1} million hashes"
             )
         }
@@ -226,6 +244,11 @@ pub(crate) fn failure(error: NodeError) -> Failure {
         NodeError::Link(LinkError::Bind { .. }) => {
             (exit::UNAVAILABLE, "address", "is another program, or another node, using it?")
         }
+        NodeError::Metrics { .. } => (
+            exit::UNAVAILABLE,
+            "address",
+            "does another program, or another node, use it? Is it this machine's?",
+        ),
         NodeError::Running { .. } => (exit::UNAVAILABLE, "already_running", ""),
         NodeError::Table(error) if error.is_loss() => (
             exit::INVALID,
@@ -246,24 +269,11 @@ pub(crate) fn failure(error: NodeError) -> Failure {
     Failure::from((exit, code, error)).hint(hint)
 }
 
-/// Lines about the life of the process, and of this program only: what libraries log names peers.
-/// `XCHAT_LOG` (error, warn, info, debug, trace) turns it up, and says so.
-fn log_to_stderr() {
-    use tracing_subscriber::filter::LevelFilter;
-    use tracing_subscriber::prelude::*;
-
-    let asked = std::env::var("XCHAT_LOG").ok().and_then(|level| level.parse().ok());
-    let level = asked.unwrap_or(LevelFilter::INFO);
-    let ours = tracing_subscriber::filter::Targets::new()
-        .with_target("xchat", level)
-        .with_target("xchat_server", level);
-    // A log that cannot be written (its disk is full) must not end the process, as it would by default.
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        .log_internal_errors(false);
-    tracing_subscriber::registry().with(lines.with_filter(ours)).init();
+/// Lines about the life of the process. `XCHAT_LOG` turns it up, and the log says so.
+fn log_to_stderr() -> Result<(), Failure> {
+    let level = log::start(&["xchat", "xchat_server"], LevelFilter::INFO)?;
     if level > LevelFilter::INFO {
         tracing::warn!(%level, "logging more than a node in service should");
     }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! An endpoint: one key, its sockets, and the links dialled from and taken by it.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +11,8 @@ use iroh::endpoint::{
 };
 use iroh::{EndpointAddr, PublicKey, RelayMode, SecretKey, TransportAddr};
 use tokio::sync::{Mutex, mpsc};
-use tokio::time::timeout;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{sleep, timeout};
 use xchat_base::{Rng, Secret, identifier};
 
 use crate::error::{CloseReason, LinkError};
@@ -24,6 +26,16 @@ const MAX_WAITING: usize = 64;
 
 /// A peer that has not finished its handshake by then is let go.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Peers are told of the end and have so long to confirm it: iroh gives up after three probe timeouts, some
+/// three seconds.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether an address is free.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// The tasks of a closed endpoint have nothing left to wait for.
+const LAST_TASKS: Duration = Duration::from_secs(1);
 
 identifier!(
     /// An endpoint's Ed25519 public key: what a peer must prove to hold.
@@ -121,6 +133,8 @@ pub struct Endpoint {
     /// not hurry its clients.
     dial: QuicTransportConfig,
     incoming: Arc<Mutex<mpsc::Receiver<Link>>>,
+    /// Takes links, if any are taken; holds the sockets for as long as it runs.
+    taking: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 impl Endpoint {
@@ -148,13 +162,12 @@ impl Endpoint {
         }
         let inner = builder.bind().await.map_err(|error| bind_error(error, &bind))?;
         let (links, incoming) = mpsc::channel(MAX_WAITING);
-        if accepts {
-            tokio::spawn(take_links(inner.clone(), links));
-        }
+        let taking = accepts.then(|| tokio::spawn(take_links(inner.clone(), links)));
         // Who takes links is a node, and dials nodes.
         let patience = if accepts { quic::NODE } else { quic::CLIENT };
         let dial = quic::transport(&patience);
-        Ok(Self { inner, dial, incoming: Arc::new(Mutex::new(incoming)) })
+        let (incoming, taking) = (Arc::new(Mutex::new(incoming)), Arc::new(Mutex::new(taking)));
+        Ok(Self { inner, dial, incoming, taking })
     }
 
     /// Its public key.
@@ -201,10 +214,33 @@ impl Endpoint {
         self.incoming.lock().await.recv().await
     }
 
-    /// Closes every link and the sockets; waits (about three seconds at most) until peers know.
+    /// Closes every link and the sockets; waits (six seconds at most) until peers know and nothing of its own
+    /// runs any more. Its addresses are free again soon after nobody holds a handle to it, or a link
+    /// ([`wait_until_free`]).
     pub async fn close(&self) {
-        self.inner.close().await;
+        let _ = timeout(FAREWELL, self.inner.close()).await;
+        let Some(mut taking) = self.taking.lock().await.take() else { return };
+        if timeout(LAST_TASKS, &mut taking).await.is_err() {
+            taking.abort();
+            let _ = taking.await;
+        }
     }
+}
+
+/// Waits until the addresses of an endpoint that was closed and dropped can be bound again, and no longer than
+/// `within`; whether they can. The sockets are closed by a thread of their own (netwatch), so that a drop alone says
+/// nothing of when.
+pub async fn wait_until_free(addresses: &[SocketAddr], within: Duration) -> bool {
+    let in_use = |error: &std::io::Error| error.kind() == ErrorKind::AddrInUse;
+    let taken =
+        |address: &SocketAddr| UdpSocket::bind(address).err().is_some_and(|error| in_use(&error));
+    let free = || !addresses.iter().any(taken);
+    let waiting = async {
+        while !free() {
+            sleep(LOOK_EVERY).await;
+        }
+    };
+    timeout(within, waiting).await.is_ok()
 }
 
 fn bind_error(error: BindError, bind: &[SocketAddr]) -> LinkError {
@@ -220,7 +256,9 @@ fn bind_error(error: BindError, bind: &[SocketAddr]) -> LinkError {
 async fn take_links(endpoint: iroh::Endpoint, links: mpsc::Sender<Link>) {
     let handshakes = Handshakes::default();
     let mut arrivals = Arrivals::default();
+    let mut taking = JoinSet::new();
     while let Some(incoming) = endpoint.accept().await {
+        while taking.try_join_next().is_some() {}
         // A round trip proves the source address (RFC 9000, 8.1.2) before a key exchange is
         // computed for it. It also lets a refusal be heard: noq sends none to an unproven address.
         if !incoming.remote_addr_validated() {
@@ -235,7 +273,7 @@ async fn take_links(endpoint: iroh::Endpoint, links: mpsc::Sender<Link>) {
             continue;
         };
         let links = links.clone();
-        tokio::spawn(async move {
+        taking.spawn(async move {
             // A failed handshake is the peer's affair and says nothing worth keeping.
             if let Ok(Ok(link)) = timeout(HANDSHAKE_TIMEOUT, take_link(incoming)).await
                 && let Err(error) = links.try_send(link)
@@ -245,6 +283,8 @@ async fn take_links(endpoint: iroh::Endpoint, links: mpsc::Sender<Link>) {
             drop(place);
         });
     }
+    // Each holds a part of the endpoint.
+    taking.shutdown().await;
 }
 
 async fn take_link(incoming: Incoming) -> Result<Link, LinkError> {

@@ -35,6 +35,6 @@ pub mod link;
 mod quic;
 mod sources;
 
-pub use endpoint::{Endpoint, LinkConfig, LinkSecret, PeerId};
+pub use endpoint::{Endpoint, LinkConfig, LinkSecret, PeerId, wait_until_free};
 pub use error::{CloseReason, LinkError};
 pub use link::{Link, LinkReceiver, LinkSender, MAX_FRAME};

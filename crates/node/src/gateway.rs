@@ -3,6 +3,7 @@
 
 mod clients;
 mod door;
+mod line;
 mod pace;
 mod session;
 mod tags;
@@ -18,10 +19,12 @@ use xchat_sphinx::{GatewayFrame, LinkKey, NodeFrame, RefusalCode};
 
 use crate::start::{self, StartError};
 use door::Door;
+use line::Line;
 use pace::{Rates, Session};
 use tags::Tags;
 
 pub use door::{BASE_EFFORT, CHALLENGE_LIFETIME, MAX_OPENING, MAX_RAISE, RETRY_AFTER};
+pub use line::LineLoad;
 pub use pace::{MAX_EXCESS, SILENCE, SILENT_GAPS, SLACK, STALL};
 pub use session::SessionId;
 
@@ -54,6 +57,8 @@ pub struct Load {
     pub sessions: usize,
     /// Sessions at most.
     pub max_sessions: usize,
+    /// How much of its line is promised, if the operator has set a bound.
+    pub line: Option<LineLoad>,
     /// What the next session costs its client: hashes on average.
     pub proof_attempts: u64,
 }
@@ -61,7 +66,7 @@ pub struct Load {
 impl Load {
     /// Whether newcomers are turned away.
     pub fn is_full(&self) -> bool {
-        self.sessions >= self.max_sessions
+        self.sessions >= self.max_sessions || self.line.is_some_and(|line| line.is_full())
     }
 }
 
@@ -179,6 +184,7 @@ pub struct Gateway {
     limits: Limits,
     door: Door,
     sessions: BTreeMap<SessionId, Session>,
+    line: Line,
     rates: Rates,
     tags: Tags,
     counters: Counters,
@@ -199,12 +205,19 @@ impl Gateway {
             limits,
             door: Door::new(LinkKey::from_bytes(*id.as_bytes()), limits.effort),
             sessions: BTreeMap::new(),
+            line: Line::default(),
             rates: Rates::default(),
             tags: Tags::default(),
             counters: Counters::default(),
             look: None,
             woken_for: None,
         })
+    }
+
+    /// Lets sessions in only as long as all of them together may send so many packets in 1,000 seconds. Whoever is
+    /// there stays, also if the bound or the network's rates have changed since.
+    pub fn limit_packets(&mut self, packets: u64) {
+        self.line.limit(packets);
     }
 
     /// The one door.
@@ -244,8 +257,9 @@ impl Gateway {
     /// How full it is.
     pub fn load(&self, now: Timestamp) -> Load {
         let (sessions, max_sessions) = (self.sessions.len(), self.limits.max_sessions);
-        let proof_attempts = self.door.attempts(self.fullness(), max_sessions, now);
-        Load { sessions, max_sessions, proof_attempts }
+        let proof_attempts = self.door.attempts(self.fullness(now), max_sessions, now);
+        let line = self.line.load(&self.rates, &self.document.parameters, now);
+        Load { sessions, max_sessions, line, proof_attempts }
     }
 
     /// The document in use.
@@ -253,12 +267,16 @@ impl Gateway {
         &self.document
     }
 
-    fn is_full(&self) -> bool {
-        self.sessions.len() >= self.limits.max_sessions
+    fn is_full(&self, now: Timestamp) -> bool {
+        let line = self.line.load(&self.rates, &self.document.parameters, now);
+        self.sessions.len() >= self.limits.max_sessions || line.is_some_and(|line| line.is_full())
     }
 
-    fn fullness(&self) -> f64 {
-        self.sessions.len() as f64 / self.limits.max_sessions.max(1) as f64
+    /// By whichever bound is nearer.
+    fn fullness(&self, now: Timestamp) -> f64 {
+        let seats = self.sessions.len() as f64 / self.limits.max_sessions.max(1) as f64;
+        let line = self.line.load(&self.rates, &self.document.parameters, now);
+        seats.max(line.map_or(0.0, |line| line.used as f64 / line.most.max(1) as f64))
     }
 
     /// Clients ask for documents on a schedule. A placement that changes is told to all of them at once,
@@ -326,7 +344,9 @@ impl Gateway {
 
     fn close(&mut self, session: SessionId) {
         self.door.leave(session);
-        self.sessions.remove(&session);
+        if let Some(held) = self.sessions.remove(&session) {
+            self.line.leave(held.pace);
+        }
         self.tags.close(session);
     }
 

@@ -68,6 +68,11 @@ pub enum Input {
     /// More waits for this store than it works off, or no longer. Until it hears otherwise it refuses
     /// new writes as busy, which costs no disk, and goes on with everything else.
     Pressed(bool),
+    /// The table has reached the size that its operator gives it, or is below it again. Until it hears
+    /// otherwise the store takes no value for a box of which it holds none: it refuses such writes as busy, is
+    /// silent when another store proposes one, and does not ask for what it has missed. It reads and promises,
+    /// and copies what a placement hands to it: others have answered for that.
+    Full(bool),
     /// The time of the last `WakeAt` has come.
     Timer,
 }
@@ -131,6 +136,10 @@ pub struct Counters {
     pub refused: u64,
     /// Of these, because there was more to do than could be done.
     pub refused_busy: u64,
+    /// Of those that were refused as busy, because the table has reached its size.
+    pub refused_full: u64,
+    /// Proposals of other stores that were not taken because of that.
+    pub untaken: u64,
     /// Deliveries sent to collectors.
     pub deliveries_sent: u64,
     /// Deliveries that came for a session here.
@@ -216,6 +225,7 @@ pub struct Store<T> {
     collectors: Collectors,
     counters: Counters,
     pressed: bool,
+    full: bool,
     register_wake: Option<Timestamp>,
     next_expire: Timestamp,
     next_sweep: Timestamp,
@@ -271,6 +281,7 @@ impl<T: BoxTable> Store<T> {
             collectors: Collectors::new(bounds.sessions, bounds.items),
             counters: Counters::default(),
             pressed: false,
+            full: false,
             register_wake: None,
             next_expire: now + EXPIRE_EVERY,
             next_sweep: now + SWEEP_EVERY,
@@ -310,6 +321,7 @@ impl<T: BoxTable> Store<T> {
             }
             Input::Settle(boxes) => self.settle(boxes, now, rng, &mut effects),
             Input::Pressed(pressed) => self.pressed = pressed,
+            Input::Full(full) => self.full = full,
             Input::Timer => self.timer(now, rng, &mut effects),
         }
         self.wake(&mut effects);

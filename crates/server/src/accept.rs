@@ -32,16 +32,18 @@ const FAREWELL_TIMEOUT: Duration = Duration::from_secs(3);
 /// Links of clients that are being told to go, above those with a session and those without one yet.
 const LEAVING: usize = 64;
 
-/// Takes links until the endpoint is closed.
+/// Takes links until the endpoint is closed. Whatever holds one holds a clone of `alive`.
 pub(crate) async fn accept(
     endpoint: Endpoint,
     document: watch::Receiver<VerifiedDocument>,
     events: mpsc::Sender<Event>,
     max_sessions: usize,
+    alive: mpsc::Sender<()>,
 ) {
     let mut acceptor = Acceptor {
         document,
         events,
+        alive,
         peers: BTreeMap::new(),
         next_session: 0,
         clients: Arc::new(Semaphore::new(max_links(max_sessions))),
@@ -59,6 +61,7 @@ fn max_links(max_sessions: usize) -> usize {
 struct Acceptor {
     document: watch::Receiver<VerifiedDocument>,
     events: mpsc::Sender<Event>,
+    alive: mpsc::Sender<()>,
     /// One link of each kind from each peer: the newest.
     peers: BTreeMap<(Kind, NodeId), AbortHandle>,
     next_session: u64,
@@ -73,7 +76,11 @@ impl Acceptor {
             };
             let session = SessionId::new(self.next_session);
             self.next_session += 1;
-            tokio::spawn(serve_client(link, session, self.events.clone(), slot));
+            let (events, alive) = (self.events.clone(), self.alive.clone());
+            tokio::spawn(async move {
+                serve_client(link, session, events, slot).await;
+                drop(alive);
+            });
             return;
         }
         let kind =
@@ -84,7 +91,12 @@ impl Acceptor {
             return link.close(CloseReason::Refused);
         };
         self.peers.retain(|_, reader| !reader.is_finished());
-        let reader = tokio::spawn(read_peer(link, kind, from, self.events.clone())).abort_handle();
+        let (events, alive) = (self.events.clone(), self.alive.clone());
+        let reader = tokio::spawn(async move {
+            read_peer(link, kind, from, events).await;
+            drop(alive);
+        });
+        let reader = reader.abort_handle();
         // A peer that dials again has lost the link before, even if we have not noticed yet.
         if let Some(before) = self.peers.insert((kind, from), reader) {
             before.abort();

@@ -26,6 +26,23 @@ pub const DEFAULT_LINK_RATE: u32 = 100;
 
 /// Beyond it a link's clock is finer than a machine's timers.
 const MAX_LINK_RATE: u32 = 1_000;
+/// What one packet of a client takes on the gateway's line, one way and once, with everything around it:
+/// links' frames and headers, UDP, IPv6, and its share of acknowledgements. Measured (`docs/operate/node.md`), and rounded up.
+pub const BYTES_PER_PACKET: u64 = 2_800;
+
+/// A gateway hands every packet on: it comes in from the client and goes out to a mix, and its answer comes in
+/// from a mix and goes out to the client.
+const TIMES: u64 = 2;
+
+/// Packets of clients in 1,000 seconds that a line carries.
+pub(crate) fn packets(mbit_per_s: u32) -> u64 {
+    u64::from(mbit_per_s) * 1_000_000 / 8 * 1_000 / (BYTES_PER_PACKET * TIMES)
+}
+
+/// The other way round: what so many packets in 1,000 seconds take, each way.
+pub(crate) fn kbit_per_s(packets: u64) -> u64 {
+    packets.saturating_mul(BYTES_PER_PACKET * TIMES * 8).div_ceil(1_000 * 1_000)
+}
 
 /// A role, as the configuration names it. A mix's layer and a store's tokens are the directory's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +92,12 @@ pub struct NodeConfig {
     /// Cells a second on each link to another node, whether there is something to say or not; zero sends what
     /// there is when it is there, for measurements and tests.
     pub link_rate: u32,
+    /// What a gateway's sessions may take of its line, each way, in Mbit/s; no bound if `None`.
+    pub max_mbit_per_s: Option<u32>,
+    /// What a store's table may take of its disk, in MiB; no bound if `None`.
+    pub max_disk_mib: Option<u32>,
+    /// Where metrics are told, over HTTP; nowhere if `None`.
+    pub metrics: Option<SocketAddr>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -92,6 +115,12 @@ struct Stored {
     max_sessions: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     link_rate: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_mbit_per_s: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_disk_mib: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    metrics: Option<SocketAddr>,
 }
 
 #[derive(Deserialize)]
@@ -119,9 +148,27 @@ pub enum ConfigError {
         /// Where and what.
         source: Box<toml::de::Error>,
     },
-    /// A gateway without sessions.
-    #[error("{}: max_sessions = 0 would let nobody in", path.display())]
-    NoSessions {
+    /// A bound of nothing.
+    #[error("{}: {key} = 0 would let nothing in", path.display())]
+    Nothing {
+        /// Which file.
+        path: PathBuf,
+        /// The field.
+        key: &'static str,
+    },
+    /// A bound that this role cannot keep.
+    #[error("{}: {key} is for a {of} only", path.display())]
+    NotOfRole {
+        /// Which file.
+        path: PathBuf,
+        /// The field.
+        key: &'static str,
+        /// Who has it.
+        of: RoleName,
+    },
+    /// Nobody would know where the metrics are.
+    #[error("{}: metrics needs an address with a port", path.display())]
+    NoPort {
         /// Which file.
         path: PathBuf,
     },
@@ -166,9 +213,7 @@ impl NodeConfig {
             return Err(ConfigError::Version { path: path.to_owned(), got: version });
         }
         let stored: Stored = toml::from_str(text).map_err(parse)?;
-        if stored.max_sessions == Some(0) {
-            return Err(ConfigError::NoSessions { path: path.to_owned() });
-        }
+        stored.check(path)?;
         let link_rate = stored.link_rate.unwrap_or(DEFAULT_LINK_RATE);
         if link_rate > MAX_LINK_RATE {
             return Err(ConfigError::LinkRate { path: path.to_owned(), got: link_rate });
@@ -181,6 +226,9 @@ impl NodeConfig {
             cache_mib: stored.cache_mib.unwrap_or(DEFAULT_CACHE_MIB),
             max_sessions: stored.max_sessions.unwrap_or(MAX_SESSIONS as u32),
             link_rate,
+            max_mbit_per_s: stored.max_mbit_per_s,
+            max_disk_mib: stored.max_disk_mib,
+            metrics: stored.metrics,
         })
     }
 
@@ -195,6 +243,9 @@ impl NodeConfig {
             cache_mib: Some(self.cache_mib),
             max_sessions: Some(self.max_sessions),
             link_rate: Some(self.link_rate),
+            max_mbit_per_s: self.max_mbit_per_s,
+            max_disk_mib: self.max_disk_mib,
+            metrics: self.metrics,
         };
         toml::to_string(&stored).expect("numbers, addresses and UTF-8 paths serialise")
     }
@@ -203,7 +254,43 @@ impl NodeConfig {
     pub fn new(role: RoleName, bind: SocketAddr, network: PathBuf, dir: PathBuf) -> Self {
         let (cache_mib, max_sessions) = (DEFAULT_CACHE_MIB, MAX_SESSIONS as u32);
         let link_rate = DEFAULT_LINK_RATE;
-        Self { role, bind, network, dir, cache_mib, max_sessions, link_rate }
+        let (max_mbit_per_s, max_disk_mib, metrics) = (None, None, None);
+        Self {
+            role,
+            bind,
+            network,
+            dir,
+            cache_mib,
+            max_sessions,
+            link_rate,
+            max_mbit_per_s,
+            max_disk_mib,
+            metrics,
+        }
+    }
+}
+
+impl Stored {
+    /// Bounds that let nothing in, and bounds that would not be kept: an operator must not rely on them.
+    fn check(&self, path: &Path) -> Result<(), ConfigError> {
+        let path = || path.to_owned();
+        let bounds = [
+            ("max_sessions", self.max_sessions, None),
+            ("max_mbit_per_s", self.max_mbit_per_s, Some(RoleName::Gateway)),
+            ("max_disk_mib", self.max_disk_mib, Some(RoleName::Store)),
+        ];
+        for (key, value, role) in bounds {
+            if value == Some(0) {
+                return Err(ConfigError::Nothing { path: path(), key });
+            }
+            if let Some(of) = role.filter(|of| value.is_some() && *of != self.role) {
+                return Err(ConfigError::NotOfRole { path: path(), key, of });
+            }
+        }
+        match self.metrics {
+            Some(metrics) if metrics.port() == 0 => Err(ConfigError::NoPort { path: path() }),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -234,6 +321,21 @@ network = "../network.json"
     fn what_is_written_reads_back() {
         let config = parse(GOOD).expect("good");
         assert_eq!(parse(&config.to_toml()).expect("own"), config);
+        let mut config = NodeConfig { role: RoleName::Gateway, ..config };
+        config.max_mbit_per_s = Some(100);
+        config.metrics = Some("127.0.0.1:9464".parse().expect("an address"));
+        assert_eq!(parse(&config.to_toml()).expect("own"), config);
+        let config = NodeConfig { role: RoleName::Store, max_mbit_per_s: None, ..config };
+        let config = NodeConfig { max_disk_mib: Some(20_480), ..config };
+        assert_eq!(parse(&config.to_toml()).expect("own"), config);
+    }
+
+    #[test]
+    fn a_line_carries_so_many_packets_and_they_take_that_line() {
+        // 5,600 bytes each way: 22.3 packets a second for a megabit.
+        assert_eq!(packets(1), 22_321);
+        assert_eq!(kbit_per_s(packets(100)), 100_000);
+        assert_eq!(packets(u32::MAX), 95_869_805_691_964);
     }
 
     #[test]
@@ -247,7 +349,12 @@ network = "../network.json"
             (&GOOD.replace("mix", "mixer"), "unknown variant `mixer`"),
             (&GOOD.replace("bind", "bin"), "unknown field `bin`"),
             (&GOOD.replace("127.0.0.1:4000", "localhost"), "invalid socket address syntax"),
-            (&format!("{GOOD}max_sessions = 0\n"), "would let nobody in"),
+            (&format!("{GOOD}max_sessions = 0\n"), "max_sessions = 0 would let nothing in"),
+            (&format!("{GOOD}max_mbit_per_s = 10\n"), "max_mbit_per_s is for a gateway only"),
+            (&format!("{GOOD}max_disk_mib = 10\n"), "max_disk_mib is for a store only"),
+            (&format!("{GOOD}max_disk_mib = -1\n"), "invalid value"),
+            (&format!("{GOOD}metrics = \"9464\"\n"), "invalid socket address syntax"),
+            (&format!("{GOOD}metrics = \"127.0.0.1:0\"\n"), "needs an address with a port"),
             (&format!("{GOOD}link_rate = 1001\n"), "link_rate = 1001 is above 1000"),
             ("not toml", "/etc/xchat/node.toml"),
         ];

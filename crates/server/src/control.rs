@@ -80,6 +80,15 @@ pub struct TableStatus {
     pub refilled: u64,
     /// Stores from which something is still to be copied.
     pub sources_left: u64,
+    /// What the table takes on the disk, at the last look.
+    #[serde(default)]
+    pub bytes: u64,
+    /// What it may take, if the operator says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
+    /// Whether it has reached that: new boxes are refused.
+    #[serde(default)]
+    pub full: bool,
 }
 
 impl NodeStatus {
@@ -104,6 +113,10 @@ pub enum Load {
         full: bool,
         /// What the next session costs its client: hashes on average.
         proof_attempts: u64,
+        /// Kilobits a second, each way, that these sessions may take at most, and that all may, if the operator
+        /// says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        line: Option<LineStatus>,
     },
     /// A store's.
     Store {
@@ -112,10 +125,58 @@ pub enum Load {
     },
 }
 
+/// How much of a gateway's line is promised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineStatus {
+    /// Kilobits a second, each way, that the sessions there are may take at most.
+    pub kbit_per_s: u64,
+    /// That all may.
+    pub max_kbit_per_s: u64,
+}
+
 /// What a status says that does not change.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct About {
     pub(crate) role: RoleName,
     pub(crate) id: NodeId,
+}
+
+/// Asks the core how it is, for whoever wants to know.
+#[derive(Clone)]
+pub(crate) struct Reporter {
+    pub(crate) about: About,
+    pub(crate) document: watch::Receiver<VerifiedDocument>,
+    pub(crate) events: mpsc::Sender<Event>,
+}
+
+impl Reporter {
+    /// `None` when the core is gone.
+    pub(crate) async fn status(&self) -> Option<NodeStatus> {
+        let (answer, asked) = oneshot::channel();
+        self.events.send(Event::Status(answer)).await.ok()?;
+        let (core, links) = asked.await.ok()?;
+        let (epoch, valid_until, expired) = {
+            let document = self.document.borrow();
+            let valid_until = document.valid_until;
+            (document.epoch, valid_until.as_millis(), document.is_expired(clock::now()))
+        };
+        Some(NodeStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            role: self.about.role,
+            id: self.about.id.to_hex(),
+            pid: std::process::id(),
+            serving: !expired && !core.catching_up,
+            epoch,
+            valid_until,
+            links_wanted: links.wanted,
+            links_up: links.up,
+            frames_dropped: links.dropped,
+            catching_up: core.catching_up,
+            load: core.load,
+            table: core.table,
+            counters: core.counters,
+        })
+    }
 }
 
 /// The socket; removed when it is dropped.
@@ -145,44 +206,14 @@ impl Control {
     }
 
     /// Answers until the core is gone.
-    pub(crate) async fn serve(
-        self,
-        about: About,
-        document: watch::Receiver<VerifiedDocument>,
-        events: mpsc::Sender<Event>,
-    ) {
+    pub(crate) async fn serve(self, reporter: Reporter) {
         loop {
             // Out of descriptors: the pause lets some come back.
             let Ok((stream, _)) = self.listener.accept().await else {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             };
-            let (answer, asked) = oneshot::channel();
-            if events.send(Event::Status(answer)).await.is_err() {
-                return;
-            }
-            let Ok((core, links)) = asked.await else { return };
-            let (epoch, valid_until, expired) = {
-                let document = document.borrow();
-                let valid_until = document.valid_until;
-                (document.epoch, valid_until.as_millis(), document.is_expired(clock::now()))
-            };
-            let status = NodeStatus {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                role: about.role,
-                id: about.id.to_hex(),
-                pid: std::process::id(),
-                serving: !expired && !core.catching_up,
-                epoch,
-                valid_until,
-                links_wanted: links.wanted,
-                links_up: links.up,
-                frames_dropped: links.dropped,
-                catching_up: core.catching_up,
-                load: core.load,
-                table: core.table,
-                counters: core.counters,
-            };
+            let Some(status) = reporter.status().await else { return };
             // One at a time is enough; whoever does not read its answer does not hold up the next.
             let _ = timeout(Duration::from_secs(1), write(stream, &status)).await;
         }

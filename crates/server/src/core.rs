@@ -38,6 +38,9 @@ const PRESSED: (usize, usize) = (MAX_WAITING / 2, MAX_WAITING / 8);
 /// How often the replay journals are synced.
 const SYNC_JOURNAL_EVERY: Duration = Duration::from_secs(1);
 
+/// How often a role looks at its disk. A table can pass its size by what comes in this time.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(5);
+
 /// Without a request the core is not woken; this bounds the sleep, since the clock may be set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
@@ -97,6 +100,8 @@ impl Driver {
         self.carry_out(started)?;
         self.links.follow(document);
         let mut next_sync = Instant::now() + SYNC_JOURNAL_EVERY;
+        // The first look comes before the first request.
+        let mut next_look = Instant::now();
         loop {
             let idle = self.role.has_idle_work();
             let until = self.sleep_until(idle);
@@ -110,6 +115,10 @@ impl Driver {
                 () = sleep_until(until) => None,
             };
             let mut acts = Vec::new();
+            if Instant::now() >= next_look {
+                acts.extend(self.role.look(clock::now(), &mut OsRng)?);
+                next_look = Instant::now() + LOOK_EVERY;
+            }
             let mut next = first;
             let mut taken = 0;
             while let Some(event) = next {

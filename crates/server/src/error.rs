@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use thiserror::Error as ThisError;
@@ -56,6 +57,14 @@ pub enum NodeError {
     /// Sockets.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// The address of the metrics.
+    #[error("metrics at {address}: {source}")]
+    Metrics {
+        /// Which.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
     /// Another process serves from this directory.
     #[error("{}: another process is serving this node", path.display())]
     Running {

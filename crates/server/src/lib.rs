@@ -25,6 +25,7 @@ pub mod files;
 mod journal;
 pub mod keys;
 mod links;
+mod metrics;
 pub mod prepared;
 mod queue;
 mod role;

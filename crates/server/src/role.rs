@@ -72,6 +72,11 @@ pub(crate) trait Role: Send {
         Vec::new()
     }
 
+    /// Every [`crate::core::LOOK_EVERY`]: how things stand on the disk.
+    fn look(&mut self, _now: Timestamp, _rng: &mut Rng) -> Result<Vec<Act>, NodeError> {
+        Ok(Vec::new())
+    }
+
     /// Whether the core has work for [`Role::idle`].
     fn has_idle_work(&self) -> bool {
         false

@@ -8,7 +8,7 @@ use rand_core::OsRng;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
-use xchat_link::{Endpoint, LinkConfig, LinkSecret};
+use xchat_link::{Endpoint, LinkConfig, LinkSecret, wait_until_free};
 use xchat_node::gateway::Limits;
 use xchat_node::pigeonhole::AnswerKey;
 use xchat_node::sphinx::HopSecret;
@@ -18,19 +18,20 @@ use xchat_node::{Gateway, Mix, Store};
 
 use crate::accept::accept;
 use crate::clock;
-use crate::config::{NodeConfig, RoleName};
-use crate::control::{About, Control};
+use crate::config::{self, NodeConfig, RoleName};
+use crate::control::{About, Control, Reporter};
 use crate::core::{Driver, MAX_WAITING};
 use crate::document;
 use crate::error::NodeError;
 use crate::files;
 use crate::journal::Journal;
 use crate::links::Links;
+use crate::metrics::Metrics;
 use crate::prepared::Prepared;
 use crate::role::{Act, GatewayRole, MixRole, Role, StoreRole};
 use crate::table::DiskTable;
 
-/// Peers are told that this node goes, but not waited for longer than this.
+/// Whatever still holds a link of a closed endpoint has so long to let go of it.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Runs a node until `shutdown`.
@@ -41,6 +42,10 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
     let mut prepared = Prepared::load(config)?;
     files::private_dir(&prepared.config.dir).map_err(NodeError::file(&prepared.config.dir))?;
     let control = Control::bind(&prepared.config.dir).await?;
+    let metrics = match prepared.config.metrics {
+        Some(address) => Some(Metrics::bind(address).await?),
+        None => None,
+    };
     let hop_keys: BTreeSet<_> = prepared.hops.iter().map(HopSecret::public).collect();
     let Started { role, acts, journal } = start_core(&mut prepared)?;
     let Prepared { config, id, seed, root, document, .. } = prepared;
@@ -52,7 +57,8 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
     let (events, received) = mpsc::channel(MAX_WAITING);
     let (current, watched) = watch::channel(document.clone());
     let (alive, mut all_gone) = mpsc::channel(1);
-    let links = Links::new(id, endpoint.clone(), Handle::current(), alive, config.link_rate);
+    let links =
+        Links::new(id, endpoint.clone(), Handle::current(), alive.clone(), config.link_rate);
     let driver = Driver::new(role, journal, links, config.dir.clone(), hop_keys);
     let (stop, stopped) = oneshot::channel();
     let (ended, mut core) = oneshot::channel();
@@ -72,11 +78,14 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
         .map_err(NodeError::file("core thread"))?;
 
     let about = About { role: config.role, id };
-    let tasks = [
-        tokio::spawn(accept(endpoint.clone(), watched.clone(), events.clone(), max_sessions)),
-        tokio::spawn(control.serve(about, watched, events.clone())),
+    let reporter = Reporter { about, document: watched.clone(), events: events.clone() };
+    let accepting = accept(endpoint.clone(), watched, events.clone(), max_sessions, alive);
+    let mut tasks = vec![
+        tokio::spawn(accepting),
+        tokio::spawn(control.serve(reporter.clone())),
         tokio::spawn(document::follow(config.network, root, current, events)),
     ];
+    tasks.extend(metrics.map(|metrics| tokio::spawn(metrics.serve(reporter))));
     tracing::info!(role = %config.role, "serving");
     let result = tokio::select! {
         () = shutdown => {
@@ -86,7 +95,8 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
         }
         result = &mut core => result.unwrap_or(Err(NodeError::CoreStopped)),
     };
-    let _ = timeout(GOODBYE, endpoint.close()).await;
+    let addresses = endpoint.local_addresses();
+    endpoint.close().await;
     for task in tasks {
         task.abort();
         let _ = task.await;
@@ -94,6 +104,9 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
     // The sockets are free once nobody holds the endpoint: whoever waited may bind them again.
     let _ = timeout(GOODBYE, all_gone.recv()).await;
     drop(endpoint);
+    if !wait_until_free(&addresses, GOODBYE).await {
+        tracing::warn!("the address is still in use");
+    }
     result
 }
 
@@ -123,7 +136,11 @@ fn start_core(prepared: &mut Prepared) -> Result<Started, NodeError> {
         RoleName::Gateway => {
             let max_sessions = max_sessions(&prepared.config);
             let limits = Limits { max_sessions, ..Limits::default() };
-            (Box::new(GatewayRole(Gateway::new(id, document, limits)?)), Vec::new())
+            let mut gateway = Gateway::new(id, document, limits)?;
+            if let Some(mbit_per_s) = prepared.config.max_mbit_per_s {
+                gateway.limit_packets(config::packets(mbit_per_s));
+            }
+            (Box::new(GatewayRole(gateway)), Vec::new())
         }
         RoleName::Mix => {
             let (mix, effects) = Mix::new(id, document, hop, clock::now())?;
@@ -143,7 +160,8 @@ fn start_core(prepared: &mut Prepared) -> Result<Started, NodeError> {
             if store.is_catching_up() {
                 tracing::warn!("catching up: this store does not answer for all of its boxes yet");
             }
-            let (role, acts) = StoreRole::new(store, effects);
+            let most = config.max_disk_mib.map(|mib| u64::from(mib) * 1024 * 1024);
+            let (role, acts) = StoreRole::new(store, effects, most);
             (Box::new(role), acts)
         }
     };

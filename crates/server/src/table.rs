@@ -7,6 +7,7 @@
 
 mod layout;
 mod mark;
+mod room;
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -24,6 +25,9 @@ use xchat_node::pigeonhole::register::{BoxRecord, BoxTable, Lifetimes, Standing,
 
 use layout::Layout;
 use mark::{Mark, Noted};
+
+pub use room::Room;
+pub(crate) use room::Rooms;
 
 /// The version of the table's layout.
 const VERSION: u8 = 1;
@@ -280,6 +284,11 @@ impl DiskTable {
         batch.commit().map_err(|source| self.disk(source))?;
         self.commits = commits;
         self.mark.note(Noted { incarnation: self.incarnation, commits })
+    }
+
+    /// Records written or removed since the last commit.
+    pub(crate) fn waiting(&self) -> usize {
+        self.pending.len()
     }
 
     /// Sweeps records that are due, at most `limit` of them and none before `from`; the boxes to be

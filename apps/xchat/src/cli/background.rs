@@ -5,14 +5,15 @@ use std::process::ExitCode;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tracing_subscriber::filter::LevelFilter;
 use xchat_client::{Command, Status};
 
 use super::output::Output;
 use super::{Here, ServeArgs, internal, open, passphrase, profile, show};
-use crate::Global;
 use crate::daemon::Daemon;
 use crate::daemon::serve::{First, Foreground, serve as run_daemon};
 use crate::failure::{Failure, exit};
+use crate::{Global, log};
 
 /// Threads of the daemon's runtime: it waits for the network and for loopback, and the driver has a
 /// thread of its own.
@@ -53,34 +54,14 @@ fn try_serve(global: &Global, args: ServeArgs, foreground: Foreground) -> Result
         (_, true) => First::Open(passphrase::from_stdin()?),
         _ => First::Open(passphrase::existing(global)?),
     };
-    start_logging();
+    // Warnings and worse: a daemon has no operator.
+    log::start(&["xchat", "xchat_client", "xchat_link"], LevelFilter::WARN)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .enable_all()
         .build()
         .map_err(|error| internal("cannot start", &error))?;
     runtime.block_on(run_daemon(&profile, first, foreground))
-}
-
-/// On standard error, warnings and worse, of this program only: what libraries log names gateways.
-/// See `docs/policy/logging.md`.
-fn start_logging() {
-    use tracing_subscriber::filter::{LevelFilter, Targets};
-    use tracing_subscriber::prelude::*;
-
-    let asked = std::env::var("XCHAT_LOG").ok().and_then(|level| level.parse().ok());
-    let level = asked.unwrap_or(LevelFilter::WARN);
-    let ours = Targets::new()
-        .with_target("xchat", level)
-        .with_target("xchat_client", level)
-        .with_target("xchat_link", level);
-    // A log that cannot be written (its disk is full) must not end the process, as it would by default.
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .log_internal_errors(false);
-    // Fails only if there is one already.
-    let _ = tracing_subscriber::registry().with(lines.with_filter(ours)).try_init();
 }
 
 pub(super) async fn stop(here: &Here<'_>, out: Output) -> Result<(), Failure> {

@@ -6,8 +6,8 @@ use rand_core::OsRng;
 use serde_json::{Value, json};
 use xchat_base::Timestamp;
 use xchat_server::files as disk;
-use xchat_server::node::directory::NetworkFile;
 use xchat_server::node::directory::network_file::MAX_FILE_LEN;
+use xchat_server::node::directory::{NetworkFile, VerifiedDocument};
 use xchat_server::node::sphinx::HopKey;
 use xchat_server::prepared::store_incarnation;
 use xchat_server::{NodeConfig, keys};
@@ -65,8 +65,12 @@ pub(super) fn make_tables(plan: &mut Plan, dir: &Path) -> Result<(), Failure> {
 }
 
 /// Rolls keys, writes them, and then the document that lists them: in this order, so that a node
-/// which sees the document has its keys.
-pub(super) fn renew(plan: &mut Plan, dir: &Path, now: Timestamp) -> Result<(), Failure> {
+/// which sees the document has its keys. The document.
+pub(super) fn renew(
+    plan: &mut Plan,
+    dir: &Path,
+    now: Timestamp,
+) -> Result<VerifiedDocument, Failure> {
     let over = authority::roll_keys(plan, now)?;
     plan.save(dir)?;
     for node in &plan.nodes {
@@ -84,7 +88,10 @@ pub(super) fn renew(plan: &mut Plan, dir: &Path, now: Timestamp) -> Result<(), F
     let next = authority::sign(plan, current.as_ref(), now)?;
     disk::replace(&path, next.to_json().as_bytes(), false)
         .map_err(|error| broken(path.display(), &error))?;
-    remove_keys(plan, dir, &over)
+    remove_keys(plan, dir, &over)?;
+    let document = next.verify(now);
+    document
+        .map_err(|error| Failure::from((exit::INTERNAL, "document", error)).hint("this is a bug"))
 }
 
 /// A running node erases its own keys; this is for those that ended while nothing ran.

@@ -162,8 +162,15 @@ impl Plan {
         Tuning { max_sessions: self.max_sessions, link_rate: self.link_rate }
     }
 
-    /// Reads the plan of a directory and applies what the arguments may change, or makes a new one.
+    /// As [`Self::continued`], with every node at an address that nobody uses on this machine.
     pub(super) fn load_or_new(dir: &Path, args: &UpArgs) -> Result<Self, Failure> {
+        let mut plan = Self::continued(dir, args)?;
+        plan.move_from_taken_ports()?;
+        Ok(plan)
+    }
+
+    /// Reads the plan of a directory and applies what the arguments may change, or makes a new one.
+    pub(super) fn continued(dir: &Path, args: &UpArgs) -> Result<Self, Failure> {
         let path = dir.join(FILE);
         let mut plan = match disk::read_at_most(&path, MAX_LEN) {
             Ok(text) => Self::parse(&Zeroizing::new(text))?,
@@ -178,7 +185,6 @@ impl Plan {
             // Checked to lie between 0.001 and 1000 a second.
             plan.pace = Some((rate * 1_000.0).round() as u32);
         }
-        plan.move_from_taken_ports()?;
         Ok(plan)
     }
 

@@ -159,6 +159,36 @@ async fn a_closed_endpoint_takes_no_more_links() {
     client.close().await;
 }
 
+/// Below the ports that the system gives to whoever asks for any, so that no other test sits on it.
+fn fixed_address() -> SocketAddr {
+    let first = std::process::id() % 20_000;
+    let ports = (0..20_000).map(|n| 10_240 + (first + n) as u16 % 20_000);
+    let mut addresses = ports.map(|port| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port));
+    addresses.find(|address| UdpSocket::bind(address).is_ok()).expect("one is free")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_address_of_a_closed_endpoint_can_be_waited_for() {
+    let address = fixed_address();
+    let addresses = [address];
+    for round in 0..30 {
+        let config = LinkConfig::listening(secret(1), address, &[ALPN]);
+        let server = Endpoint::bind(config).await.expect("binds");
+        let client = dialler(2, &server).await;
+        let (dialled, taken) =
+            tokio::join!(client.connect(server.id(), &addresses, ALPN, SOON), server.accept());
+        // One more that is on its way.
+        let on_its_way = client.connect(server.id(), &addresses, ALPN, SOON);
+        let (_, ()) = tokio::join!(on_its_way, async {
+            drop((dialled, taken));
+            server.close().await;
+        });
+        drop(server);
+        assert!(wait_until_free(&addresses, Duration::from_secs(2)).await, "round {round}");
+        client.close().await;
+    }
+}
+
 #[tokio::test]
 async fn nobody_there_is_a_timeout() {
     let server = listener(1).await;

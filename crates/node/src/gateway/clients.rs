@@ -60,7 +60,7 @@ impl Gateway {
         effects: &mut Vec<Effect>,
     ) -> Result<(), RefusalCode> {
         self.may_enter(now)?;
-        let (fullness, capacity) = (self.fullness(), self.limits.max_sessions);
+        let (fullness, capacity) = (self.fullness(now), self.limits.max_sessions);
         let challenge = self.door.challenge(session, fullness, capacity, now, rng);
         let challenge = challenge.ok_or(RefusalCode::Malformed)?;
         let bytes = GatewayFrame::Challenge(challenge).to_wire();
@@ -94,6 +94,7 @@ impl Gateway {
         self.door.leave(session);
         self.door.opened(now);
         self.sessions.insert(session, Session::new(pace, now));
+        self.line.enter(pace);
         self.counters.welcomed += 1;
         let welcome = GatewayFrame::Welcome { session: SessionToken::random(rng) };
         effects.push(Effect::ToClient { session, bytes: welcome.to_wire() });
@@ -101,7 +102,7 @@ impl Gateway {
     }
 
     fn may_enter(&self, now: Timestamp) -> Result<(), RefusalCode> {
-        if self.is_full() {
+        if self.is_full(now) {
             return Err(RefusalCode::Busy);
         }
         if self.document.is_expired(now) {

@@ -117,7 +117,7 @@ impl Session {
 }
 
 /// The time that a packet stands for.
-fn interval(gap: Duration) -> Duration {
+pub(super) fn interval(gap: Duration) -> Duration {
     let (over, under) = MARGIN;
     gap * under / over
 }

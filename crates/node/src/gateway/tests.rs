@@ -273,6 +273,33 @@ fn a_full_gateway_turns_newcomers_away_before_any_work_and_serves_whom_it_has() 
 }
 
 #[test]
+fn a_gateway_lets_in_no_more_than_its_line_carries() {
+    let mut bench = Bench::new();
+    // Two sessions at `desk`, 1,250 packets in 1,000 seconds each, with room for one at `fast` behind them.
+    bench.gateway.limit_packets(2 * 1_250 + 5_000 - 1);
+    let (one, two) = (bench.challenge(ONE), bench.challenge(TWO));
+    let three = SessionId::new(3);
+    let early = bench.challenge(three);
+    for (session, challenge) in [(ONE, one), (TWO, two)] {
+        let hello = bench.hello(session, Vec::new(), challenge);
+        assert_eq!(frames(&bench.client(session, &hello)), ["welcome"]);
+    }
+    let load = bench.gateway.load(T0);
+    assert!(load.is_full() && load.sessions < load.max_sessions);
+    assert_eq!(load.line.expect("bounded").used, 2_500);
+
+    // Who had begun to work hears it then, and the next one before any work.
+    let hello = bench.hello(three, Vec::new(), early);
+    assert_eq!(frames(&bench.client(three, &hello)), ["Busy"]);
+    assert_eq!(frames(&bench.open(SessionId::new(4))), ["Busy"]);
+    assert_eq!(bench.gateway.counters().refused_busy, 2);
+
+    bench.handle(Input::ClientClosed { session: ONE });
+    assert_eq!(bench.gateway.load(T0).line.expect("bounded").used, 1_250);
+    bench.welcome(SessionId::new(5), Vec::new());
+}
+
+#[test]
 fn links_without_a_session_are_bounded_and_the_oldest_gives_way() {
     let mut bench = Bench::new();
     bench.welcome(ONE, Vec::new());

@@ -91,6 +91,11 @@ impl<T: BoxTable> Store<T> {
             return;
         }
         let id = boxed.id();
+        if self.full && !self.holds(&id) {
+            self.counters.refused_full += 1;
+            self.refuse(reply, Refusal::Busy, now, effects);
+            return;
+        }
         // The cheap checks first: a signature check costs 30 µs.
         let checked = self
             .serves(placement, &id, now)

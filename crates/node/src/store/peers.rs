@@ -3,7 +3,8 @@
 use xchat_base::{Rng, Timestamp};
 use xchat_directory::NodeId;
 use xchat_pigeonhole::register::{
-    BoxTable, RegisterEffect, RegisterInput, ReplicaMessage, TableEffect, TableMessage, Tables,
+    BoxRecord, BoxTable, RegisterEffect, RegisterInput, ReplicaMessage, TableEffect, TableMessage,
+    Tables,
 };
 use xchat_pigeonhole::{BoxId, Refusal, StoreId};
 
@@ -47,6 +48,11 @@ impl<T: BoxTable> Store<T> {
                     self.succession.admit(message.box_id(), &self.views, &mut self.table, now);
                 match admitted {
                     Ok(replicas) if replicas.rank_of(&from).is_some() => {
+                        // To a proposer, silence is a lost frame: two others are enough.
+                        if self.full && message.proposes() && !self.holds(message.box_id()) {
+                            self.counters.untaken += 1;
+                            return;
+                        }
                         self.counters.replica_frames += 1;
                         let input = RegisterInput::Peer { from, message, replicas };
                         self.register(input, now, rng, effects);
@@ -121,11 +127,19 @@ impl<T: BoxTable> Store<T> {
                     effects.push(Effect::ToReplica { to, bytes: message.to_wire() });
                 }
                 TableEffect::Chosen(boxed) => self.deliver(&boxed, now, rng, effects),
+                // A comparison finds it again when there is room.
+                TableEffect::Settle { id, .. } if self.full && !self.holds(&id) => {}
                 TableEffect::Settle { id, replicas } => {
                     self.register(RegisterInput::Settle { id, replicas }, now, rng, effects);
                 }
             }
         }
+    }
+
+    /// Whether the table has a value for this box, or a trace of one that was: to keep another one of it takes
+    /// no more room.
+    pub(super) fn holds(&self, id: &BoxId) -> bool {
+        !matches!(self.table.get(id), None | Some(BoxRecord::Open { accepted: None, .. }))
     }
 
     pub(super) fn settle(

@@ -7,7 +7,8 @@ use std::time::Duration;
 use rand_chacha::ChaCha20Rng;
 use xchat_base::Timestamp;
 use xchat_directory::{NodeId, Role};
-use xchat_pigeonhole::register::MemoryTable;
+use xchat_pigeonhole::BoxId;
+use xchat_pigeonhole::register::{BoxRecord, BoxTable, MemoryTable};
 
 use super::client::link_key;
 use super::fixture::{Fixture, T0, rng};
@@ -133,6 +134,19 @@ impl Network {
             Core::Store(store) => store,
             _ => panic!("not a store"),
         }
+    }
+
+    /// Tells a store that its table has reached its size, or is below it again.
+    pub(super) fn set_full(&mut self, id: &NodeId, full: bool) {
+        let Some(Core::Store(store)) = self.cores.get_mut(id) else { panic!("not a store") };
+        let effects = store.handle(store::Input::Full(full), self.now, &mut self.rng);
+        self.store_effects(*id, effects);
+    }
+
+    /// What a store's table has of a box.
+    pub(super) fn record(&mut self, id: &NodeId, boxed: &BoxId) -> Option<BoxRecord> {
+        let Some(Core::Store(store)) = self.cores.get_mut(id) else { panic!("not a store") };
+        store.table_mut().get(boxed)
     }
 
     /// Lets time pass.

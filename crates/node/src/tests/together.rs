@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use xchat_base::{Secret, Wire};
 use xchat_directory::NodeId;
+use xchat_pigeonhole::register::BoxRecord;
 use xchat_pigeonhole::{Answer, BoxId, BoxKeys, DeliveryKey, Lane, Op, Refusal, SealedBox};
 use xchat_sphinx::CollectorSession;
 
@@ -114,6 +115,57 @@ fn a_standing_read_is_delivered_to_the_collector_when_the_box_is_written() {
     let answer = reader.ask_and_wait(&mut net, &second, again);
     assert_eq!(answer, Answer::Found(boxed.sealed.clone()), "what is there is answered at once");
     assert_eq!(net.store(&second).counters().registrations, 0);
+}
+
+/// All replicas compare what they hold within this.
+const A_ROUND: Duration = Duration::from_secs(300);
+
+#[test]
+fn a_store_that_has_reached_its_size_takes_nothing_new_and_fetches_it_when_there_is_room() {
+    let mut net = Network::new(8);
+    let mut client = Client::connect(&mut net, 1);
+    let boxed = Boxed::new(&mut net, 8);
+    let [first, second, full] = boxed.replicas;
+    // Another box of the same three, from before.
+    let before = (9..=255)
+        .map(|n| Boxed::new(&mut net, n))
+        .find(|other| other.replicas.contains(&full) && other.replicas.contains(&first));
+    let before = before.expect("one of a few");
+    assert_eq!(client.ask_and_wait(&mut net, &first, before.write()), Answer::Stored);
+    net.run_for(Duration::from_secs(1));
+
+    net.set_full(&full, true);
+    let refused = Answer::Refused(Refusal::Busy);
+    assert_eq!(client.ask_and_wait(&mut net, &full, boxed.write()), refused);
+    assert_eq!(client.ask_and_wait(&mut net, &first, boxed.write()), Answer::Stored, "by two");
+    net.run_for(A_ROUND);
+    assert!(matches!(net.record(&second, &boxed.id()), Some(BoxRecord::Chosen { .. })));
+    assert_eq!(net.record(&full, &boxed.id()), None, "neither proposed nor fetched");
+    let counters = net.store(&full).counters();
+    assert_eq!((counters.refused_full, counters.refused_busy), (1, 1));
+    assert!(counters.untaken > 0 && counters.missed > 0, "{counters:?}");
+
+    // It reads, and a write of what it holds is no new one.
+    let found = Answer::Found(before.sealed.clone());
+    assert_eq!(client.ask_and_wait(&mut net, &full, before.read()), found);
+    assert_eq!(client.ask_and_wait(&mut net, &full, before.write()), Answer::Stored);
+
+    net.set_full(&full, false);
+    net.run_for(A_ROUND);
+    assert!(matches!(net.record(&full, &boxed.id()), Some(BoxRecord::Chosen { .. })));
+}
+
+#[test]
+fn a_full_store_answers_reads_of_what_it_did_not_take() {
+    let mut net = Network::new(10);
+    let mut client = Client::connect(&mut net, 1);
+    let boxed = Boxed::new(&mut net, 10);
+    let [first, _, full] = boxed.replicas;
+    net.set_full(&full, true);
+    assert_eq!(client.ask_and_wait(&mut net, &full, boxed.read()), Answer::Empty);
+    assert_eq!(client.ask_and_wait(&mut net, &first, boxed.write()), Answer::Stored);
+    let found = Answer::Found(boxed.sealed.clone());
+    assert_eq!(client.ask_and_wait(&mut net, &full, boxed.read()), found);
 }
 
 #[test]

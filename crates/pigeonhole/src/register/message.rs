@@ -76,6 +76,11 @@ impl ReplicaMessage {
         &self.id
     }
 
+    /// Whether it asks for a value to be kept that the receiver may not hold yet.
+    pub fn proposes(&self) -> bool {
+        matches!(self.body, Body::Accept(..))
+    }
+
     /// Versioned bytes, at most 1.7 KB.
     pub fn to_wire(&self) -> Vec<u8> {
         MessageIn::from(self.clone()).to_wire()

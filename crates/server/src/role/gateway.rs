@@ -4,7 +4,8 @@ use xchat_base::{Rng, Timestamp};
 use xchat_node::gateway::{Effect, Gateway, Input as GatewayInput};
 
 use super::{Act, Input, Kind, Role, RoleStatus, counters};
-use crate::control::Load;
+use crate::config::kbit_per_s;
+use crate::control::{LineStatus, Load};
 
 pub(crate) struct GatewayRole(pub(crate) Gateway);
 
@@ -35,6 +36,10 @@ impl Role for GatewayRole {
             max_sessions: load.max_sessions as u64,
             full: load.is_full(),
             proof_attempts: load.proof_attempts,
+            line: load.line.map(|line| LineStatus {
+                kbit_per_s: kbit_per_s(line.used),
+                max_kbit_per_s: kbit_per_s(line.most),
+            }),
         };
         RoleStatus { catching_up: false, table: None, load: Some(load), counters }
     }

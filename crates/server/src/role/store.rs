@@ -6,7 +6,7 @@ use xchat_node::store::{Effect, Input as StoreInput, Store};
 use super::{Act, Input, Kind, Role, RoleStatus, counters};
 use crate::control::{Load, TableStatus};
 use crate::error::NodeError;
-use crate::table::{DiskTable, SweepCursor};
+use crate::table::{DiskTable, Rooms, SweepCursor};
 
 /// Records swept at once: a few milliseconds between two batches of packets.
 const SWEEP_PIECE: usize = 256;
@@ -15,13 +15,18 @@ pub(crate) struct StoreRole {
     store: Store<DiskTable>,
     /// Where the sweep under way goes on.
     sweep: Option<SweepCursor>,
+    rooms: Rooms,
     pressed: bool,
 }
 
 impl StoreRole {
-    /// Takes over a store and what it wanted when it started.
-    pub(crate) fn new(store: Store<DiskTable>, effects: Vec<Effect>) -> (Self, Vec<Act>) {
-        let mut role = Self { store, sweep: None, pressed: false };
+    /// Takes over a store and what it wanted when it started; its table may take `most` bytes.
+    pub(crate) fn new(
+        store: Store<DiskTable>,
+        effects: Vec<Effect>,
+        most: Option<u64>,
+    ) -> (Self, Vec<Act>) {
+        let mut role = Self { store, sweep: None, rooms: Rooms::new(most), pressed: false };
         let acts = role.acts(effects);
         (role, acts)
     }
@@ -76,6 +81,16 @@ impl Role for StoreRole {
         self.acts(effects)
     }
 
+    fn look(&mut self, now: Timestamp, rng: &mut Rng) -> Result<Vec<Act>, NodeError> {
+        let before = self.rooms.room().full;
+        let full = self.rooms.look(self.store.table_mut())?;
+        if full == before {
+            return Ok(Vec::new());
+        }
+        let effects = self.store.handle(StoreInput::Full(full), now, rng);
+        Ok(self.acts(effects))
+    }
+
     fn has_idle_work(&self) -> bool {
         self.sweep.is_some()
     }
@@ -87,7 +102,10 @@ impl Role for StoreRole {
             return Ok(Vec::new());
         }
         let lifetimes = self.store.lifetimes();
-        let (settle, next) = self.store.table_mut().sweep(from, now, &lifetimes, SWEEP_PIECE)?;
+        let table = self.store.table_mut();
+        let before = table.waiting();
+        let (settle, next) = table.sweep(from, now, &lifetimes, SWEEP_PIECE)?;
+        self.rooms.swept(table.waiting().saturating_sub(before));
         self.sweep = next;
         if settle.is_empty() {
             return Ok(Vec::new());
@@ -98,15 +116,18 @@ impl Role for StoreRole {
 
     fn status(&self, _now: Timestamp) -> RoleStatus {
         let counters = counters!(self.store.counters(); received, writes, reads, registers, collects,
-            answered, refused, refused_busy, deliveries_sent, items_kept, items_dropped, unknown_peer, unreadable,
+            answered, refused, refused_busy, refused_full, untaken, deliveries_sent, items_kept, items_dropped, unknown_peer, unreadable,
             replays, cache_full, bad_reply_block, replica_frames, not_shared, refused_documents,
             missed, pending, registrations, collector_sessions, items, remembered);
-        let state = self.store.table_state();
+        let (state, room) = (self.store.table_state(), self.rooms.room());
         let table = TableStatus {
             incarnation: self.store.incarnation().to_hex(),
             placement: state.placement,
             refilled: state.refilled,
             sources_left: state.sources_left as u64,
+            bytes: room.used,
+            max_bytes: room.most,
+            full: room.full,
         };
         let load = Some(Load::Store { busy: self.pressed });
         RoleStatus { catching_up: !state.complete, table: Some(table), load, counters }
