@@ -9,7 +9,7 @@ use xchat_leakage::bounds::{FULL, QUICK, broken};
 use xchat_leakage::campaign::{Extent, measure};
 use xchat_leakage::plan::Limits;
 use xchat_leakage::report;
-use xchat_leakage::systems::{Direct, Ideal, Nym, System, ThreeHop, TwoHop};
+use xchat_leakage::systems::{Direct, Ideal, Nym, System, ThreeHop, TwoHop, Xchat};
 
 /// Measures what adversaries learn of who talks to whom.
 #[derive(Parser)]
@@ -38,6 +38,7 @@ fn systems() -> Vec<Box<dyn System>> {
         Box::new(ThreeHop),
         Box::new(Nym),
         Box::new(Ideal::default()),
+        Box::new(Xchat::default()),
     ]
 }
 

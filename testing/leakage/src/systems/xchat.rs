@@ -251,8 +251,7 @@ impl Play<'_> {
 
     fn insight(&mut self, one: &Inner) {
         let inside = match one.inside {
-            seen::Inside::Mixed { from, to, came_micros, came, left } => Inside::Mixed {
-                from: party(from),
+            seen::Inside::Mixed { to, came_micros, came, left, .. } => Inside::Mixed {
                 to: party(to),
                 came_micros: self.since(came_micros),
                 came: came.0,
