@@ -65,6 +65,13 @@ impl Collectors {
         self.current.as_ref().filter(|collector| collector.answered.is_some())
     }
 
+    /// All that are in use.
+    pub(crate) fn sessions(&self) -> Vec<CollectorSession> {
+        let previous = self.previous.as_ref().map(|(collector, _)| collector);
+        let all = [self.current.as_ref(), self.next.as_ref(), previous];
+        all.into_iter().flatten().map(|collector| collector.session).collect()
+    }
+
     /// Whether the current one has still to be opened.
     pub(crate) fn is_opening(&self) -> bool {
         self.for_registrations().is_none()

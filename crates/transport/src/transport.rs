@@ -10,7 +10,7 @@ use xchat_base::{Rng, Timestamp, Wire};
 use xchat_directory::{DirectoryError, Root, SignedDocument, VerifiedDocument};
 use xchat_pigeonhole::SealedBox;
 use xchat_sphinx::pace::bytes_per_month;
-use xchat_sphinx::{Pace, PacketFormat, Sphinx};
+use xchat_sphinx::{CollectorSession, Pace, PacketFormat, Sphinx};
 
 use crate::api::{Command, DecoyLanes, Effect, Event, Input, StartError};
 use crate::attempts::Attempts;
@@ -171,6 +171,12 @@ impl Transport {
     /// For the simulator: see [`DecoyLanes`].
     pub fn set_decoy_lanes(&mut self, kind: DecoyLanes) {
         self.decoys.set_kind(kind);
+    }
+
+    /// The collector sessions in use, which nobody else may know; for a simulator that judges what can be found out
+    /// about them.
+    pub fn collector_sessions(&self) -> Vec<CollectorSession> {
+        self.collectors.sessions()
     }
 
     /// How things stand.

@@ -9,7 +9,7 @@ use xchat_leakage::bounds::{FULL, QUICK, broken};
 use xchat_leakage::campaign::{Extent, measure};
 use xchat_leakage::plan::Limits;
 use xchat_leakage::report;
-use xchat_leakage::systems::{Direct, Ideal, Nym, System, ThreeHop, TwoHop};
+use xchat_leakage::systems::{Direct, Ideal, Nym, System, ThreeHop, TwoHop, Xchat};
 
 /// Measures what adversaries learn of who talks to whom.
 #[derive(Parser)]
@@ -38,6 +38,7 @@ fn systems() -> Vec<Box<dyn System>> {
         Box::new(ThreeHop),
         Box::new(Nym),
         Box::new(Ideal::default()),
+        Box::new(Xchat::default()),
     ]
 }
 
@@ -47,6 +48,12 @@ fn extent(system: &dyn System, clients: u32, seeds: u64) -> Option<Extent> {
     let heavy = system.name() == Nym.name();
     if heavy && clients > 100 {
         return None;
+    }
+    // An hour of a hundred clients of the program itself takes the better part of a minute: evenings, in which people
+    // talk much, in place of days.
+    if system.name() == Xchat::default().name() {
+        let seeds = seeds.min(if clients > 100 { 2 } else { 20 });
+        return Some(Extent { clients, ..Extent::quick(seeds) });
     }
     let windows: &'static [u32] = if heavy { &[1] } else { &[1, 24] };
     let limits = Limits { pairs: 120, people: 250, windows };

@@ -6,6 +6,7 @@ mod latency;
 mod nym;
 mod three_hop;
 mod two_hop;
+mod xchat;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ pub use ideal::{Decoys, Ideal};
 pub use nym::Nym;
 pub use three_hop::ThreeHop;
 pub use two_hop::TwoHop;
+pub use xchat::Xchat;
 
 /// One system under the same traffic.
 pub trait System {

@@ -39,3 +39,4 @@ pub use scenario::Scenario;
 pub use talker::Talker;
 pub use transparent::Transparent;
 pub use world::{Acquaintance, World};
+pub use xchat_transport::DecoyLanes;

@@ -117,6 +117,9 @@ pub struct Network {
     /// Share of the nodes that tell what they see.
     #[serde(default)]
     pub hostile: f64,
+    /// Cells a second on each link between two nodes; without, none.
+    #[serde(default)]
+    pub link_rate: u32,
 }
 
 /// What is between nodes, and between clients and gateways. See [`Links`].
@@ -245,6 +248,7 @@ impl Scenario {
             loss: self.links.loss,
             client_delay: millis(self.links.client_delay_ms),
             client_jitter: millis(self.links.client_jitter_ms),
+            cells: self.network.link_rate,
         }
     }
 

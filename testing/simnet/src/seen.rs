@@ -218,6 +218,28 @@ pub struct Online {
     pub until: Timestamp,
 }
 
+/// A box that a client writes for a conversation. Truth: any other that it writes is a decoy's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wrote {
+    /// The box.
+    pub id: BoxId,
+    /// Who writes it.
+    pub from: u32,
+    /// For whom.
+    pub to: u32,
+    /// How many the one has written for the other before.
+    pub number: u32,
+}
+
+/// A client begins to use a collector session. Truth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uses {
+    /// The client.
+    pub client: u32,
+    /// The session.
+    pub session: CollectorSession,
+}
+
 /// Somebody who is told what there is to see. Frames and insights come in the order of time; what was said comes
 /// when it has arrived and is known to be stored, or at the end of the run.
 pub trait Observer {
@@ -231,6 +253,10 @@ pub trait Observer {
     fn said(&mut self, _said: &Said) {}
     /// The truth about a time online, when it ends.
     fn online(&mut self, _online: &Online) {}
+    /// The truth about a box, when its write is asked for.
+    fn wrote(&mut self, _wrote: &Wrote) {}
+    /// The truth about a collector session.
+    fn uses(&mut self, _uses: &Uses) {}
 }
 
 /// Sees nothing.
@@ -259,5 +285,13 @@ impl<T: Observer> Observer for Rc<RefCell<T>> {
 
     fn online(&mut self, online: &Online) {
         self.borrow_mut().online(online);
+    }
+
+    fn wrote(&mut self, wrote: &Wrote) {
+        self.borrow_mut().wrote(wrote);
+    }
+
+    fn uses(&mut self, uses: &Uses) {
+        self.borrow_mut().uses(uses);
     }
 }

@@ -1,7 +1,7 @@
 //! A talker: the production transport under the production conversations, and no MLS. What a person's device
 //! asks of the network it asks for too, at the same times; what it says is filler.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use xchat_base::random::Rng;
 use xchat_base::{Secret, Timestamp};
@@ -9,8 +9,9 @@ use xchat_directory::{Root, VerifiedDocument};
 use xchat_engine::{
     Content, ConversationId, Direction, Effect, Event, Input, MessageState, Talk, Urgency,
 };
-use xchat_sphinx::PacketFormat;
-use xchat_transport::{Command, Pace, Transport};
+use xchat_pigeonhole::BoxId;
+use xchat_sphinx::{CollectorSession, PacketFormat};
+use xchat_transport::{Command, DecoyLanes, Pace, Transport};
 
 use crate::person::Want;
 use crate::plain::PlainGroup;
@@ -25,11 +26,19 @@ pub(crate) enum News {
     Stored(u64),
     /// Its reader has it.
     Arrived(u64),
+    /// A box is written for a client, as the so many-th.
+    Wrote(BoxId, u32, u32),
+    /// A collector session is used.
+    Uses(CollectorSession),
 }
 
 /// One conversation, and when it wants to be woken.
 struct Side {
     talk: Talk<PlainGroup>,
+    /// The other one's client.
+    with: u32,
+    /// Boxes written so far.
+    written: u32,
     wake: Option<Timestamp>,
     /// What was said and is not known to be stored: its number by its row.
     saying: BTreeMap<u64, u64>,
@@ -38,6 +47,7 @@ struct Side {
 /// One talker.
 pub struct Talker {
     pace: Pace,
+    decoys: DecoyLanes,
     /// None before the device was first switched on.
     transport: Option<Transport>,
     transport_wake: Option<Timestamp>,
@@ -45,18 +55,25 @@ pub struct Talker {
     orders: Vec<Command>,
     sides: Vec<Side>,
     news: Vec<News>,
+    /// Boxes whose write was asked for: asked for again, they are no news.
+    wrote: BTreeSet<BoxId>,
+    /// Collector sessions in use.
+    sessions: Vec<CollectorSession>,
 }
 
 impl Talker {
     /// A talker whose device is off.
-    pub(crate) fn new(pace: Pace) -> Self {
+    pub(crate) fn new(pace: Pace, decoys: DecoyLanes) -> Self {
         Self {
             pace,
+            decoys,
             transport: None,
             transport_wake: None,
             orders: Vec::new(),
             sides: Vec::new(),
             news: Vec::new(),
+            wrote: BTreeSet::new(),
+            sessions: Vec::new(),
         }
     }
 
@@ -75,7 +92,9 @@ impl Talker {
         let (root, document) = (root.clone(), document.clone());
         let (transport, first) = Transport::new(root, document, self.pace, None, now, rng)
             .expect("nothing is stored that could be damaged");
-        self.transport = Some(transport.with_format(format));
+        let mut transport = transport.with_format(format);
+        transport.set_decoy_lanes(self.decoys);
+        self.transport = Some(transport);
         let mut wants = Vec::new();
         self.carry_out_transport(first, now, rng, &mut wants);
         for order in std::mem::take(&mut self.orders) {
@@ -84,9 +103,10 @@ impl Talker {
         wants
     }
 
-    /// Takes up a conversation with whoever has the same secret and the other leaf; its number here.
+    /// Takes up a conversation with the client that has the same secret and the other leaf; its number here.
     pub(crate) fn meet(
         &mut self,
+        with: u32,
         secret: Secret<32>,
         leaf: u32,
         since: Timestamp,
@@ -99,7 +119,7 @@ impl Talker {
         let group = PlainGroup::new(secret, leaf);
         let id = ConversationId::from_bytes(id);
         let (talk, effects) = Talk::found(id, group, since, now, rng);
-        self.sides.push(Side { talk, wake: None, saying: BTreeMap::new() });
+        self.sides.push(Side { talk, with, written: 0, wake: None, saying: BTreeMap::new() });
         let mut wants = Vec::new();
         self.carry_out_talk(number, effects, now, rng, &mut wants);
         (number, wants)
@@ -153,6 +173,12 @@ impl Talker {
         let mut wants = Vec::new();
         if let Some(transport) = &mut self.transport {
             let effects = transport.handle(input, now, rng);
+            let sessions = transport.collector_sessions();
+            if sessions != self.sessions {
+                let new = sessions.iter().filter(|session| !self.sessions.contains(session));
+                self.news.extend(new.map(|session| News::Uses(*session)));
+                self.sessions = sessions;
+            }
             self.carry_out_transport(effects, now, rng, &mut wants);
         }
         wants
@@ -183,7 +209,14 @@ impl Talker {
     ) {
         for effect in effects {
             let order = match effect {
-                Effect::Write(boxed) => Command::Write { boxed },
+                Effect::Write(boxed) => {
+                    if self.wrote.insert(boxed.id()) {
+                        let side = &mut self.sides[number];
+                        self.news.push(News::Wrote(boxed.id(), side.with, side.written));
+                        side.written += 1;
+                    }
+                    Command::Write { boxed }
+                }
                 Effect::Read(id) => Command::Read { id },
                 Effect::Follow(id, urgency) => {
                     let urgency = match urgency {

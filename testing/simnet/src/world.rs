@@ -16,11 +16,12 @@ use xchat_base::{Timestamp, random};
 use xchat_directory::{NodeId, Root, VerifiedDocument};
 use xchat_node::gateway::SessionId;
 use xchat_sphinx::{HopSecret, LinkKey, PacketFormat, Proof, Sphinx};
+use xchat_transport::DecoyLanes;
 
 use crate::agenda::Agenda;
 use crate::core::Totals;
 use crate::insider::Insider;
-use crate::links::Links;
+use crate::links::{Links, Padded};
 use crate::network::{Core, Founded, Shape, found};
 use crate::person::Person;
 use crate::seen::{Blind, Cast, FrameId, Inside, Insight, Kind, NodeCast, Observer, Pair, Party};
@@ -62,6 +63,8 @@ struct Seat {
     rng: ChaCha20Rng,
     weather: ChaCha20Rng,
     insider: Option<Insider>,
+    /// Its links to other nodes, where they are padded.
+    padded: BTreeMap<(u16, bool), Padded>,
 }
 
 /// Who sits at a client's device, by place among those of the kind.
@@ -125,6 +128,7 @@ pub struct World {
     said: u64,
     tags: u64,
     sessions_made: u64,
+    decoys: DecoyLanes,
 }
 
 /// What a generator is for. Each has a stream of its own, so that one more draw here moves nothing there.
@@ -202,6 +206,7 @@ impl World {
             said: 0,
             tags: 0,
             sessions_made: 0,
+            decoys: DecoyLanes::default(),
         };
         // In the order of the document: gateways, mixes by layer, stores.
         let ids: Vec<_> = world.document.descriptors.iter().map(|node| node.id).collect();
@@ -218,6 +223,7 @@ impl World {
                 rng: stream(seed, &Stream::Node(place)),
                 weather: stream(seed, &Stream::NodeLinks(place)),
                 insider: None,
+                padded: BTreeMap::new(),
             });
             if let Some(at) = node.wake_at {
                 world.wake_node_at(place, at);
@@ -238,6 +244,11 @@ impl World {
         }
         let cast = self.cast();
         self.observer.cast(&cast);
+    }
+
+    /// What the talkers that are added from now on write besides, in place of what ships.
+    pub fn set_decoy_lanes(&mut self, decoys: DecoyLanes) {
+        self.decoys = decoys;
     }
 
     /// Who plays.
@@ -326,6 +337,29 @@ impl World {
             Event::WakeClient(client) => self.wake_client(client),
         }
         true
+    }
+
+    /// A frame for another node waits for its cell. What an observer sees of a padded link is cells at times that were
+    /// fixed when it came up, so it is told of none of them.
+    fn leaves_padded(
+        &mut self,
+        from: u16,
+        to: u16,
+        length: usize,
+        kind: Kind,
+    ) -> (FrameId, Timestamp) {
+        if self.links.cells == 0 {
+            return (self.leaves(Party::Node(from), Party::Node(to), length, kind), self.now);
+        }
+        self.frames += 1;
+        let (now, cells) = (self.now, self.links.cells);
+        let seat = &mut self.seats[usize::from(from)];
+        let weather = &mut seat.weather;
+        let link = seat
+            .padded
+            .entry((to, kind == Kind::Replica))
+            .or_insert_with(|| Padded::new(cells, now, weather));
+        (FrameId(self.frames), link.leaves(now, length))
     }
 
     /// A frame leaves, and is seen.

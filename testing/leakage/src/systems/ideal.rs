@@ -84,12 +84,12 @@ const SESSION: (f64, f64) = (7_200.0, 21_600.0);
 
 impl Ideal {
     /// Mixes of a layer: one more for each 250 clients, and two at least.
-    fn mixes(clients: u32) -> u16 {
+    pub(crate) fn mixes(clients: u32) -> u16 {
         (clients / 250).max(2) as u16
     }
 
     /// So that a mix holds 30 packets, within the bounds of the design.
-    fn delay(&self, clients: u32) -> f64 {
+    pub(crate) fn delay(&self, clients: u32) -> f64 {
         let per_mix = 2.0 * f64::from(clients) / GAP / f64::from(Self::mixes(clients));
         self.mix_delay.unwrap_or_else(|| (30.0 / per_mix).clamp(0.05, 1.0))
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::core::Totals;
-use crate::seen::{Cast, Insight, Observer, Online, Said, Seen};
+use crate::seen::{Cast, Insight, Observer, Online, Said, Seen, Uses, Wrote};
 use crate::world::World;
 
 /// Hands everything on to the observer, and keeps what the report needs.
@@ -74,6 +74,14 @@ impl Observer for Ledger {
 
     fn online(&mut self, online: &Online) {
         self.observer.online(online);
+    }
+
+    fn wrote(&mut self, wrote: &Wrote) {
+        self.observer.wrote(wrote);
+    }
+
+    fn uses(&mut self, uses: &Uses) {
+        self.observer.uses(uses);
     }
 }
 

@@ -94,8 +94,8 @@ impl World {
                 }
                 Out::Replica { to, bytes } => {
                     let Some(to) = self.places.get(&to).copied() else { continue };
-                    self.leaves(Party::Node(place), Party::Node(to), bytes.len(), Kind::Replica);
-                    self.between(place, Event::Replica { from: place, to, bytes });
+                    let (_, at) = self.leaves_padded(place, to, bytes.len(), Kind::Replica);
+                    self.between(place, at, Event::Replica { from: place, to, bytes });
                 }
                 Out::Client { session, bytes } => self.send_down(place, session, bytes, cause),
                 Out::Close { session } => self.closed_by_gateway(session),
@@ -105,7 +105,7 @@ impl World {
     }
 
     fn send_packet(&mut self, from: u16, to: u16, bytes: Vec<u8>, cause: Cause) {
-        let left = self.leaves(Party::Node(from), Party::Node(to), bytes.len(), Kind::Packet);
+        let (left, at) = self.leaves_padded(from, to, bytes.len(), Kind::Packet);
         if let Some(insider) = &mut self.seats[usize::from(from)].insider {
             let inside = match cause {
                 Cause::Client(client, came) => Some(Inside::Up { client, came, left }),
@@ -113,7 +113,7 @@ impl World {
             };
             self.tell(from, inside);
         }
-        self.between(from, Event::Packet { from, to, frame: left, bytes });
+        self.between(from, at, Event::Packet { from, to, frame: left, bytes });
     }
 
     fn send_down(&mut self, from: u16, session: SessionId, bytes: Vec<u8>, cause: Cause) {
@@ -129,10 +129,10 @@ impl World {
         self.towards_client(session, bytes);
     }
 
-    /// A frame sets out from a node to another.
-    fn between(&mut self, from: u16, event: Event) {
+    /// A frame sets out from a node to another at this moment.
+    fn between(&mut self, from: u16, at: Timestamp, event: Event) {
         match self.links.travel(&mut self.seats[usize::from(from)].weather) {
-            Some(way) => self.agenda.plan(self.now + way, event),
+            Some(way) => self.agenda.plan(at + way, event),
             None => self.lost += 1,
         }
     }

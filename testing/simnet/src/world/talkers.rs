@@ -4,7 +4,7 @@ use xchat_base::{Secret, Timestamp};
 use xchat_transport::Pace;
 
 use super::{Stream, Who, World, stream};
-use crate::seen::{Pair, Said};
+use crate::seen::{Pair, Said, Uses, Wrote};
 use crate::talker::{News, Talker};
 
 /// A conversation of two talkers.
@@ -20,7 +20,7 @@ impl World {
     /// A new talker, asleep; its client.
     pub fn add_talker(&mut self, pace: Pace) -> u32 {
         let client = self.seat_client(Who::Talker(self.talkers.len()));
-        self.talkers.push(Talker::new(pace));
+        self.talkers.push(Talker::new(pace, self.decoys));
         self.clients[client as usize].asleep = true;
         client
     }
@@ -34,10 +34,10 @@ impl World {
         let secret = Secret::random(&mut stream(self.seed, &Stream::Pair(number)));
         self.pairs.push(Pair { clients, talks });
         let sides = [0u32, 1].map(|leaf| {
-            let client = clients[leaf as usize];
+            let (client, with) = (clients[leaf as usize], clients[1 - leaf as usize]);
             let (now, secret) = (self.now, secret.clone());
             let (talker, rng) = self.talker_mut(client);
-            let (side, wants) = talker.meet(secret, leaf, since, now, rng);
+            let (side, wants) = talker.meet(with, secret, leaf, since, now, rng);
             self.serve(client, wants);
             side
         });
@@ -86,11 +86,22 @@ impl World {
     pub(super) fn collect_news(&mut self, client: u32) {
         let Who::Talker(place) = self.clients[client as usize].who else { return };
         for news in self.talkers[place].news() {
-            let (News::Stored(number) | News::Arrived(number)) = news;
+            let number = match news {
+                News::Stored(number) | News::Arrived(number) => number,
+                News::Wrote(id, to, number) => {
+                    self.observer.wrote(&Wrote { id, from: client, to, number });
+                    continue;
+                }
+                News::Uses(session) => {
+                    self.observer.uses(&Uses { client, session });
+                    continue;
+                }
+            };
             let Some(said) = self.saying.get_mut(&number) else { continue };
-            match news {
-                News::Stored(_) => said.stored = Some(self.now),
-                News::Arrived(_) => said.arrived = Some(self.now),
+            if matches!(news, News::Stored(_)) {
+                said.stored = Some(self.now);
+            } else {
+                said.arrived = Some(self.now);
             }
             if said.stored.is_some() && said.arrived.is_some() {
                 let said = *said;

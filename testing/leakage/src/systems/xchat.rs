@@ -1,0 +1,308 @@
+//! The program itself: the production cores of clients, gateways, mixes and stores, on the virtual time of
+//! `testing/simnet`. Packets are transparent (`docs/adr/0008-packets-as-a-value.md`), everything else is what ships.
+
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
+use std::rc::Rc;
+use std::time::Duration;
+
+use xchat_base::Timestamp;
+use xchat_simnet::network::Shape;
+use xchat_simnet::seen::{self, Insight as Inner, Said, Uses, Wrote};
+use xchat_simnet::{Acquaintance, DecoyLanes, Links, Transparent, World};
+use xchat_transport::Pace;
+
+use super::{Boxed, Expectation, Ideal, System, Truth};
+use crate::record::{
+    Asked, Cast, HOUR, Inside, Insight, Kind, Micros, Observer, Part, Party, Seen,
+};
+use crate::traffic::Traffic;
+
+/// What is seen is handed on so often, in virtual time: what waits meanwhile is all that is kept.
+const HANDED_ON: Micros = 10_000_000;
+
+/// All who know each other have done so for longer than a lane counts as in use.
+const RESTED: Duration = Duration::from_secs(2 * 3_600);
+
+/// Letters of a message.
+const LETTERS: usize = 60;
+
+/// How much the links of a network carry beside what its clients send: cells for so many times that.
+const SPARE: u32 = 3;
+
+/// The program, with parts of it left out to see whether they are missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Xchat {
+    /// What clients write besides.
+    pub decoys: DecoyLanes,
+    /// Whether links between nodes are padded.
+    pub link_padding: bool,
+    /// Milliseconds that a mix holds a packet on average; none: by the size of the crowd.
+    pub mix_delay_ms: Option<u32>,
+}
+
+impl Default for Xchat {
+    fn default() -> Self {
+        Self { decoys: DecoyLanes::People, link_padding: true, mix_delay_ms: None }
+    }
+}
+
+impl Xchat {
+    fn shape(self, clients: u32) -> Shape {
+        let design = Ideal::default();
+        let by_crowd = Duration::from_secs_f64(design.delay(clients));
+        Shape {
+            gateways: 2,
+            mixes_per_layer: usize::from(Ideal::mixes(clients)),
+            stores: 6,
+            pace: None,
+            mix_delay: self.mix_delay_ms.map_or(by_crowd, |ms| Duration::from_millis(ms.into())),
+        }
+    }
+
+    /// The busiest links go from a gateway to a mix of the first layer, or from mix to mix.
+    fn cells(self, clients: u32) -> u32 {
+        if !self.link_padding {
+            return 0;
+        }
+        let mixes = u32::from(Ideal::mixes(clients));
+        let busiest = (clients / (2 * mixes)).max(2 * clients / (mixes * mixes));
+        (SPARE * busiest).clamp(100, 1_000)
+    }
+}
+
+impl System for Xchat {
+    fn name(&self) -> &'static str {
+        "xchat"
+    }
+
+    fn about(&self) -> &'static str {
+        "the code of this project: the cores of clients and nodes that ship"
+    }
+
+    fn expectation(&self) -> Expectation {
+        Expectation::Hides
+    }
+
+    fn has_stores(&self) -> bool {
+        true
+    }
+
+    fn run(&self, traffic: &Traffic, seed: u64, observer: &mut dyn Observer) -> Truth {
+        let clients = traffic.shape.clients;
+        let (shape, cells) = (self.shape(clients), self.cells(clients));
+        let links = Links { cells, ..Links::good() };
+        let mut world = World::with_format(seed, &shape, links, &Transparent);
+        world.set_decoy_lanes(self.decoys);
+        for _ in 0..clients {
+            world.add_talker(Pace::Desk);
+        }
+        let begin = world.now;
+        let known = |&(a, b): &(u32, u32)| world.acquaint([a, b], begin - RESTED, true);
+        let known: Vec<Acquaintance> = traffic.contacts.iter().map(known).collect();
+
+        let cast = world.cast();
+        observer.cast(&Cast {
+            nodes: cast.nodes.iter().map(|node| part(node.part)).collect(),
+            clients,
+            mix_delay_secs: shape.mix_delay.as_secs_f64(),
+        });
+        let insiders = observer.has_insiders();
+        let hostile: BTreeSet<u16> =
+            if insiders { (0..cast.nodes.len() as u16).collect() } else { BTreeSet::new() };
+        let tape = Rc::new(RefCell::new(Tape::default()));
+        world.observe(Box::new(Rc::clone(&tape)), &hostile);
+        let mut play = Play { world, begin, tape, observer, truth: Truth::default(), odd: 0 };
+        play.truth.delivered = vec![None; traffic.messages.len()];
+        play.live(traffic, &known);
+        play.truth
+    }
+}
+
+const fn part(part: seen::Part) -> Part {
+    match part {
+        seen::Part::Gateway => Part::Gateway,
+        seen::Part::Mix(layer) => Part::Mix(layer),
+        seen::Part::Store => Part::Store,
+    }
+}
+
+/// What was seen and not handed on yet.
+#[derive(Default)]
+struct Tape {
+    seen: Vec<seen::Seen>,
+    inside: Vec<Inner>,
+    wrote: Vec<Wrote>,
+    uses: Vec<Uses>,
+    said: Vec<Said>,
+}
+
+impl seen::Observer for Tape {
+    fn seen(&mut self, seen: &seen::Seen) {
+        self.seen.push(*seen);
+    }
+
+    fn inside(&mut self, insight: &Inner) {
+        self.inside.push(*insight);
+    }
+
+    fn wrote(&mut self, wrote: &Wrote) {
+        self.wrote.push(*wrote);
+    }
+
+    fn uses(&mut self, uses: &Uses) {
+        self.uses.push(*uses);
+    }
+
+    fn said(&mut self, said: &Said) {
+        self.said.push(*said);
+    }
+}
+
+/// What is to be done next.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Act {
+    Rouse(u32),
+    Sleep(u32),
+    HandOn,
+}
+
+struct Play<'a> {
+    world: World,
+    begin: Timestamp,
+    tape: Rc<RefCell<Tape>>,
+    observer: &'a mut dyn Observer,
+    truth: Truth,
+    /// Boxes of decoys seen so far.
+    odd: u32,
+}
+
+impl Play<'_> {
+    fn live(&mut self, traffic: &Traffic, known: &[Acquaintance]) {
+        let mut acts = BinaryHeap::new();
+        for (client, spans) in (0..).zip(&traffic.online) {
+            for span in spans {
+                acts.push(Reverse((span.from, Act::Rouse(client))));
+                acts.push(Reverse((span.until, Act::Sleep(client))));
+            }
+        }
+        let mut at = HANDED_ON;
+        while at <= traffic.end() {
+            acts.push(Reverse((at, Act::HandOn)));
+            at += HANDED_ON;
+        }
+        let mut next = 0;
+        while let Some(Reverse((at, act))) = acts.pop() {
+            while let Some(message) = traffic.messages.get(next).filter(|message| message.at < at) {
+                self.world.run_to(self.begin + Duration::from_micros(message.at));
+                let pair = (message.from.min(message.to), message.from.max(message.to));
+                let place = traffic.contacts.binary_search(&pair).expect("they know each other");
+                let who = usize::from(message.from > message.to);
+                // Numbers count what is said from 0, so they are those of the messages.
+                self.world.say(&known[place], who, LETTERS);
+                next += 1;
+            }
+            self.world.run_to(self.begin + Duration::from_micros(at));
+            match act {
+                Act::Rouse(client) => self.world.rouse(client),
+                Act::Sleep(client) => self.world.sleep(client),
+                Act::HandOn => {
+                    self.hand_on();
+                    if at % HOUR == 0 {
+                        self.observer.until(at);
+                    }
+                }
+            }
+        }
+        self.world.finish();
+        self.hand_on();
+        self.observer.until(traffic.end());
+    }
+
+    fn hand_on(&mut self) {
+        let tape = std::mem::take(&mut *self.tape.borrow_mut());
+        for Wrote { id, from, to, number } in tape.wrote {
+            let boxed = Boxed { lane: (from, to), number, decoy: false };
+            self.truth.boxes.insert(short(id.as_bytes()), boxed);
+        }
+        for Uses { client, session } in tape.uses {
+            self.observer.truth_of_session(short(session.as_bytes()), client);
+        }
+        for said in tape.said {
+            let came = said.arrived.map(|at| at.since(self.begin).as_micros() as Micros);
+            self.truth.delivered[said.number as usize] = came;
+        }
+        for one in tape.seen {
+            let at_micros = self.since(one.at_micros);
+            let (from, to) = (party(one.from), party(one.to));
+            let kind = match one.kind {
+                seen::Kind::Client => Kind::Client,
+                seen::Kind::Packet => Kind::Packet,
+                seen::Kind::Replica => Kind::Replica,
+                seen::Kind::Control => Kind::Control,
+            };
+            self.observer.seen(&Seen { at_micros, from, to, bytes: one.bytes, kind });
+        }
+        for one in tape.inside {
+            self.insight(&one);
+        }
+    }
+
+    fn insight(&mut self, one: &Inner) {
+        let inside = match one.inside {
+            seen::Inside::Mixed { to, came_micros, came, left, .. } => Inside::Mixed {
+                to: party(to),
+                came_micros: self.since(came_micros),
+                came: came.0,
+                left: left.0,
+            },
+            seen::Inside::Request { asked, .. } => Inside::Request(match asked {
+                seen::Asked::Write(id) => Asked::Write(self.written(short(id.as_bytes()))),
+                seen::Asked::Read(id) => Asked::Read(short(id.as_bytes())),
+                seen::Asked::Register { id, lifetime_secs } => {
+                    Asked::Register { id: short(id.as_bytes()), lifetime_secs }
+                }
+                seen::Asked::Collect { session, item } => {
+                    Asked::Collect { session: short(session.as_bytes()), item }
+                }
+            }),
+            seen::Inside::Item { session, .. } => {
+                Inside::Item { session: short(session.as_bytes()) }
+            }
+            // What joins a request to its answer, or a gateway's two sides, its frames show too.
+            seen::Inside::Up { .. }
+            | seen::Inside::Down { .. }
+            | seen::Inside::Answer { .. }
+            | seen::Inside::Delivery { .. } => return,
+        };
+        let at_micros = self.since(one.at_micros);
+        self.observer.inside(&Insight { at_micros, node: one.node, inside });
+    }
+
+    /// A box that no conversation wrote is a decoy's; which lane's, nobody says, so it has no neighbours.
+    fn written(&mut self, id: u64) -> u64 {
+        let odd = &mut self.odd;
+        self.truth.boxes.entry(id).or_insert_with(|| {
+            *odd += 2;
+            Boxed { lane: (u32::MAX, u32::MAX), number: *odd, decoy: true }
+        });
+        id
+    }
+
+    fn since(&self, at_micros: u64) -> Micros {
+        at_micros - self.begin.as_micros()
+    }
+}
+
+const fn party(party: seen::Party) -> Party {
+    match party {
+        seen::Party::Client(number) => Party::Client(number),
+        seen::Party::Node(place) => Party::Node(place),
+    }
+}
+
+/// A number in place of a random identifier.
+fn short(bytes: &[u8]) -> u64 {
+    bytes.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
