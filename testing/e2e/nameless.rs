@@ -304,7 +304,7 @@ fn nodes_and_daemons_write_down_nobody_and_nothing_of_what_was_said() {
     for node in &nodes {
         let dir = PathBuf::from(field(node, "dir"));
         let log = fs::read_to_string(dir.join("node.log")).expect("a log");
-        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line));
+        let lines = log.lines().map(serde_json::from_str::<Value>);
         let lines = lines.collect::<Result<Vec<_>, _>>().expect("JSON, every line");
         let messages: Vec<_> = lines.iter().map(|line| field(&line["fields"], "message")).collect();
         for expected in ["logging more than a node in service should", "serving", "stopping"] {

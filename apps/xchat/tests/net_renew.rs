@@ -18,8 +18,9 @@ const NODES: [&str; 7] =
 const SHAPE: [&str; 6] = ["--gateways", "1", "--mixes-per-layer", "1", "--stores", "3"];
 
 fn renew(dir: &Path, more: &[&str]) -> Output {
-    let output = Command::new(XCHAT).args(["--json", "net", "renew", "--dir"]).arg(dir).args(more);
-    output.output().expect("xchat runs")
+    let mut command = Command::new(XCHAT);
+    command.args(["--json", "net", "renew", "--dir"]).arg(dir).args(more);
+    command.output().expect("xchat runs")
 }
 
 fn renewed(dir: &Path, more: &[&str]) -> u64 {

@@ -1,7 +1,7 @@
 //! The production cores as a system among the others: messages come, links tell what they may, boxes are what they are.
 
 use xchat_leakage::record::{Asked, Cast, Inside, Insight, Kind, Observer, Seen};
-use xchat_leakage::systems::{System, Truth, Xchat};
+use xchat_leakage::systems::{Boxed, System, Truth, Xchat};
 use xchat_leakage::traffic::{Shape, Traffic};
 
 #[derive(Default)]
@@ -64,7 +64,8 @@ fn messages_come_and_padded_links_show_nothing() {
     assert_eq!(counts.between, 0);
     assert!(counts.client > 10_000);
     assert!(counts.sessions >= 8, "whose sessions they are is known: {}", counts.sessions);
-    let (decoys, real): (Vec<_>, Vec<_>) = truth.boxes.values().partition(|boxed| boxed.decoy);
+    let (decoys, real): (Vec<&Boxed>, Vec<&Boxed>) =
+        truth.boxes.values().partition(|boxed| boxed.decoy);
     assert!(real.len() >= came / 3 && !decoys.is_empty(), "{} and {}", real.len(), decoys.len());
     assert!(counts.written as usize >= truth.boxes.len() / 2);
 }

@@ -96,6 +96,7 @@ fn reads<T: Wire>(values: &[String]) {
 
 /// `XCHAT_VECTORS=write` writes them anew, after a change of a format.
 #[test]
+#[allow(clippy::disallowed_methods)] // A file of the repository, and no core's.
 fn the_vectors_are_what_is_written_and_what_is_read() {
     let made = vectors();
     if std::env::var_os("XCHAT_VECTORS").is_some_and(|what| what == "write") {
