@@ -209,26 +209,9 @@ mod tests {
             rooms.look(&table).expect("looks");
             std::thread::yield_now();
         }
-        for entry in walk(&table.path) {
-            eprintln!("{entry:?}");
-        }
         assert!(!rooms.look(&table).expect("looks"), "{:?}", rooms.room());
         assert!(rooms.room().used < 1 << 20, "{:?}", rooms.room());
     }
-    fn walk(dir: &Path) -> Vec<(std::path::PathBuf, u64)> {
-        let mut v = Vec::new();
-        for e in fs::read_dir(dir).unwrap() {
-            let e = e.unwrap();
-            let m = e.metadata().unwrap();
-            if m.is_dir() {
-                v.extend(walk(&e.path()));
-            } else {
-                v.push((e.path(), m.blocks() * 512));
-            }
-        }
-        v
-    }
-
     #[test]
     fn what_is_below_a_directory_is_counted_as_the_disk_counts_it() {
         let dir = tempfile::tempdir().expect("a directory");
