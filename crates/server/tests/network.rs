@@ -13,7 +13,7 @@ use fixture::{HOUR, Network, SOON, plan};
 use rand_core::OsRng;
 use tokio::time::{sleep, timeout};
 use xchat_base::Wire;
-use xchat_server::control;
+use xchat_server::control::{self, Load};
 use xchat_server::keys;
 use xchat_server::link::{Endpoint, LinkConfig, LinkReceiver, LinkSecret, LinkSender, PeerId};
 use xchat_server::node::cells::{CELL_LEN, CellReader};
@@ -267,4 +267,40 @@ async fn whoever_floods_loses_its_session_and_nobody_else_does() {
     assert_eq!(status.counters["over_pace"], 32);
     assert!(status.counters["to_mixes"] < 250, "{:?}", status.counters);
     assert_eq!(honest.read(&network, STORES[0], id).await, Answer::Empty);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_lets_in_what_its_line_carries_and_says_how_much_of_it_is_promised() {
+    let mut network = Network::planned();
+    // Five packets a second for each at `fast`, 5,600 bytes each way for a packet: 224 kbit/s.
+    network.nodes[GATEWAY].config.max_mbit_per_s = Some(1);
+    for index in 0..network.nodes.len() {
+        network.start(index);
+    }
+    network.connected().await;
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        clients.push(Client::connect(&network).await);
+    }
+    let status = gateway_status(&network, |status| status.counters["sessions"] == 4).await;
+    let Some(Load::Gateway { full, line: Some(line), .. }) = status.load else {
+        unreachable!("a gateway's load, with a line")
+    };
+    assert!(full);
+    assert_eq!((line.kbit_per_s, line.max_kbit_per_s), (896, 1_000));
+
+    let endpoint = endpoint_towards(&network).await;
+    let (mut sender, mut receiver) = link_from(&endpoint, &network).await;
+    sender.send(ClientFrame::Open.to_wire().into()).await.expect("sends");
+    let frame = timeout(SOON, receiver.recv()).await.expect("in time").expect("the link holds");
+    let refused = GatewayFrame::Refused { code: RefusalCode::Busy, retry_after_secs: 5 };
+    assert_eq!(GatewayFrame::from_wire(&frame.expect("a frame")), Ok(refused));
+    // Those who are in are served, and when one goes the next comes in.
+    let id = sealed(8).id();
+    let mut last = clients.pop().expect("four");
+    assert_eq!(last.read(&network, STORES[0], id).await, Answer::Empty);
+    drop(clients.pop());
+    gateway_status(&network, |status| status.counters["sessions"] == 3).await;
+    clients.push(Client::connect(&network).await);
+    assert_eq!(last.read(&network, STORES[0], id).await, Answer::Empty);
 }

@@ -152,7 +152,7 @@ mod tests {
     use rand_core::SeedableRng;
     use xchat_base::{Secret, Timestamp};
     use xchat_node::pigeonhole::register::{BoxRecord, BoxTable, Lifetimes};
-    use xchat_node::pigeonhole::{Lane, SealedBox};
+    use xchat_node::pigeonhole::{Lane, VerifiedBox};
 
     use super::super::SweepCursor;
     use super::*;
@@ -165,13 +165,28 @@ mod tests {
         assert_eq!([false, true].map(|was| full(was, 1_499)), [false, false]);
     }
 
-    /// A table with so many boxes, some of their ids, and how they are put.
-    fn put(table: &mut DiskTable, boxes: &[SealedBox], expires_at: Timestamp) {
-        for sealed in boxes {
-            let boxed = sealed.clone().verify().expect("own");
-            table.put(boxed.id(), BoxRecord::Chosen { boxed, expires_at });
+    /// So often the boxes are written, one over the other: the engine begins another journal after 64 MB.
+    const ROUNDS: usize = 7;
+
+    fn boxes(rng: &mut ChaCha20Rng) -> Vec<VerifiedBox> {
+        let mut lane = Lane::new(Secret::new([1; 32]));
+        let mut boxes = Vec::new();
+        for _ in 0..6_500 {
+            let sealed = lane.keys().seal(rng, b"content").expect("fits");
+            boxes.push(sealed.verify().expect("own"));
+            lane.advance();
         }
-        table.commit().expect("commits");
+        boxes
+    }
+
+    /// Looks until the files have been rewritten; whether the table is full then.
+    fn look(rooms: &mut Rooms, table: &DiskTable) -> bool {
+        let mut full = rooms.look(table).expect("looks");
+        while rooms.rewriting.is_some() {
+            full = rooms.look(table).expect("looks");
+            std::thread::yield_now();
+        }
+        full
     }
 
     #[test]
@@ -180,21 +195,19 @@ mod tests {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let dir = tempfile::tempdir().expect("a directory");
         let mut table = DiskTable::open(dir.path(), 1, &mut rng).expect("opens");
-        let mut lane = Lane::new(Secret::new([1; 32]));
-        let mut boxes = Vec::new();
-        for _ in 0..2_000 {
-            boxes.push(lane.keys().seal(&mut rng, b"content").expect("fits"));
-            lane.advance();
+        let mut rooms = Rooms::new(Some(8 << 20));
+        assert!(!look(&mut rooms, &table), "it is empty");
+        let boxes = boxes(&mut rng);
+        for _ in 0..ROUNDS {
+            for boxed in &boxes {
+                let record = BoxRecord::Chosen { boxed: boxed.clone(), expires_at: T };
+                table.put(boxed.id(), record);
+            }
+            table.commit().expect("commits");
         }
-        let mut rooms = Rooms::new(Some(2 << 20));
-        assert!(!rooms.look(&table).expect("looks"), "it is empty");
-        put(&mut table, &boxes, T);
-        assert!(rooms.look(&table).expect("looks"), "{:?}", rooms.room());
-        // Nothing has expired: to rewrite it all once changes nothing.
-        while rooms.rewriting.is_some() {
-            assert!(rooms.look(&table).expect("looks"), "{:?}", rooms.room());
-            std::thread::yield_now();
-        }
+        // What was written over goes, 50 MB of it, and what is alive is too much.
+        assert!(look(&mut rooms, &table), "{:?}", rooms.room());
+        assert!(rooms.room().used < 32 << 20, "{:?}", rooms.room());
 
         let lifetimes = Lifetimes::default();
         let mut from = Some(SweepCursor::START);
@@ -204,14 +217,10 @@ mod tests {
             rooms.swept(table.waiting() - before);
         }
         table.commit().expect("commits");
-        rooms.look(&table).expect("looks");
-        while rooms.rewriting.is_some() {
-            rooms.look(&table).expect("looks");
-            std::thread::yield_now();
-        }
-        assert!(!rooms.look(&table).expect("looks"), "{:?}", rooms.room());
-        assert!(rooms.room().used < 1 << 20, "{:?}", rooms.room());
+        assert!(!look(&mut rooms, &table), "{:?}", rooms.room());
+        assert!(table.get(&boxes[0].id()).is_some(), "that there was one is still known");
     }
+
     #[test]
     fn what_is_below_a_directory_is_counted_as_the_disk_counts_it() {
         let dir = tempfile::tempdir().expect("a directory");
