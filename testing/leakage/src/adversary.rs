@@ -17,7 +17,7 @@ use crate::attack::pair_features::{EVIDENCE, PairSums};
 use crate::attack::person_features;
 use crate::learn::Table;
 use crate::plan::{Plan, Window};
-use crate::record::{Cast, HOUR, Insight, Micros, Observer, Party, Seen};
+use crate::record::{Cast, HOUR, Insight, Micros, Observer, Party, SECOND, Seen};
 use crate::signals::{Counts, Signals, mask};
 use crate::traffic::Span;
 
@@ -40,6 +40,10 @@ pub trait Lens {
     }
     /// Whether nodes tell it what they see inside.
     fn has_insiders(&self) -> bool {
+        false
+    }
+    /// Whether it needs the exact times at which clients send.
+    fn needs_times(&self) -> bool {
         false
     }
     /// A frame between nodes.
@@ -70,6 +74,8 @@ pub struct Watch<'a> {
     plan: &'a Plan,
     online: &'a [Vec<Span>],
     hour: u32,
+    /// Whether exact times are kept.
+    times: bool,
     counts: BTreeMap<u32, Counts>,
     /// Frames of the hours after this one.
     early: Vec<Seen>,
@@ -103,11 +109,13 @@ impl<'a> Watch<'a> {
     /// Looks at a run of this seed.
     pub fn new(lens: Box<dyn Lens>, plan: &'a Plan, online: &'a [Vec<Span>], seed: u64) -> Self {
         let (samples, counts) = (Samples::default(), BTreeMap::new());
+        let times = lens.needs_times();
         let mut watch = Self {
             lens,
             plan,
             online,
             hour: 0,
+            times,
             counts,
             early: Vec::new(),
             open: BTreeMap::new(),
@@ -141,14 +149,19 @@ impl<'a> Watch<'a> {
         if seen.at_micros >= start + HOUR {
             self.early.push(*seen);
         } else if let Some(counts) = self.counts.get_mut(&client) {
-            counts.add(seen.at_micros.saturating_sub(start), out, seen.bytes);
+            let within = seen.at_micros.saturating_sub(start);
+            counts.add(within, out, seen.bytes);
+            if out && self.times {
+                counts.times.push(within as f64 / SECOND as f64);
+            }
         }
     }
 
     fn finish(&mut self) {
         let number = self.hour;
         let counts = std::mem::take(&mut self.counts);
-        let signals = |(client, counts): (u32, Counts)| {
+        let signals = |(client, mut counts): (u32, Counts)| {
+            counts.times.sort_by(f64::total_cmp);
             let online = mask(&self.online[client as usize], number);
             let signals = Signals::new(&counts, &online);
             (client, (counts, signals))

@@ -29,7 +29,7 @@ pub const QUICK: Bounds = Bounds {
     correlation: 0.25,
     with_stores: Some(0.80),
     activity: Some(0.2),
-    decoys: Some(0.65),
+    decoys: Some(0.85),
 };
 
 /// What a baseline must leak at least, at the lower end of the interval, so that it is known that the attack works.

@@ -137,6 +137,8 @@ pub struct Cast {
     pub clients: u32,
     /// Mean delay at a mix, in seconds; zero where nothing is delayed. It stands in a public document.
     pub mix_delay_secs: f64,
+    /// What links add to the way from a client to a store, in seconds: from, to. Whoever looks can measure it.
+    pub way_secs: (f64, f64),
 }
 
 /// Somebody who is told what there is to see.

@@ -17,11 +17,13 @@ pub const SMALL: u16 = 512;
 pub struct Counts {
     /// Out large, out small, in large, in small; one number a fine bin.
     bins: [Vec<u16>; 4],
+    /// When each frame left the client, in seconds of the hour, sorted; kept only for those who ask for it.
+    pub times: Vec<f64>,
 }
 
 impl Default for Counts {
     fn default() -> Self {
-        Self { bins: [(); 4].map(|()| vec![0; FINE]) }
+        Self { bins: [(); 4].map(|()| vec![0; FINE]), times: Vec::new() }
     }
 }
 

@@ -40,7 +40,7 @@ fn cover_off_is_noticed() {
 #[test]
 fn delivery_straight_to_the_client_is_noticed() {
     let faults = faults_of(|design| design.collector = false);
-    assert!(faults.iter().any(|fault| fault.contains("gateway, Pairs")), "{faults:?}");
+    assert!(faults.iter().any(|fault| fault.contains(" gateway, Volume")), "{faults:?}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use xchat_engine::{
     Input, MessageRow, MessageState, Profile, Recalled, Response, Urgency,
 };
 use xchat_sphinx::{PacketFormat, Puzzle};
-use xchat_transport::{Pace, Transport};
+use xchat_transport::{DecoyLanes, Pace, Transport};
 
 /// What a person's driver wants of the world.
 pub(crate) enum Want {
@@ -48,6 +48,7 @@ pub struct Person {
     root: Root,
     document: VerifiedDocument,
     format: &'static dyn PacketFormat,
+    decoys: DecoyLanes,
     app: Option<App>,
 }
 
@@ -58,6 +59,7 @@ impl Person {
         root: Root,
         document: VerifiedDocument,
         format: &'static dyn PacketFormat,
+        decoys: DecoyLanes,
     ) -> Self {
         Self {
             name: name.to_owned(),
@@ -71,6 +73,7 @@ impl Person {
             root,
             document,
             format,
+            decoys,
             app: None,
         }
     }
@@ -81,7 +84,8 @@ impl Person {
         let pins = self.pins.as_deref();
         let (transport, first) = Transport::new(root, document, Pace::Desk, pins, now, rng)
             .expect("what a transport kept, it reads");
-        let transport = transport.with_format(self.format);
+        let mut transport = transport.with_format(self.format);
+        transport.set_decoy_lanes(self.decoys);
         let profile = Profile {
             name: self.name.clone(),
             network: self.root.name().as_str().to_owned(),

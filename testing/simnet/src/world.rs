@@ -246,7 +246,7 @@ impl World {
         self.observer.cast(&cast);
     }
 
-    /// What the talkers that are added from now on write besides, in place of what ships.
+    /// What the clients that are added from now on write besides, in place of what ships.
     pub fn set_decoy_lanes(&mut self, decoys: DecoyLanes) {
         self.decoys = decoys;
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use xchat_base::random;
-use xchat_simnet::{Acquaintance, Links, Shape, Totals, Transparent, World};
+use xchat_simnet::{Acquaintance, DecoyLanes, Links, Shape, Totals, Transparent, World};
 use xchat_transport::Pace;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -25,6 +25,13 @@ fn shape() -> Shape {
     Shape { gateways: 2, mixes_per_layer: 2, stores: 5, ..Shape::default() }
 }
 
+/// Without decoys, whose rhythm is each client's own and would be counted too.
+fn world(seed: u64) -> World {
+    let mut world = World::with_format(seed, &shape(), Links::good(), &Transparent);
+    world.set_decoy_lanes(DecoyLanes::None);
+    world
+}
+
 /// So long after everything that two need to settle.
 fn settled(world: &mut World) -> Totals {
     world.run_for(20 * MINUTE);
@@ -32,7 +39,7 @@ fn settled(world: &mut World) -> Totals {
 }
 
 fn people(seed: u64, lines: usize) -> (Totals, u64) {
-    let mut world = World::with_format(seed, &shape(), Links::good(), &Transparent);
+    let mut world = world(seed);
     let (alice, bob) = (world.add("alice"), world.add("bob"));
     let conversations = world.meet(alice, bob);
     let before = settled(&mut world);
@@ -50,7 +57,7 @@ fn people(seed: u64, lines: usize) -> (Totals, u64) {
 }
 
 fn talkers(seed: u64, lines: usize) -> (Totals, u64) {
-    let mut world = World::with_format(seed, &shape(), Links::good(), &Transparent);
+    let mut world = world(seed);
     let clients = [(); 2].map(|()| world.add_talker(Pace::Desk));
     let pair: Acquaintance = world.acquaint(clients, world.now, true);
     clients.iter().for_each(|client| world.rouse(*client));

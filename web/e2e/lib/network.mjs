@@ -15,7 +15,7 @@ export class Network {
   /** `more`: what `net up` is told besides. */
   static async up(more = []) {
     const network = new Network();
-    const args = ['--json', 'net', 'up', '--rate', RATE, '--mix-delay', MIX_DELAY, '--dir', network.#dir, '--until-stdin-closes', ...more];
+    const args = ['--json', 'net', 'up', '--rate', RATE, '--mix-delay', MIX_DELAY, '--link-rate', '0', '--dir', network.#dir, '--until-stdin-closes', ...more];
     network.#running = new Running(args);
     await network.#running.line((event) => event.event === 'ready');
     return network;

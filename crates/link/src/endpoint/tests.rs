@@ -171,7 +171,7 @@ fn fixed_address() -> SocketAddr {
 async fn the_address_of_a_closed_endpoint_can_be_waited_for() {
     let address = fixed_address();
     let addresses = [address];
-    for round in 0..30 {
+    for round in 0..5 {
         let config = LinkConfig::listening(secret(1), address, &[ALPN]);
         let server = Endpoint::bind(config).await.expect("binds");
         let client = dialler(2, &server).await;

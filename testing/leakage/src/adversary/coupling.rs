@@ -1,52 +1,68 @@
 //! How a client's stream and what happens behind the mixes belong together.
 //!
-//! A packet that leaves a client at a time is at the store after three mixes; the density of that time is public (mean
-//! delay and number of mixes stand in the network document). So for each client there is, at each moment, an expected
-//! number of its packets that arrive just then, and whoever did something at a store has one more of them than
+//! A packet that leaves a client at a time is at a store after three mixes; the density of that time is public (the mean
+//! delay stands in the network document, links can be measured). So for each client there is, at each moment, a
+//! density of its packets arriving just then, and whoever did something at a store has one more of them than
 //! chance gives it.
 
 use std::collections::BTreeMap;
 
-use crate::signals::{Counts, FINE};
+use crate::signals::{Counts, FINE, SECONDS};
 
 /// Seconds of a fine bin.
 const BIN: f64 = 3_600.0 / FINE as f64;
-/// What links add, in seconds, in the middle.
-const LINKS: f64 = 0.13;
 /// Mixes on a way.
 const MIXES: i32 = 3;
 
-/// Density of the time from a client to a store, a number for each fine bin of it.
-pub(crate) fn kernel(mix_delay: f64) -> Vec<f32> {
-    if mix_delay <= 0.0 {
-        return vec![1.0, 0.2];
+/// The time from a client to a store.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Way {
+    mix_delay: f64,
+    links: (f64, f64),
+}
+
+impl Way {
+    pub(crate) fn new(mix_delay: f64, links: (f64, f64)) -> Self {
+        Self { mix_delay, links }
     }
-    let density = |t: f64| {
-        let x = (t - LINKS).max(0.0) / mix_delay;
-        x.powi(MIXES - 1) * (-x).exp() / 2.0 / mix_delay
-    };
-    let bins = ((LINKS + 10.0 * mix_delay) / BIN).ceil().max(2.0) as usize;
-    // Each bin in eight steps: short delays have most of their density in one.
-    let within = |bin: usize| {
-        (0..8).map(|step| density(BIN * (bin as f64 + (f64::from(step) + 0.5) / 8.0))).sum::<f64>()
-    };
-    (0..bins).map(|bin| (within(bin) / 8.0) as f32).collect()
+
+    /// Its density, a second.
+    pub(crate) fn density(&self, seconds: f64) -> f64 {
+        let (low, high) = self.links;
+        if self.mix_delay < 0.01 {
+            let inside = (low..high).contains(&seconds);
+            return if inside { 1.0 / (high - low) } else { 0.0 };
+        }
+        let x = (seconds - (low + high) / 2.0).max(0.0) / self.mix_delay;
+        x.powi(MIXES - 1) * (-x).exp() / 2.0 / self.mix_delay
+    }
+
+    /// After so many seconds nothing comes any more.
+    pub(crate) fn longest(&self) -> f64 {
+        self.links.1 + 10.0 * self.mix_delay
+    }
+
+    /// Its density in fine bins.
+    pub(crate) fn kernel(&self) -> Vec<f32> {
+        let bins = (self.longest() / BIN).ceil().max(2.0) as usize;
+        // Each bin in many steps: short ways have most of their density in one.
+        let steps = 50;
+        let within = |bin: usize| {
+            let step =
+                |n: i32| self.density(BIN * (bin as f64 + (f64::from(n) + 0.5) / f64::from(steps)));
+            (0..steps).map(step).sum::<f64>() / f64::from(steps)
+        };
+        (0..bins).map(|bin| within(bin) as f32).collect()
+    }
 }
 
 /// For each client, and each fine bin, how many of its packets are expected there, less what chance gives.
 pub(super) struct Expected(BTreeMap<u32, Vec<f32>>);
 
 impl Expected {
-    pub(super) fn new<'a>(
-        clients: impl Iterator<Item = (u32, &'a Counts)>,
-        kernel: &[f32],
-    ) -> Self {
-        Self(clients.map(|(client, counts)| (client, spread(&counts.out(), kernel))).collect())
-    }
-
-    /// Of one client at a bin; nothing if it is not looked at.
-    pub(super) fn at(&self, client: u32, bin: usize) -> f32 {
-        self.0.get(&client).and_then(|curve| curve.get(bin)).copied().unwrap_or(0.0)
+    pub(super) fn new<'a>(clients: impl Iterator<Item = (u32, &'a Counts)>, way: Way) -> Self {
+        let kernel = way.kernel();
+        Self(clients.map(|(client, counts)| (client, spread(&counts.out(), &kernel))).collect())
     }
 
     /// Of all clients.
@@ -54,12 +70,15 @@ impl Expected {
         self.0.iter().map(|(client, curve)| (*client, &curve[..]))
     }
 
-    /// For each client, events weighted by its own packets, in bins of a second.
-    pub(super) fn weighted(&self, client: u32, events: &[(usize, f32)]) -> Vec<f32> {
-        let mut seconds = vec![0.0; crate::signals::SECONDS];
-        for &(bin, weight) in events {
-            if let Some(second) = seconds.get_mut(bin * crate::signals::SECONDS / FINE) {
-                *second += weight * self.at(client, bin);
+    /// Events in fine bins, weighted by a client's own packets, in bins of a second.
+    pub(super) fn weighted(&self, client: u32, events: &[usize]) -> Vec<f32> {
+        let mut seconds = vec![0.0; SECONDS];
+        let Some(curve) = self.0.get(&client) else { return seconds };
+        for &bin in events {
+            if let (Some(second), Some(weight)) =
+                (seconds.get_mut(bin * SECONDS / FINE), curve.get(bin))
+            {
+                *second += weight;
             }
         }
         seconds
@@ -78,14 +97,44 @@ fn spread(out: &[f32], kernel: &[f32]) -> Vec<f32> {
     curve
 }
 
+/// When packets left each client, to the microsecond, over an hour.
+pub(super) struct Departures<'a> {
+    way: Way,
+    clients: Vec<(u32, &'a [f64])>,
+}
+
+impl<'a> Departures<'a> {
+    pub(super) fn new(clients: impl Iterator<Item = (u32, &'a Counts)>, way: Way) -> Self {
+        Self { way, clients: clients.map(|(client, counts)| (client, &counts.times[..])).collect() }
+    }
+
+    /// The clients, in the order of what [`Self::likely`] gives.
+    pub(super) fn clients(&self) -> impl Iterator<Item = u32> {
+        self.clients.iter().map(|(client, _)| *client)
+    }
+
+    /// How likely it is each client's packet that did something at a store at a time (seconds of the hour): the
+    /// density of its packets there, up to a factor that is the same for all. `floor` keeps it from being nothing.
+    pub(super) fn likely(&self, at: f64, floor: f64) -> Vec<f64> {
+        let longest = self.way.longest();
+        let of_one = |(_, times): &(u32, &[f64])| {
+            let first = times.partition_point(|&time| time < at - longest);
+            let before = times[first..].iter().take_while(|&&time| time < at);
+            floor + before.map(|&time| self.way.density(at - time)).sum::<f64>()
+        };
+        self.clients.iter().map(of_one).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_kernel_is_a_density() {
-        for delay in [0.05, 0.3, 1.0] {
-            let sum: f64 = kernel(delay).iter().map(|&x| f64::from(x) * BIN).sum();
+        for delay in [0.0, 0.05, 0.3, 1.0] {
+            let kernel = Way::new(delay, (0.07, 0.24)).kernel();
+            let sum: f64 = kernel.iter().map(|&x| f64::from(x) * BIN).sum();
             assert!((sum - 1.0).abs() < 0.05, "{delay}: {sum}");
         }
     }
@@ -94,9 +143,20 @@ mod tests {
     fn a_packet_is_expected_after_it_left() {
         let mut counts = Counts::default();
         counts.add(100_000_000, true, 2_000);
-        let expected = Expected::new([(7, &counts)].into_iter(), &kernel(0.3));
+        let expected = Expected::new([(7, &counts)].into_iter(), Way::new(0.3, (0.1, 0.2)));
         let bin = (100.0 / BIN) as usize;
-        assert!(expected.at(7, bin + 3) > expected.at(7, bin - 3) + 0.3);
-        assert_eq!(expected.at(8, bin), 0.0);
+        let at = |bin| expected.weighted(7, &[bin]).iter().sum::<f32>();
+        assert!(at(bin + 3) > at(bin - 3) + 0.3);
+        assert_eq!(expected.weighted(8, &[bin]).iter().sum::<f32>(), 0.0);
+    }
+
+    #[test]
+    fn whoever_sent_shortly_before_is_likelier() {
+        let (mut one, other) = (Counts::default(), Counts::default());
+        one.times.extend([50.0, 99.9, 200.0]);
+        let departures =
+            Departures::new([(1, &one), (2, &other)].into_iter(), Way::new(0.0, (0.05, 0.2)));
+        let likely = departures.likely(100.0, 0.01);
+        assert!(likely[0] > 100.0 * likely[1]);
     }
 }

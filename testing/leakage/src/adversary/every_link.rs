@@ -3,13 +3,13 @@
 use crate::record::{Cast, HOUR, Kind, Party, Seen};
 use crate::signals::{Curve, FINE, SECONDS};
 
-use super::coupling::{Expected, kernel};
+use super::coupling::{Expected, Way};
 use super::{Hour, Lens};
 
 /// See [`Lens::sees`].
 #[derive(Debug, Default)]
 pub struct EveryLink {
-    kernel: Vec<f32>,
+    way: Way,
     /// Bins since the start of the run in which one store began to tell another something.
     copies: Vec<u64>,
     /// When each link between stores was last in use, for telling beginnings from what follows.
@@ -31,7 +31,7 @@ impl Lens for EveryLink {
     }
 
     fn cast(&mut self, cast: &Cast) {
-        self.kernel = kernel(cast.mix_delay_secs);
+        self.way = Way::new(cast.mix_delay_secs, cast.way_secs);
     }
 
     fn between_nodes(&mut self, seen: &Seen) {
@@ -55,9 +55,9 @@ impl Lens for EveryLink {
         if now.is_empty() {
             return;
         }
-        let events: Vec<_> = now.into_iter().map(|bin| ((bin - start) as usize, 1.0)).collect();
+        let events: Vec<usize> = now.into_iter().map(|bin| (bin - start) as usize).collect();
         let counts = hour.clients.iter().map(|(client, (counts, _))| (*client, counts));
-        let expected = Expected::new(counts, &self.kernel);
+        let expected = Expected::new(counts, self.way);
         for (client, (_, signals)) in &mut hour.clients {
             let weighted = expected.weighted(*client, &events);
             signals.wrote = Some(Curve::from_seconds(weighted, &[true; SECONDS]));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::record::{Asked, Cast, HOUR, Inside, Insight};
 use crate::signals::{Curve, FINE, SECONDS};
 
-use super::coupling::{Expected, kernel};
+use super::coupling::{Expected, Way};
 use super::{Hour, Lens};
 
 /// When items came, and when somebody asked, of each session: bins since the start of the run.
@@ -56,7 +56,7 @@ const SURE: f64 = 4.0;
 /// See [`Lens::sees`].
 #[derive(Default)]
 pub struct WithCollectors {
-    kernel: Vec<f32>,
+    way: Way,
     sessions: Sessions,
     /// For each session and client, how well they have fitted so far: sum and variance.
     fits: BTreeMap<u64, BTreeMap<u32, (f64, f64)>>,
@@ -75,7 +75,7 @@ impl Lens for WithCollectors {
     }
 
     fn cast(&mut self, cast: &Cast) {
-        self.kernel = kernel(cast.mix_delay_secs);
+        self.way = Way::new(cast.mix_delay_secs, cast.way_secs);
     }
 
     fn has_insiders(&self) -> bool {
@@ -88,7 +88,7 @@ impl Lens for WithCollectors {
 
     fn enrich(&mut self, hour: &mut Hour) {
         let counts = hour.clients.iter().map(|(client, (counts, _))| (*client, counts));
-        let expected = Expected::new(counts, &self.kernel);
+        let expected = Expected::new(counts, self.way);
         let collects = Sessions::of_hour(&mut self.sessions.collects, hour.number);
         for (session, bins) in &collects {
             let fits = self.fits.entry(*session).or_default();

@@ -25,7 +25,7 @@ pub struct Trace {
     until: Micros,
     parts: Vec<Part>,
     clients: usize,
-    mix_delay: f64,
+    way: (f64, (f64, f64)),
     /// The client of each packet that left a gateway.
     clients_of: BTreeMap<u64, u32>,
     mixed: Vec<Mixed>,
@@ -90,12 +90,12 @@ impl Trace {
     /// Of a stretch of a run.
     pub fn new(from: Micros, until: Micros) -> Self {
         let (parts, clients_of, mixed) = (Vec::new(), BTreeMap::new(), Vec::new());
-        Self { from, until, parts, clients: 0, mix_delay: 0.0, clients_of, mixed }
+        Self { from, until, parts, clients: 0, way: (0.0, (0.0, 0.0)), clients_of, mixed }
     }
 
-    /// Mean delay of the network's mixes, in seconds.
-    pub fn mix_delay(&self) -> f64 {
-        self.mix_delay
+    /// Mean delay of the network's mixes and what links add on a way to a store, in seconds.
+    pub fn way(&self) -> (f64, (f64, f64)) {
+        self.way
     }
 
     /// Asks about every packet that reaches a store, if each mix is the adversary's with a probability.
@@ -201,7 +201,7 @@ impl Observer for Trace {
     fn cast(&mut self, cast: &Cast) {
         self.parts = cast.nodes.clone();
         self.clients = cast.clients as usize;
-        self.mix_delay = cast.mix_delay_secs;
+        self.way = (cast.mix_delay_secs, cast.way_secs);
     }
 
     fn watches(&self, _client: u32, hour: u32) -> bool {
@@ -245,6 +245,7 @@ mod tests {
             nodes: vec![Part::Mix(1), Part::Store],
             clients: 2,
             mix_delay_secs: 1.0,
+            way_secs: (0.07, 0.24),
         });
         for client in 0..2u32 {
             let at = 40_000_000 + u64::from(client);

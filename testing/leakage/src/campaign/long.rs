@@ -77,7 +77,8 @@ impl Long {
             let draws = (0..DRAWS).map(|draw| seed * DRAWS + draw);
             traced.extend(draws.filter_map(|draw| trace.ask(f64::from(share) / 100.0, draw)));
         }
-        let kernel = coupling::kernel(trace.mix_delay());
+        let (delay, links) = trace.way();
+        let kernel = coupling::Way::new(delay, links).kernel();
         self.guessed.extend(thief::ask(&stores, &ledger, &truth, &kernel, seed));
     }
 

@@ -4,7 +4,7 @@ use crate::dice::Dice;
 use crate::record::{Cast, Observer, Part};
 use crate::traffic::{Message, Traffic};
 
-use super::latency::Latency;
+use super::latency::{Latency, WAY};
 use super::{Expectation, Mail, System, Truth, Wire, carry, secs};
 
 /// The baseline.
@@ -36,7 +36,7 @@ impl System for Direct {
 
     fn run(&self, traffic: &Traffic, seed: u64, observer: &mut dyn Observer) -> Truth {
         let clients = traffic.shape.clients;
-        let cast = Cast { nodes: vec![Part::Gateway], clients, mix_delay_secs: 0.0 };
+        let cast = Cast { nodes: vec![Part::Gateway], clients, mix_delay_secs: 0.0, way_secs: WAY };
         let mut dice = Dice::new(seed, 100);
         let latency = Latency::new(clients, 1, &mut dice);
         carry(traffic, &mut Server { latency, dice }, &mut Wire::new(observer, &cast))

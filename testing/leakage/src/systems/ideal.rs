@@ -21,7 +21,7 @@ use crate::record::{
 };
 use crate::traffic::Traffic;
 
-use super::latency::Latency;
+use super::latency::{Latency, WAY};
 use super::{Boxed, Expectation, System, Truth, micros, secs};
 use boxes::{Decoy, box_id, decoys, replicas};
 use client::{Client, Item, Slot, Write};
@@ -150,7 +150,7 @@ impl<'a> Net<'a> {
         let mut dice = Dice::new(seed, 110);
         let latency = Latency::new(count, nodes.len(), &mut dice);
         let delay = design.delay(count);
-        observer.cast(&Cast { nodes, clients: count, mix_delay_secs: delay });
+        observer.cast(&Cast { nodes, clients: count, mix_delay_secs: delay, way_secs: WAY });
         let lanes = decoys(traffic, design.decoys, seed);
         let client =
             |(number, decoys): (usize, Vec<Decoy>)| Client::new(traffic, number as u32, decoys);

@@ -12,6 +12,9 @@ pub(crate) struct Latency {
 /// Mean of what comes and goes on top of a path's own time.
 const JITTER: f64 = 0.002;
 
+/// From a client over three mixes to a store: access, four node links and their jitter, as most are.
+pub(crate) const WAY: (f64, f64) = (0.07, 0.24);
+
 impl Latency {
     /// Access links of 4 to 40 ms, nodes 3 to 25 ms from the middle of the net.
     pub(crate) fn new(clients: u32, nodes: usize, dice: &mut Dice) -> Self {

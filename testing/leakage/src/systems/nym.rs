@@ -15,7 +15,7 @@ use crate::dice::Dice;
 use crate::record::{Cast, HOUR, Observer, Part};
 use crate::traffic::{Message, Traffic};
 
-use super::latency::Latency;
+use super::latency::{Latency, WAY};
 use super::{System, Truth, Wire, micros, secs};
 
 /// The baseline.
@@ -52,7 +52,7 @@ impl System for Nym {
         let mut dice = Dice::new(seed, 103);
         let latency = Latency::new(clients, nodes.len(), &mut dice);
         let gateways = (0..clients).map(|_| dice.index(usize::from(GATEWAYS)) as u16).collect();
-        let cast = Cast { nodes, clients, mix_delay_secs: MIX_DELAY };
+        let cast = Cast { nodes, clients, mix_delay_secs: MIX_DELAY, way_secs: WAY };
         let mut wire = Wire::new(observer, &cast);
         let mut truth = Truth { delivered: vec![None; traffic.messages.len()], ..Truth::default() };
         let mut net = Net { latency, dice, gateways };

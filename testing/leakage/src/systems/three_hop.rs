@@ -8,7 +8,7 @@ use crate::dice::Dice;
 use crate::record::{Cast, Observer, Part};
 use crate::traffic::{Message, Traffic};
 
-use super::latency::Latency;
+use super::latency::{Latency, WAY};
 use super::{Mail, System, Truth, Wire, carry, secs};
 
 /// The baseline.
@@ -43,7 +43,7 @@ impl System for ThreeHop {
         let mut dice = Dice::new(seed, 102);
         let latency = Latency::new(clients, nodes.len(), &mut dice);
         let guards = (0..clients).map(|_| dice.index(usize::from(GUARDS)) as u16).collect();
-        let cast = Cast { nodes, clients, mix_delay_secs: 0.0 };
+        let cast = Cast { nodes, clients, mix_delay_secs: 0.0, way_secs: WAY };
         carry(traffic, &mut Circuits { latency, dice, guards }, &mut Wire::new(observer, &cast))
     }
 }

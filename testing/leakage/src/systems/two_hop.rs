@@ -8,7 +8,7 @@ use crate::dice::Dice;
 use crate::record::{Cast, Observer, Part};
 use crate::traffic::{Message, Traffic};
 
-use super::latency::Latency;
+use super::latency::{Latency, WAY};
 use super::{Expectation, Mail, System, Truth, Wire, carry, secs};
 
 /// The baseline.
@@ -39,7 +39,7 @@ impl System for TwoHop {
     fn run(&self, traffic: &Traffic, seed: u64, observer: &mut dyn Observer) -> Truth {
         let clients = traffic.shape.clients;
         let nodes = vec![Part::Gateway; usize::from(RELAYS)];
-        let cast = Cast { nodes, clients, mix_delay_secs: 0.0 };
+        let cast = Cast { nodes, clients, mix_delay_secs: 0.0, way_secs: WAY };
         let mut dice = Dice::new(seed, 101);
         let latency = Latency::new(clients, usize::from(RELAYS), &mut dice);
         // One relay to send through, another one to be reached at.

@@ -107,6 +107,7 @@ impl System for Xchat {
             nodes: cast.nodes.iter().map(|node| part(node.part)).collect(),
             clients,
             mix_delay_secs: shape.mix_delay.as_secs_f64(),
+            way_secs: way(&links),
         });
         let insiders = observer.has_insiders();
         let hostile: BTreeSet<u16> =
@@ -118,6 +119,15 @@ impl System for Xchat {
         play.live(traffic, &known);
         play.truth
     }
+}
+
+/// From a client over three mixes to a store: its own link and four between nodes, on each of which a frame may wait
+/// for the next cell.
+fn way(links: &Links) -> (f64, f64) {
+    let gap = if links.cells == 0 { 0.0 } else { 1.0 / f64::from(links.cells) };
+    let shortest = links.client_delay + links.delay * 4;
+    let longest = shortest + links.client_jitter + links.jitter * 4;
+    (shortest.as_secs_f64(), longest.as_secs_f64() + 4.0 * gap)
 }
 
 const fn part(part: seen::Part) -> Part {

@@ -14,7 +14,7 @@ impl World {
         let place = self.people.len();
         let client = self.seat_client(Who::Person(place));
         let (root, document) = (self.root.clone(), self.document.clone());
-        self.people.push(Person::new(name, client, root, document, self.format));
+        self.people.push(Person::new(name, client, root, document, self.format, self.decoys));
         self.start(place);
         place
     }

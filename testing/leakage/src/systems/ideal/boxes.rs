@@ -63,11 +63,13 @@ pub(super) fn decoys(traffic: &Traffic, kind: Decoys, seed: u64) -> Vec<Vec<Deco
             let end = traffic.end();
             match kind {
                 Decoys::Replayed => {
-                    // By whole days, so that the hour of the day stays, and less than half an hour more or less.
-                    let shift = dice.index(HOUR as usize) as u64;
-                    let moments =
-                        rhythm.moments.iter().map(|at| (at + shift).saturating_sub(HOUR / 2));
-                    Decoy { moments: moments.filter(|&at| at < end).collect() }
+                    // By whole days, so that the hour of the day stays, and half an hour more or less; what leaves the
+                    // run at one end comes in at the other.
+                    let shift = end - HOUR / 2 + dice.index(HOUR as usize) as u64;
+                    let mut moments: Vec<_> =
+                        rhythm.moments.iter().map(|at| (at + shift) % end).collect();
+                    moments.sort_unstable();
+                    Decoy { moments }
                 }
                 _ => {
                     let count = rhythm.moments.len();
