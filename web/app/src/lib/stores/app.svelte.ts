@@ -55,7 +55,7 @@ export class App implements Listener {
   async search(contact: string | null): Promise<void> {
     this.finder.scope = contact;
     // The field is beside what is open, if there is room, and otherwise in the list.
-    if (!matchMedia('width >= 800px').matches) this.route.go({ view: 'list' });
+    if (!matchMedia('(width >= 800px)').matches) this.route.go({ view: 'list' });
     await tick();
     const field = document.getElementById('search');
     if (field instanceof HTMLInputElement) {
