@@ -14,6 +14,9 @@ async function same(page, person) {
 
 scenario('a reload keeps everything where it was', async () => {
   const { page, person } = world.ada;
+  // It may be open at a message that was found.
+  await page.open('منى');
+  await page.message('line 130').waitFor();
   await page.tab.reload();
   await page.composer.waitFor();
   await page.message('line 130').waitFor();
