@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Window } from './browser.mjs';
 import { onSmallDisk } from './disk.mjs';
 import { Page } from './page.mjs';
-import { run, Running } from './program.mjs';
+import { PASSPHRASE, run, Running } from './program.mjs';
 
 export class Person {
   name;
@@ -49,7 +49,7 @@ export class Person {
     await this.#daemon.stop();
     const place = mkdtempSync(join(tmpdir(), 'xchat-page-backup-'));
     const copy = join(place, 'copy');
-    await this.command('backup', copy);
+    await run(['--profile', this.profile, 'backup', copy], { XCHAT_PASSPHRASE: PASSPHRASE });
     return copy;
   }
 
