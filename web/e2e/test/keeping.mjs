@@ -96,9 +96,9 @@ scenario('an open invitation survives a reload and a killed program, is the same
 
   await world.mona.page.accept(link);
   await world.mona.page.text('error.expired').waitFor();
-  // On a phone the list is two steps back.
+  // On a phone the conversation is two steps back.
   await world.mona.page.button('back').click();
   await world.mona.page.button('back').click();
-  await world.mona.page.open('Ada');
+  await world.mona.page.composer.waitFor();
   await page.open('منى');
 });
