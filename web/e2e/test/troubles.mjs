@@ -46,9 +46,10 @@ scenario('a restored backup comes back, and both sides are told to compare again
   await erik.page.tab.goto(await erik.person.address());
   await erik.page.unlock(PASSPHRASE);
   await erik.page.open('Dana');
-  await erik.page.text('notice.we_rejoined').waitFor();
+  // In the list and in the conversation.
+  await erik.page.text('notice.we_rejoined').last().waitFor();
   await dana.page.open('Erik');
-  await dana.page.text('notice.they_rejoined', { name: 'Erik' }).waitFor();
+  await dana.page.text('notice.they_rejoined', { name: 'Erik' }).last().waitFor();
   for (const [each, name] of [[erik, 'Dana'], [dana, 'Erik']]) {
     await each.page.text('talk.changed.banner', { name }).waitFor();
     await each.page.conversation(name).getByTitle(each.page.t('talk.changed')).waitFor();
@@ -151,7 +152,8 @@ scenario('a full gateway is told, and who gets in has worked for it', async () =
   await page.network('net.online').waitFor();
   const states = await page.tab.evaluate(() => window.states);
   const [proving, online] = [page.t('net.proving'), page.t('net.online')];
-  assert.deepEqual(states.slice(-2), [proving, online], states.join(', '));
+  // Between the two it waits to be welcomed.
+  assert.ok(states.includes(proving) && states.at(-1) === online, states.join(', '));
   for (const each of [ivan, jules]) {
     quiet(each.person);
     await each.person.leave();
