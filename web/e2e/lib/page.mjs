@@ -41,16 +41,22 @@ export class Page {
     await this.button('unlock.button').click();
   }
 
+  /** Presses one of the page's keys, as soon as there is a page that hears it. */
+  async press(keys) {
+    await this.tab.locator('.shell').waitFor();
+    await this.tab.keyboard.press(keys);
+  }
+
   /** Makes an invitation and leaves its page open; the link. */
   async invite() {
-    await this.tab.keyboard.press('Alt+n');
+    await this.press('Alt+n');
     await this.tab.getByRole('button', { name: this.t('add.invite') }).first().click();
     return this.tab.getByLabel(this.t('invite.label')).inputValue();
   }
 
   /** Opens the page of acceptance. */
   async toAccept() {
-    await this.tab.keyboard.press('Alt+n');
+    await this.press('Alt+n');
     await this.tab.locator('main').getByRole('button', { name: this.t('add.accept') }).first().click();
   }
 
@@ -74,7 +80,7 @@ export class Page {
   }
 
   async search(words) {
-    await this.tab.keyboard.press('Control+k');
+    await this.press('Control+k');
     await this.searchField.fill(words);
   }
 

@@ -41,7 +41,7 @@ scenario('a draft is the same in all tabs, and survives a reload and a killed pr
   await other.drafted('half a sentence more');
 
   // Elsewhere the list says that something was begun.
-  await page.tab.keyboard.press('Alt+s');
+  await page.press('Alt+s');
   await page.conversation('منى').getByText(page.t('list.draft'), { exact: true }).waitFor();
   await everywhere(page.tab, 'draft');
 

@@ -68,7 +68,7 @@ scenario('an old message opens with what is around it, and what one says then st
   await page.say('I am back');
   await page.message('I am back', 'delivered').waitFor();
   assert.deepEqual((await page.texts()).slice(-2), ['while you were away', 'I am back']);
-  await page.tab.keyboard.press('Control+k');
+  await page.press('Control+k');
   await page.tab.keyboard.press('Escape');
   await page.conversation('منى').waitFor();
 });

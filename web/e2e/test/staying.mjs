@@ -47,8 +47,8 @@ scenario('several tabs of one person say the same', async () => {
 
   // What is read in one is read in the other.
   for (const each of [page, other]) await each.tab.keyboard.press('Escape');
-  await page.tab.keyboard.press('Alt+s');
-  await other.tab.keyboard.press('Alt+s');
+  await page.press('Alt+s');
+  await other.press('Alt+s');
   await world.mona.page.say('to both');
   await page.conversation('منى').locator('.unread').waitFor();
   await other.conversation('منى').locator('.unread').waitFor();
@@ -56,7 +56,7 @@ scenario('several tabs of one person say the same', async () => {
   await page.conversation('منى').locator('.unread').waitFor({ state: 'detached' });
 
   // What is locked in one is locked in the other.
-  await other.tab.keyboard.press('Control+/');
+  await other.press('Control+/');
   await other.button('set.lock.button').click();
   await page.heading('unlock.title').waitFor();
   await page.unlock('not this one');

@@ -36,7 +36,7 @@ scenario('Enter sends, Shift+Enter begins a line, and a draft stays with its con
   await page.composer.press('Shift+Enter');
   await page.composer.pressSequentially('second');
   assert.ok((await page.composer.evaluate((field) => field.clientHeight)) > low, 'it grows');
-  await page.tab.keyboard.press('Alt+s');
+  await page.press('Alt+s');
   await page.heading('net.title').waitFor();
   await page.tab.keyboard.press('Escape');
   assert.equal(await page.composer.inputValue(), 'first\nsecond');

@@ -105,7 +105,7 @@ scenario('a full disk is told, refuses what cannot be kept, and everything goes 
   await failed.getByText(finn.page.t('state.failed', { reason }), { exact: true }).waitFor();
   await finn.page.network('net.halted').waitFor();
   await everywhere(finn.page.tab, 'halted-talk');
-  await finn.page.tab.keyboard.press('Alt+s');
+  await finn.page.press('Alt+s');
   await finn.page.tab.getByText(`${finn.page.t('net.halted')}: ${reason}`, { exact: true }).waitFor();
   await everywhere(finn.page.tab, 'halted-network');
 
@@ -140,7 +140,7 @@ scenario('a full gateway is told, and who gets in has worked for it', async () =
   for (const { page } of [hana, ivan]) await page.network('net.online').waitFor();
   const jules = await newcomer(network, 'Jules');
   const { page } = jules;
-  await page.tab.keyboard.press('Alt+s');
+  await page.press('Alt+s');
   await page.text('trouble.busy').waitFor();
   await everywhere(page.tab, 'network-busy');
   // Those who are there stay.

@@ -30,7 +30,7 @@ scenario('the first run and the lock', async () => {
   await page.button('start.create').click();
   await page.heading('list.empty.title').waitFor();
   await everywhere(page.tab, 'list-empty');
-  await page.tab.keyboard.press('Control+/');
+  await page.press('Control+/');
   await page.button('set.lock.button').click();
   await page.tab.getByLabel(page.t('unlock.label')).waitFor();
   await everywhere(page.tab, 'unlock');
@@ -85,10 +85,10 @@ scenario('the conversations and what belongs to them', async () => {
   await page.button('talk.compare').click();
   await page.tab.locator('ol.number li').nth(11).waitFor();
   await everywhere(page.tab, 'compare');
-  await page.tab.keyboard.press('Alt+s');
+  await page.press('Alt+s');
   await page.heading('net.crowd.small').waitFor();
   await everywhere(page.tab, 'network');
-  await page.tab.keyboard.press('Control+/');
+  await page.press('Control+/');
   await page.heading('set.title').waitFor();
   await everywhere(page.tab, 'settings');
   await page.toAccept();
