@@ -1,5 +1,6 @@
 //! A store's part in boxes: checked writes and reads, over its table on disk.
 
+use ed25519_dalek::{Signer, SigningKey};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use xchat_base::{Secret, Timestamp};
@@ -66,13 +67,15 @@ pub(crate) fn run(_args: &crate::Args) -> Vec<Row> {
     );
     let sign = signing(&answers);
     vec![
-        Row::new("checked writes of boxes, a core", 1e6 / write, "a second").at_least(20_000.0),
+        Row::new("checked writes of boxes, a core", 1e6 / write, "a second")
+            .at_least_of_cpu(20_000.0)
+            .beside("ed25519-dalek, one verification", 1e6 / verifying()),
         Row::new(
             "and the news of their decision, signature checked again",
             1e6 / decide,
             "a second",
         ),
-        Row::new("reads of boxes, a core", 1e6 / read, "a second").at_least(80_000.0),
+        Row::new("reads of boxes, a core", 1e6 / read, "a second").at_least_of_cpu(80_000.0),
         Row::new("with the answer's signature", 1e6 / (read + sign), "a second"),
     ]
 }
@@ -119,6 +122,17 @@ fn messages(
         chosen.push(sent_to(effects, members[2].store).expect("a decision").to_wire());
     }
     (accepts, chosen)
+}
+
+/// Microseconds of the library alone, for as long a message as a box has.
+fn verifying() -> f64 {
+    let key = SigningKey::from_bytes(&[5; 32]);
+    let message = [7; 1_400];
+    let signature = key.sign(&message);
+    let public = key.verifying_key();
+    cpu::micros_each(2_000, |_| {
+        std::hint::black_box(public.verify_strict(&message, &signature)).expect("its own");
+    })
 }
 
 fn signing(answers: &[(BoxId, Answer)]) -> f64 {

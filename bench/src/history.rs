@@ -54,7 +54,7 @@ pub(crate) fn run(args: &crate::Args) -> Vec<Row> {
             cpu::quantile(&mut times, 0.5),
             "ms",
         )
-        .at_most(50.0)
+        .at_most_of_cpu(50.0)
     });
     let (resident, _) = memory_of(alice.pid()).expect("it runs");
     let mut rows = vec![
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &crate::Args) -> Vec<Row> {
             "µs",
         ),
         Row::new("start with a million messages, passphrase included", started.as_secs_f64(), "s")
-            .at_most(1.0),
+            .at_most_of_cpu(1.0),
         Row::new(
             "a page of 50 anywhere, with the command's own start",
             cpu::quantile(&mut pages, 0.5),

@@ -49,6 +49,7 @@ const BENCHES: [(&str, Bench); 7] = [
 
 fn main() {
     let args = Args::parse();
+    report::calibrate(packets::unwrapping());
     let mut rows = Vec::new();
     for (name, bench) in BENCHES {
         if args.names.is_empty() || args.names.iter().any(|wanted| wanted == name) {

@@ -33,13 +33,13 @@ pub(crate) fn run(args: &crate::Args) -> Vec<Row> {
     let raw = unwrapping();
     vec![
         Row::new("a mix node, for each packet", node, "µs CPU")
-            .at_most(100.0)
+            .at_most_of_cpu(100.0)
             .beside("sphinx-packet alone", raw),
     ]
 }
 
 /// `sphinx-packet` on packets of our size and number of hops.
-fn unwrapping() -> f64 {
+pub(crate) fn unwrapping() -> f64 {
     let keys: Vec<_> = (1u8..=4).map(x25519).collect();
     let route: Vec<_> = keys
         .iter()

@@ -2,6 +2,23 @@
 
 use std::fmt::Write;
 use std::process::Command;
+use std::sync::OnceLock;
+
+/// What one unwrapping by `sphinx-packet` takes on the machine for which the aims were set, in microseconds.
+const UNWRAPPING: f64 = 88.0;
+
+/// How much slower this machine is, by the same measure.
+static SLOWER: OnceLock<f64> = OnceLock::new();
+
+/// Sets what one unwrapping takes here, once, before any row.
+pub(crate) fn calibrate(micros: f64) {
+    SLOWER.get_or_init(|| micros / UNWRAPPING);
+}
+
+/// How much slower this machine is than the one for which the aims were set.
+fn slower() -> f64 {
+    *SLOWER.get().expect("calibrated at the start")
+}
 
 /// One figure.
 pub(crate) struct Row {
@@ -32,8 +49,14 @@ impl Row {
         Self { aim: Some(Aim::AtMost(aim)), ..self }
     }
 
-    pub(crate) fn at_least(self, aim: f64) -> Self {
-        Self { aim: Some(Aim::AtLeast(aim)), ..self }
+    /// What the processor's speed decides: the aim is scaled to this machine.
+    pub(crate) fn at_most_of_cpu(self, aim: f64) -> Self {
+        self.at_most(aim * slower())
+    }
+
+    /// As [`Self::at_most_of_cpu`].
+    pub(crate) fn at_least_of_cpu(self, aim: f64) -> Self {
+        Self { aim: Some(Aim::AtLeast(aim / slower())), ..self }
     }
 
     pub(crate) fn beside(self, peer: &'static str, value: f64) -> Self {
@@ -82,7 +105,7 @@ pub(crate) fn page(rows: &[Row]) -> String {
     };
     let date = said("date", &["-u", "+%Y-%m-%d"]).unwrap_or_default();
     let rustc = said("rustc", &["--version"]).unwrap_or_default();
-    let _ = writeln!(page, "**{date}**, {}, {rustc}.\n", machine());
+    let _ = writeln!(page, "**{date}**, {}, {rustc}. Factor: {:.2}.\n", machine(), slower());
     page += "| what | measured | aim | peer of the same run |\n|---|---:|---|---|\n";
     for row in rows {
         let _ = writeln!(page, "| {} |", row.cells().join(" | "));

@@ -14,7 +14,7 @@ use xchat_sphinx::frame::MAX_SESSION_TAGS;
 use xchat_sphinx::work::{SHARES, Search};
 use xchat_sphinx::{
     Challenge, ClientFrame, GatewayFrame, LinkKey, NodeFrame, NodeTag, PACKET_LEN, Pace, Packet,
-    Proof, Puzzle, ReplyTag,
+    Proof, Puzzle, ReplyTag, SessionToken,
 };
 
 use crate::parsers::NOW;
@@ -45,6 +45,8 @@ struct Watched {
     links: BTreeMap<usize, SessionId>,
     next: u64,
     challenges: BTreeMap<SessionId, Challenge>,
+    /// The newest token of each name.
+    tokens: BTreeMap<usize, SessionToken>,
     proofs: usize,
 }
 
@@ -67,6 +69,7 @@ fn start() -> Watched {
         links: BTreeMap::new(),
         next: 0,
         challenges: BTreeMap::new(),
+        tokens: BTreeMap::new(),
         proofs: 0,
     }
 }
@@ -79,8 +82,15 @@ impl Watched {
                 Effect::ToClient { session, bytes } => {
                     let frame = GatewayFrame::from_wire(bytes).expect("a client can read it");
                     assert!(self.links.values().any(|link| link == session), "a frame for nobody");
-                    if let GatewayFrame::Challenge(challenge) = frame {
-                        self.challenges.insert(*session, challenge);
+                    let name = self.links.iter().find(|(_, link)| *link == session);
+                    match (frame, name) {
+                        (GatewayFrame::Challenge(challenge), _) => {
+                            self.challenges.insert(*session, challenge);
+                        }
+                        (GatewayFrame::Welcome { session: token }, Some((name, _))) => {
+                            self.tokens.insert(*name, token);
+                        }
+                        _ => {}
                     }
                 }
                 Effect::ToNode { to, bytes } => {
@@ -96,6 +106,7 @@ impl Watched {
         assert_eq!(counters.sessions + counters.opening, self.links.len() as u64);
         assert!(counters.opening <= MAX_OPENING as u64);
         assert!(counters.welcomed <= self.proofs as u64, "a session without a proof");
+        assert!(counters.sessions + counters.kept <= counters.welcomed, "a seat without a proof");
         assert!(counters.tags <= counters.sessions * MAX_SESSION_TAGS as u64);
         effects
     }
@@ -106,11 +117,22 @@ impl Watched {
             0 | 1 => self.open(name),
             2 => {
                 if let Some(session) = self.links.remove(&name) {
-                    self.handle(Input::ClientClosed { session });
+                    let lost = input.u8() % 2 == 0;
+                    self.handle(if lost {
+                        Input::ClientLost { session }
+                    } else {
+                        Input::ClientClosed { session }
+                    });
                 }
             }
             3 => self.client(name, input.long().to_vec()),
-            4 => self.client(name, ClientFrame::Open.to_wire()),
+            4 => match self.tokens.get(&input.index(2 * NAMES)).copied() {
+                Some(token) => {
+                    let tags = vec![reply_tag(input)];
+                    self.client(name, ClientFrame::Resume { token, tags }.to_wire());
+                }
+                None => self.client(name, ClientFrame::Open.to_wire()),
+            },
             5 | 6 => self.hello(name, input),
             7 => {
                 let newer_than = u64::from(input.u8());

@@ -129,6 +129,14 @@ fn frame_seeds() -> Vec<Vec<u8>> {
         (0, ClientFrame::GetDocument { newer_than: 300 }.to_wire()),
         (
             0,
+            ClientFrame::Resume {
+                token: SessionToken::from_bytes([3; 32]),
+                tags: (1..3).map(tag).collect(),
+            }
+            .to_wire(),
+        ),
+        (
+            0,
             ClientFrame::Packet {
                 announce: tag(1),
                 first_hop: NodeTag::from_bytes([2; 16]),

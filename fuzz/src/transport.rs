@@ -1,5 +1,6 @@
 //! A client's transport behind a gateway that says anything.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
@@ -83,6 +84,15 @@ impl Watched {
                 Effect::Send(bytes) => {
                     let frame = ClientFrame::from_wire(&bytes).expect("a gateway can read it");
                     assert!(self.online, "a frame without a link");
+                    assert!(
+                        !matches!(frame, ClientFrame::Packet { .. }),
+                        "a packet without its slot"
+                    );
+                }
+                Effect::Packet { frame, at } => {
+                    let frame = ClientFrame::from_wire(&frame).expect("a gateway can read it");
+                    assert!(self.online, "a frame without a link");
+                    assert!(at >= self.now, "a slot of the past");
                     if let ClientFrame::Packet { packet, .. } = frame {
                         self.sent.push(packet);
                     }
@@ -105,7 +115,9 @@ impl Watched {
             1 => {
                 if let (Some(gateway), false) = (self.wants, self.online) {
                     self.online = true;
-                    self.handle(Input::Online { gateway, link: LinkKey::from_bytes([1; 32]) });
+                    let from = Some(Ipv4Addr::new(127, 0, 0, input.u8() % 2).into());
+                    let link = LinkKey::from_bytes([1; 32]);
+                    self.handle(Input::Online { gateway, link, from });
                 }
             }
             2 => {

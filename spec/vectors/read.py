@@ -390,6 +390,8 @@ def client_frame(reader):
         assert len(reader.bytes()) == 2396
     elif kind == 2:
         reader.varint()
+    elif kind == 4:
+        reader.take(32), reader.list(lambda r: r.take(16))
     elif kind != 3:
         raise ValueError("no such frame")
 

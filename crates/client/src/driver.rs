@@ -279,8 +279,8 @@ impl Driver {
             return;
         }
         match event.what {
-            What::Online { gateway, link } => {
-                self.transport_input(TransportInput::Online { gateway, link });
+            What::Online { gateway, link, from } => {
+                self.transport_input(TransportInput::Online { gateway, link, from });
             }
             What::Frame(frame) => self.transport_input(TransportInput::Frame(frame.into())),
             What::Solved(proof) => self.transport_input(TransportInput::Solved(proof)),

@@ -107,6 +107,8 @@ pub(crate) struct Conversation<G = Group> {
     ids: BTreeMap<BoxId, Purpose>,
     next_check: Timestamp,
     last_activity: Timestamp,
+    /// When we last acknowledged something; not kept.
+    receipted_at: Timestamp,
     dirty: bool,
     #[cfg(feature = "mutations")]
     mutation: Option<Mutation>,
@@ -147,6 +149,7 @@ impl<G: EpochGroup> Conversation<G> {
             ids: BTreeMap::new(),
             next_check: turn.now + COMMIT_CHECK_PERIOD,
             last_activity: turn.now,
+            receipted_at: Timestamp::ZERO,
             dirty: true,
             #[cfg(feature = "mutations")]
             mutation: None,
@@ -209,6 +212,8 @@ impl<G: EpochGroup> Conversation<G> {
 
     /// Puts a text into the outbox.
     pub(crate) fn send_text(&mut self, turn: &mut Turn<'_>, text: String) -> (u64, MessageState) {
+        // It goes into the same box.
+        self.queue_receipt(turn, |_| true);
         let sent = self.queue_text(turn, text);
         self.last_activity = turn.now;
         self.pump(turn);
@@ -269,7 +274,8 @@ impl<G: EpochGroup> Conversation<G> {
 
     /// What is due by the clock: receipts, the look at the commit lane, the renewal of keys.
     pub(crate) fn timer(&mut self, turn: &mut Turn<'_>) {
-        self.queue_due_receipt(turn);
+        let now = turn.now;
+        self.queue_receipt(turn, |due| due <= now);
         if turn.now >= self.next_check {
             self.next_check = turn.now + COMMIT_CHECK_PERIOD;
             self.check_commit_lane(turn);

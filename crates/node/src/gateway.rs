@@ -5,6 +5,7 @@ mod clients;
 mod door;
 mod line;
 mod pace;
+mod seats;
 mod session;
 mod tags;
 #[cfg(test)]
@@ -15,17 +16,19 @@ use std::time::Duration;
 
 use xchat_base::{Rng, Timestamp, Wire};
 use xchat_directory::{NodeId, Role, VerifiedDocument};
-use xchat_sphinx::{GatewayFrame, LinkKey, NodeFrame, RefusalCode};
+use xchat_sphinx::{GatewayFrame, LinkKey, NodeFrame, RefusalCode, SessionToken};
 
 use crate::start::{self, StartError};
 use door::Door;
 use line::Line;
 use pace::{Rates, Session};
+use seats::Seats;
 use tags::Tags;
 
 pub use door::{BASE_EFFORT, CHALLENGE_LIFETIME, MAX_OPENING, MAX_RAISE, RETRY_AFTER};
 pub use line::LineLoad;
 pub use pace::{MAX_EXCESS, SILENCE, SILENT_GAPS, SLACK, STALL};
+pub use seats::RESUME_FOR;
 pub use session::SessionId;
 
 /// Clients connected at once, if the operator sets no other number. One costs 2 KB; one whose replies
@@ -53,7 +56,7 @@ impl Default for Limits {
 /// How full a gateway is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Load {
-    /// Sessions now.
+    /// Sessions now, and seats that are kept for clients whose links were lost.
     pub sessions: usize,
     /// Sessions at most.
     pub max_sessions: usize,
@@ -87,8 +90,13 @@ pub enum Input {
         /// One frame.
         bytes: Vec<u8>,
     },
-    /// A client's connection is gone. Not needed after a `CloseClient`, and harmless.
+    /// A client has ended its connection. Not needed after a `CloseClient`, and harmless.
     ClientClosed {
+        /// Which client.
+        session: SessionId,
+    },
+    /// A client's connection is gone without a word: its seat is kept for [`RESUME_FOR`].
+    ClientLost {
         /// Which client.
         session: SessionId,
     },
@@ -154,6 +162,8 @@ pub struct Counters {
     pub malformed: u64,
     /// Sessions opened.
     pub welcomed: u64,
+    /// Sessions that went on after their link was lost.
+    pub resumed: u64,
     /// Clients turned away because there was no room.
     pub refused_busy: u64,
     /// Sessions ended because they went on faster than their pace.
@@ -172,6 +182,8 @@ pub struct Counters {
     pub refused_documents: u64,
     /// Sessions now.
     pub sessions: u64,
+    /// Seats kept now for clients whose links were lost.
+    pub kept: u64,
     /// Links without a session now.
     pub opening: u64,
     /// Announced and unspent tags now.
@@ -184,6 +196,9 @@ pub struct Gateway {
     limits: Limits,
     door: Door,
     sessions: BTreeMap<SessionId, Session>,
+    /// The sessions by their tokens.
+    tokens: BTreeMap<SessionToken, SessionId>,
+    seats: Seats,
     line: Line,
     rates: Rates,
     tags: Tags,
@@ -205,6 +220,8 @@ impl Gateway {
             limits,
             door: Door::new(LinkKey::from_bytes(*id.as_bytes()), limits.effort),
             sessions: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            seats: Seats::default(),
             line: Line::default(),
             rates: Rates::default(),
             tags: Tags::default(),
@@ -234,12 +251,16 @@ impl Gateway {
                 self.client_frame(session, &bytes, now, rng, &mut effects);
             }
             Input::ClientClosed { session } => self.close(session),
+            Input::ClientLost { session } => self.lose(session, now),
             Input::NodeFrame { from, bytes } => self.node_frame(&from, &bytes, &mut effects),
             Input::Document(newer) => self.follow(newer, now, &mut effects),
             Input::Timer => self.woken_for = None,
         }
         self.let_go_of_the_late(now, &mut effects);
         self.let_go_of_the_silent(now, &mut effects);
+        while let Some(seat) = self.seats.over(now) {
+            self.line.leave(seat.pace);
+        }
         self.wake(&mut effects);
         effects
     }
@@ -248,6 +269,7 @@ impl Gateway {
     pub fn counters(&self) -> Counters {
         Counters {
             sessions: self.sessions.len() as u64,
+            kept: self.seats.len() as u64,
             opening: self.door.len() as u64,
             tags: self.tags.len() as u64,
             ..self.counters
@@ -256,7 +278,7 @@ impl Gateway {
 
     /// How full it is.
     pub fn load(&self, now: Timestamp) -> Load {
-        let (sessions, max_sessions) = (self.sessions.len(), self.limits.max_sessions);
+        let (sessions, max_sessions) = (self.taken(), self.limits.max_sessions);
         let proof_attempts = self.door.attempts(self.fullness(now), max_sessions, now);
         let line = self.line.load(&self.rates, &self.document.parameters, now);
         Load { sessions, max_sessions, line, proof_attempts }
@@ -267,14 +289,19 @@ impl Gateway {
         &self.document
     }
 
+    /// Places that nobody else can have.
+    fn taken(&self) -> usize {
+        self.sessions.len() + self.seats.len()
+    }
+
     fn is_full(&self, now: Timestamp) -> bool {
         let line = self.line.load(&self.rates, &self.document.parameters, now);
-        self.sessions.len() >= self.limits.max_sessions || line.is_some_and(|line| line.is_full())
+        self.taken() >= self.limits.max_sessions || line.is_some_and(|line| line.is_full())
     }
 
     /// By whichever bound is nearer.
     fn fullness(&self, now: Timestamp) -> f64 {
-        let seats = self.sessions.len() as f64 / self.limits.max_sessions.max(1) as f64;
+        let seats = self.taken() as f64 / self.limits.max_sessions.max(1) as f64;
         let line = self.line.load(&self.rates, &self.document.parameters, now);
         seats.max(line.map_or(0.0, |line| line.used as f64 / line.most.max(1) as f64))
     }
@@ -335,7 +362,8 @@ impl Gateway {
     }
 
     fn wake(&mut self, effects: &mut Vec<Effect>) {
-        let next = [self.door.next_end(), self.look].into_iter().flatten().min();
+        let ends = [self.door.next_end(), self.seats.next_end(), self.look];
+        let next = ends.into_iter().flatten().min();
         if next != self.woken_for {
             self.woken_for = next;
             effects.extend(next.map(Effect::WakeAt));
@@ -343,11 +371,24 @@ impl Gateway {
     }
 
     fn close(&mut self, session: SessionId) {
-        self.door.leave(session);
-        if let Some(held) = self.sessions.remove(&session) {
+        if let Some(held) = self.end(session) {
             self.line.leave(held.pace);
         }
+    }
+
+    /// As [`Self::close`], but the seat stays taken.
+    fn lose(&mut self, session: SessionId, now: Timestamp) {
+        if let Some(held) = self.end(session) {
+            self.seats.keep(held.token, held, now);
+        }
+    }
+
+    fn end(&mut self, session: SessionId) -> Option<Session> {
+        self.door.leave(session);
         self.tags.close(session);
+        let held = self.sessions.remove(&session)?;
+        self.tokens.remove(&held.token);
+        Some(held)
     }
 
     /// Tells the client why, and closes.

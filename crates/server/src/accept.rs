@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
-use xchat_link::{CloseReason, Endpoint, Link, LinkReceiver, LinkSender};
+use xchat_link::{CloseReason, Endpoint, Link, LinkError, LinkReceiver, LinkSender};
 use xchat_node::cells::CellReader;
 use xchat_node::directory::{NodeId, VerifiedDocument};
 use xchat_node::gateway::{MAX_OPENING, SessionId};
@@ -133,12 +133,13 @@ async fn serve_client(
         return;
     }
     let (sender, receiver) = link.split();
-    tokio::select! {
-        () = write_client(sender, &queue) => {}
-        () = read_client(receiver, session, &queue, &events) => {}
-    }
+    let lost = tokio::select! {
+        // Told to go, or the link is stuck.
+        () = write_client(sender, &queue) => !queue.is_closed(),
+        ended = read_client(receiver, session, &queue, &events) => ended == Ended::Lost,
+    };
     queue.close();
-    let _ = events.send(Event::ClientClosed { session }).await;
+    let _ = events.send(Event::ClientClosed { session, lost }).await;
 }
 
 /// Ends when the queue is closed and its last frame has arrived, or the link is gone or stuck.
@@ -159,16 +160,32 @@ async fn read_client(
     session: SessionId,
     queue: &FrameQueue,
     events: &mpsc::Sender<Event>,
-) {
-    while let Ok(Some(bytes)) = receiver.recv().await {
+) -> Ended {
+    loop {
+        let bytes = match receiver.recv().await {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) | Err(LinkError::Closed(_) | LinkError::FrameTooBig { .. }) => {
+                return Ended::Closed;
+            }
+            Err(_) => return Ended::Lost,
+        };
         if queue.is_closed() {
             // Told to go: what it still says interests nobody, and fills its window only.
             return std::future::pending().await;
         }
         if forward(bytes, session, events).await.is_none() {
-            return;
+            return Ended::Closed;
         }
     }
+}
+
+/// How a client's link has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// By the client's wish, by its fault or by ours.
+    Closed,
+    /// Without a word: the network is gone, or the client's machine.
+    Lost,
 }
 
 async fn forward(bytes: Bytes, session: SessionId, events: &mpsc::Sender<Event>) -> Option<()> {

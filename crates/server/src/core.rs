@@ -49,7 +49,7 @@ pub(crate) enum Event {
     Frame { kind: Kind, from: NodeId, bytes: Vec<u8> },
     ClientOpened { session: SessionId, link: LinkKey, queue: Arc<FrameQueue> },
     ClientFrame { session: SessionId, bytes: Bytes },
-    ClientClosed { session: SessionId },
+    ClientClosed { session: SessionId, lost: bool },
     Document(VerifiedDocument),
     Status(oneshot::Sender<(RoleStatus, LinkStatus)>),
 }
@@ -188,9 +188,9 @@ impl Driver {
             Event::ClientFrame { session, bytes } => {
                 Input::ClientFrame { session, bytes: bytes.into() }
             }
-            Event::ClientClosed { session } => {
+            Event::ClientClosed { session, lost } => {
                 self.clients.remove(&session);
-                Input::ClientClosed(session)
+                if lost { Input::ClientLost(session) } else { Input::ClientClosed(session) }
             }
             Event::Document(document) => return self.document(document, acts),
             Event::Status(answer) => {

@@ -34,6 +34,7 @@ pub(crate) enum Input {
     ClientOpened { session: SessionId, link: LinkKey },
     ClientFrame { session: SessionId, bytes: Vec<u8> },
     ClientClosed(SessionId),
+    ClientLost(SessionId),
     Document(VerifiedDocument),
     AddSecret(HopSecret),
     Timer,

@@ -38,7 +38,8 @@ pub const GATEWAY_PACKET_FRAME_LEN: usize = 1 + 1 + 2 + PACKET_LEN;
 pub const NODE_FRAME_LEN: usize = 1 + 16 + PACKET_LEN;
 
 identifier!(
-    /// Names a client's session to its gateway. It is drawn by the gateway.
+    /// Lets a client whose link was lost go on with its session. It is drawn by the gateway, and whoever has it can take
+    /// the session's seat.
     SessionToken,
     32
 );
@@ -72,14 +73,23 @@ pub enum ClientFrame {
     },
     /// The first frame of a link: asks for a session.
     Open,
+    /// In place of `Open`: goes on with a session whose link was lost, without the work. Answered like `Hello`, or, if
+    /// the gateway does not know the token (any more), like `Open`.
+    Resume {
+        /// Of the last [`GatewayFrame::Welcome`]; good for one time.
+        token: SessionToken,
+        /// The first announced tags, at most [`TAG_POOL`]; those of the session before are forgotten.
+        #[serde(deserialize_with = "pool")]
+        tags: Vec<ReplyTag>,
+    },
 }
 
 /// Gateway to client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum GatewayFrame {
-    /// Answers [`ClientFrame::Hello`].
+    /// Answers [`ClientFrame::Hello`] and [`ClientFrame::Resume`].
     Welcome {
-        /// The session's name.
+        /// For [`ClientFrame::Resume`].
         session: SessionToken,
     },
     /// A packet for the client.

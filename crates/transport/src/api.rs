@@ -1,6 +1,6 @@
 //! The door: everything that can happen to a transport and everything that it can want.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use thiserror::Error;
 use xchat_base::{CodecError, Secret, Timestamp};
@@ -22,6 +22,9 @@ pub enum Input {
         gateway: NodeId,
         /// The public key of our own end: that of the `session` of [`Effect::Connect`].
         link: LinkKey,
+        /// The address from which the link goes. A session goes on over another link from the same address only: a
+        /// gateway is not to learn that who was there is now here.
+        from: Option<IpAddr>,
     },
     /// The link is gone, or could not be made.
     Offline,
@@ -113,8 +116,16 @@ pub enum Effect {
     /// answer is [`Input::Solved`]. Nobody wants it any more after a [`Effect::Disconnect`] or when
     /// the link is gone.
     Solve(Puzzle),
-    /// Send this frame (`ClientFrame`) to the gateway.
+    /// Send this frame (`ClientFrame`) to the gateway, after those before it.
     Send(Vec<u8>),
+    /// Send this frame (`ClientFrame::Packet`) at the time of its slot, at most [`crate::SLOT_LEAD`] from now, as exactly
+    /// as can be and whatever else the driver has to do then. What is to be sent after it waits for it.
+    Packet {
+        /// The frame.
+        frame: Vec<u8>,
+        /// When; not in the past, by the time given to [`crate::Transport::handle`].
+        at: Timestamp,
+    },
     /// Call again with [`Input::Timer`] at this time; replaces the last one.
     WakeAt(Timestamp),
     /// Something for the owner.

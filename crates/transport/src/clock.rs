@@ -7,6 +7,10 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use xchat_base::{Rng, Timestamp, random};
 
+/// A packet is made so long before its slot, and handed over with the slot's time. What the owner does meanwhile (a
+/// commit that waits for the disk, a search) holds up its making, but not its leaving.
+pub const SLOT_LEAD: Duration = Duration::from_millis(50);
+
 /// A Poisson process (independent exponential gaps) and the coins of its slots.
 ///
 /// Its generator is seeded once, when the transport starts, and drawn from at slots and link events alone. A
@@ -19,6 +23,10 @@ pub(crate) struct Clock {
 /// What a slot has drawn for itself.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Slot {
+    /// When its packet leaves: at most [`SLOT_LEAD`] from now.
+    pub(crate) at: Timestamp,
+    /// Whether that is later than it was drawn, because nobody asked in time.
+    pub(crate) late: bool,
     /// Uniform from `[0, 1)`: whether it is a loop.
     pub(crate) coin: f64,
 }
@@ -39,18 +47,25 @@ impl Clock {
     }
 
     /// The next slot.
-    pub(crate) fn next(&self) -> Option<Timestamp> {
+    #[cfg(test)]
+    fn next(&self) -> Option<Timestamp> {
         self.next
     }
 
-    /// The slot that is due, if one is; at most one a call. After a sleep of the machine it goes on
+    /// When the packet of the next slot is to be made.
+    pub(crate) fn wake(&self) -> Option<Timestamp> {
+        self.next.map(|next| next - SLOT_LEAD)
+    }
+
+    /// The slot whose packet is due to be made, if one is; at most one a call. After a sleep of the machine it goes on
     /// from the present: what was missed is not made up for by a burst.
     pub(crate) fn tick(&mut self, now: Timestamp, mean_gap: Duration) -> Option<Slot> {
-        let due = self.next.filter(|next| *next <= now)?;
+        let drawn = self.next.filter(|next| *next - SLOT_LEAD <= now)?;
+        let (at, late) = (drawn.max(now), drawn < now);
         let gap = self.gap(mean_gap);
-        let next = due + gap;
+        let next = drawn + gap;
         self.next = Some(if next > now { next } else { now + gap });
-        Some(Slot { coin: random::unit(&mut self.rng) })
+        Some(Slot { at, late, coin: random::unit(&mut self.rng) })
     }
 
     /// A uniform factor from `[0.5, 1.5)`, for waits that must not be in step between clients.
@@ -90,13 +105,30 @@ mod tests {
     }
 
     #[test]
+    fn a_packet_is_made_ahead_of_its_slot_and_leaves_when_it_was_drawn() {
+        let mut clock = clock();
+        clock.start(Timestamp::from_secs(10), GAP);
+        for _ in 0..1_000 {
+            let drawn = clock.next().expect("online");
+            let wake = clock.wake().expect("online");
+            assert!(clock.tick(wake - Duration::from_millis(1), GAP).is_none());
+            let slot = clock.tick(wake + SLOT_LEAD / 2, GAP).expect("due");
+            assert_eq!((slot.at, slot.late), (drawn, false));
+        }
+        let missed = clock.next().expect("online") + Duration::from_millis(2);
+        let slot = clock.tick(missed, GAP).expect("due");
+        assert_eq!((slot.at, slot.late), (missed, true));
+    }
+
+    #[test]
     fn a_machine_that_slept_makes_up_for_nothing() {
         let mut clock = clock();
         clock.start(Timestamp::ZERO, GAP);
         let awake = Timestamp::from_secs(3_600);
         assert!(clock.tick(awake, GAP).is_some());
         assert!(clock.next() > Some(awake));
-        assert!(clock.tick(awake, GAP).is_none());
+        let next = clock.next().expect("online");
+        assert!(clock.tick(awake, GAP).is_none_or(|slot| slot.at == next));
     }
 
     #[test]

@@ -55,6 +55,7 @@ mod tests;
 mod transport;
 
 pub use api::{Command, DecoyLanes, Effect, Event, Input, StartError, Urgency};
+pub use clock::SLOT_LEAD;
 pub use status::{CollectorHealth, GatewayState, Status, Trouble};
 pub use transport::Transport;
 

@@ -46,6 +46,7 @@ pub(crate) struct Measure {
     pub(crate) emitted: u64,
     /// Slots that could not be filled.
     pub(crate) empty_slots: u64,
+    pub(crate) late_slots: u64,
 }
 
 /// A refusal as busy is news for so long: longer than a refused operation waits at most paces.

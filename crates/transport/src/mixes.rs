@@ -14,8 +14,12 @@ use xchat_base::Timestamp;
 use xchat_directory::descriptor::LAYERS;
 use xchat_directory::{NodeId, OperatorId, VerifiedDocument};
 
-/// A mix through which so many packets in a row had no answer, while others had, is taken for silent.
+/// A mix through which so many packets in a row had no answer, while others had, may be silent.
 const SILENT_AFTER: u32 = 8;
+
+/// It is taken for silent if that is less likely than this by chance, given how many of all packets were lost meanwhile:
+/// a dead one of two takes three packets of four with it, and so does bad luck with the others.
+const BY_CHANCE: f64 = 0.001;
 
 /// A mix that loses so much more of the packets than the best of its layer is taken for a dropper.
 const MORE_THAN_THE_BEST: f64 = 0.15;
@@ -34,10 +38,17 @@ struct Record {
     passed: f64,
     lost: f64,
     in_a_row: u32,
-    /// When the first of these was sent.
-    since: Timestamp,
+    /// All packets before the first of these.
+    before: All,
     strikes: u32,
     avoided_until: Timestamp,
+}
+
+/// Packets over any mixes.
+#[derive(Debug, Clone, Copy, Default)]
+struct All {
+    passed: u64,
+    lost: u64,
 }
 
 impl Record {
@@ -49,12 +60,14 @@ impl Record {
 /// By mix; bounded by the mixes of the document.
 #[derive(Debug, Default)]
 pub(crate) struct MixHealth {
+    all: All,
     mixes: BTreeMap<NodeId, Record>,
 }
 
 impl MixHealth {
     /// A packet over these mixes was answered in time.
     pub(crate) fn answered(&mut self, way: &[NodeId]) {
+        self.all.passed += 1;
         for mix in way {
             let record = self.mixes.entry(*mix).or_default();
             record.passed = record.passed * FADING + 1.0;
@@ -66,36 +79,25 @@ impl MixHealth {
         }
     }
 
-    /// A packet over these mixes that was sent then had no answer. `last_answer`: when anything was last answered.
-    pub(crate) fn lost(
-        &mut self,
-        way: &[NodeId],
-        sent: Timestamp,
-        last_answer: Timestamp,
-        document: &VerifiedDocument,
-        now: Timestamp,
-    ) {
+    /// A packet over these mixes had no answer.
+    pub(crate) fn lost(&mut self, way: &[NodeId], document: &VerifiedDocument, now: Timestamp) {
+        let before = self.all;
+        self.all.lost += 1;
         for mix in way {
             let record = self.mixes.entry(*mix).or_default();
             record.lost = record.lost * FADING + 1.0;
             record.passed *= FADING;
             if record.in_a_row == 0 {
-                record.since = sent;
+                record.before = before;
             }
             record.in_a_row = record.in_a_row.saturating_add(1);
         }
         for mix in way {
-            self.judge(mix, last_answer, document, now);
+            self.judge(mix, document, now);
         }
     }
 
-    fn judge(
-        &mut self,
-        mix: &NodeId,
-        last_answer: Timestamp,
-        document: &VerifiedDocument,
-        now: Timestamp,
-    ) {
+    fn judge(&mut self, mix: &NodeId, document: &VerifiedDocument, now: Timestamp) {
         let Some(layer) = layer_of(document, mix) else { return };
         let best = document
             .mixes(layer)
@@ -108,7 +110,10 @@ impl MixHealth {
             return;
         }
         // When nothing at all is answered, no mix is to blame.
-        let silent = record.in_a_row >= SILENT_AFTER && last_answer > record.since;
+        let passed = (self.all.passed - record.before.passed) as f64;
+        let lost = (self.all.lost - record.before.lost) as f64;
+        let by_chance = (lost / (lost + passed).max(1.0)).powf(record.in_a_row.into());
+        let silent = record.in_a_row >= SILENT_AFTER && by_chance <= BY_CHANCE;
         let drops =
             record.lost + record.passed >= ENOUGH && record.share() > best + MORE_THAN_THE_BEST;
         if silent || drops {
@@ -117,7 +122,9 @@ impl MixHealth {
             let strikes = record.strikes.saturating_add(1);
             // Tried again, it is judged by what it does then; one more silence is enough.
             let in_a_row = if silent { SILENT_AFTER - 1 } else { 0 };
-            *record = Record { strikes, in_a_row, avoided_until: now + pause, ..Record::default() };
+            let avoided_until = now + pause;
+            *record =
+                Record { strikes, in_a_row, before: self.all, avoided_until, ..Record::default() };
         }
     }
 

@@ -1,5 +1,6 @@
 //! Packets for the mixes: routes, delays and reply tags.
 
+use core::net::IpAddr;
 use core::time::Duration;
 
 use xchat_base::{Rng, Timestamp, Wire, random};
@@ -16,6 +17,7 @@ pub(crate) struct Session {
     secret: HopSecret,
     gateway: NodeTag,
     operator: OperatorId,
+    from: Option<IpAddr>,
     /// Announced and not spent: [`TAG_POOL`] of them.
     tags: Vec<ReplyTag>,
 }
@@ -42,17 +44,23 @@ pub(crate) struct Routes<'a> {
 
 impl Session {
     /// A new session with its first tags, to be announced in the hello.
-    pub(crate) fn new(gateway: &Descriptor, rng: &mut Rng) -> Self {
+    pub(crate) fn new(gateway: &Descriptor, from: Option<IpAddr>, rng: &mut Rng) -> Self {
         Self {
             secret: HopSecret::random(rng),
             gateway: tag(gateway),
             operator: gateway.operator,
+            from,
             tags: (0..TAG_POOL).map(|_| ReplyTag::random(rng)).collect(),
         }
     }
 
     pub(crate) fn secret(&self) -> &HopSecret {
         &self.secret
+    }
+
+    /// The address from which its link goes.
+    pub(crate) fn from(&self) -> Option<IpAddr> {
+        self.from
     }
 
     pub(crate) fn tags(&self) -> &[ReplyTag] {

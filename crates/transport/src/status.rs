@@ -49,6 +49,8 @@ pub struct Status {
     pub emitted: u64,
     /// Slots since the start that could not be filled, because the document offers no route or has expired.
     pub empty_slots: u64,
+    /// Slots since the start whose packet was made so late that it left later than it was drawn.
+    pub late_slots: u64,
 }
 
 /// The link to the gateway.

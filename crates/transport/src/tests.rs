@@ -8,5 +8,6 @@ mod network;
 mod operations;
 mod person;
 mod refusals;
+mod resumption;
 mod stream;
 mod trouble;

@@ -27,7 +27,7 @@ use crate::outstanding::Outstanding;
 use crate::pace::Rotation;
 use crate::queue::Queue;
 use crate::status::{CollectorHealth, GatewayState, Status, Trouble};
-use link::Link;
+use link::{Link, Resumable};
 use slot::Turns;
 
 /// A packet without an answer after so many mean delays of a mix and [`REPLY_SLACK`] is taken for lost. Six mixes
@@ -45,6 +45,8 @@ pub struct Transport {
     pace: Pace,
     clock: Clock,
     link: Link,
+    /// The last session, if it may go on over another link.
+    resumable: Option<Resumable>,
     guards: Guards,
     attempts: Attempts,
     /// When the last session ended, to know how long it was offline.
@@ -108,6 +110,7 @@ impl Transport {
             pace,
             clock: Clock::new(rng),
             link: Link::Waiting { until: now },
+            resumable: None,
             guards,
             attempts: Attempts::default(),
             offline_since: None,
@@ -148,7 +151,9 @@ impl Transport {
         let is_timer = matches!(input, Input::Timer);
         match input {
             Input::Command(command) => self.command(command),
-            Input::Online { gateway, link } => self.link_up(gateway, link, now, rng, &mut out),
+            Input::Online { gateway, link, from } => {
+                self.link_up(gateway, link, from, now, rng, &mut out);
+            }
             Input::Offline => self.link_down(Trouble::Unreachable, now),
             Input::TurnedAway => {
                 self.link_down(Trouble::Busy { retry_after: Duration::ZERO }, now);
@@ -203,6 +208,7 @@ impl Transport {
             document_valid_until: self.document.valid_until,
             emitted: self.measure.emitted,
             empty_slots: self.measure.empty_slots,
+            late_slots: self.measure.late_slots,
         }
     }
 

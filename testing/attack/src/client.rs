@@ -15,12 +15,13 @@ use xchat_sphinx::{
     ClientFrame, GatewayFrame, HopAddress, NodeTag, PACKET_LEN, PAYLOAD_LEN, Pace, Packet, Proof,
     ReplyTag, SurbId,
 };
+use xchat_testkit::tag;
 
 use crate::Attack;
 use crate::control::replica;
 use crate::session::{Arrived, Session, believed, dial};
 use crate::tally::Kind;
-use crate::view::{Dice, rubbish, tag};
+use crate::view::{Dice, rubbish};
 
 /// The part of a packet that says where it goes.
 pub(crate) const HEADER_LEN: usize = PACKET_LEN - PAYLOAD_LEN;

@@ -15,13 +15,14 @@ use xchat_sphinx::{
     Hop, HopAddress, NodeFrame, PACKET_LEN, Packet, ReplyTag, Route, SurbId, Unwrapped,
     loop_packet, unwrap,
 };
+use xchat_testkit::{hop, tag};
 
 use crate::Attack;
 use crate::client::HEADER_LEN;
 use crate::place::{Frame, Place, named};
 use crate::session::{Arrived, Session, stranger};
 use crate::tally::Kind;
-use crate::view::{Dice, flipped, rubbish, tag};
+use crate::view::{Dice, flipped, rubbish};
 
 /// Packets sent by way of honest nodes before the session is made anew.
 const ATTEMPTS_A_SESSION: u32 = 2_000;
@@ -159,7 +160,7 @@ impl Assailant<'_> {
         let to = self.attack.view.any(dice, |d| d.is_mix_of(3))?.clone();
         let own = self.own_hop();
         let last = self.session.own_hop(dice);
-        let route = [own, own, self.attack.view.hop(&to), last];
+        let route = [own, own, hop(&to), last];
         let (packet, id) = self.peeled(dice, route, 2)?;
         Some((to, packet, id))
     }

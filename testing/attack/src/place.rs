@@ -12,9 +12,9 @@ use xchat_link::{Endpoint, Link, LinkConfig, LinkError, PeerId};
 use xchat_server::node::cells::{CellReader, CellWriter};
 use xchat_sphinx::NodeTag;
 use xchat_sphinx::frame::{CLIENT_ALPN, PACKET_ALPN, REPLICA_ALPN};
-use xchat_testkit::Taken;
+use xchat_testkit::{Taken, tag};
 
-use crate::view::{View, tag};
+use crate::view::View;
 
 /// How long a dial or a frame may take: nodes that are flooded answer late.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -9,16 +9,16 @@ use rand_core::RngCore;
 use tokio::sync::mpsc;
 use xchat_base::{Wire, random};
 use xchat_directory::{Descriptor, NodeId};
-use xchat_link::{Endpoint, Link, LinkConfig, LinkError, LinkReceiver, LinkSecret, LinkSender};
+use xchat_link::{Endpoint, Link, LinkConfig, LinkError, LinkSecret, LinkSender};
 use xchat_pigeonhole::{Answer, BoxId, Op, Request, SignedAnswer, StoreId};
 use xchat_sphinx::frame::CLIENT_ALPN;
-use xchat_sphinx::work::Search;
 use xchat_sphinx::{
-    ClientFrame, GatewayFrame, Hop, HopAddress, HopSecret, LinkKey, Pace, Packet, Puzzle, ReplyKey,
-    ReplyTag, SurbId, TAG_POOL, Unwrapped, build, loop_packet, reply_block, unwrap,
+    ClientFrame, GatewayFrame, Hop, HopAddress, HopSecret, LinkKey, Packet, ReplyKey, ReplyTag,
+    SurbId, TAG_POOL, Unwrapped, build, loop_packet, reply_block, unwrap,
 };
+use xchat_testkit::{greet, hop, tag};
 
-use crate::view::{Dice, View, tag};
+use crate::view::{Dice, View};
 
 /// How long a link or a welcome may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -78,19 +78,9 @@ impl Session {
     /// Opens a session as a client does; `None` if the gateway will not have it.
     pub(crate) async fn open(dice: &mut Dice, to: &Descriptor) -> Option<Self> {
         let (endpoint, link) = dial(dice, to).await.ok()?;
-        let (mut sender, mut receiver) = link.split();
-        sender.send(ClientFrame::Open.to_wire().into()).await.ok()?;
-        let GatewayFrame::Challenge(challenge) = heard(&mut receiver).await? else { return None };
         let own = LinkKey::from_bytes(*endpoint.id().as_bytes());
-        let puzzle = Puzzle::new(&LinkKey::from_bytes(*to.id.as_bytes()), &own, challenge);
-        let proof = tokio::task::spawn_blocking(|| Search::new(puzzle).finish()).await.ok()??;
         let tags: Vec<_> = (0..TAG_POOL).map(|_| ReplyTag::random(dice)).collect();
-        // The document fixes one rate for all, so it does not matter which pace is named.
-        let hello = ClientFrame::Hello { pace: Pace::Fast, tags: tags.clone(), proof };
-        sender.send(hello.to_wire().into()).await.ok()?;
-        if !matches!(heard(&mut receiver).await?, GatewayFrame::Welcome { .. }) {
-            return None;
-        }
+        let (sender, mut receiver) = greet(own, link, to, tags.clone()).await?;
         let (pass_on, incoming) = mpsc::channel(WAITING);
         tokio::spawn(async move {
             while let Ok(Some(frame)) = receiver.recv().await {
@@ -201,7 +191,7 @@ impl Session {
         store: &Descriptor,
         message: &[u8],
     ) -> bool {
-        let (there, delays) = view.route(dice, view.hop(store));
+        let (there, delays) = view.route(dice, hop(store));
         let packet = build(dice, &there, &delays, message).expect("a good route, a short message");
         self.send_packet(dice, there[0].address, packet).await
     }
@@ -242,11 +232,6 @@ impl Session {
         let (times, store, about) = (asked.times, asked.store, asked.about);
         Some(Arrived::Reply { id, times, store, about, message })
     }
-}
-
-async fn heard(receiver: &mut LinkReceiver) -> Option<GatewayFrame> {
-    let bytes = tokio::time::timeout(PATIENCE, receiver.recv()).await.ok()?.ok()??;
-    GatewayFrame::from_wire(&bytes).ok()
 }
 
 /// An answer of a store, believed as a client believes it.

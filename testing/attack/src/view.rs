@@ -8,8 +8,8 @@ use xchat_base::{Rng, random};
 use xchat_directory::{
     Descriptor, NodeId, OperatorId, PlacementEpoch, VerifiedDocument, random_route,
 };
-use xchat_server::clock;
-use xchat_sphinx::{Delays, Hop, HopAddress, HopKey, NodeTag, Route};
+use xchat_sphinx::{Delays, Hop, Route};
+use xchat_testkit::hop;
 
 /// The generator of one attacker.
 pub(crate) type Dice = ChaCha20Rng;
@@ -54,16 +54,10 @@ impl View {
         epoch
     }
 
-    /// A listed node as a hop.
-    pub(crate) fn hop(&self, node: &Descriptor) -> Hop {
-        let key = node.hop_key(clock::now()).expect("a valid document has a key for now");
-        Hop { address: HopAddress::node(tag(&node.id)), key: HopKey::from_bytes(key) }
-    }
-
     /// A route over honest mixes to `last`, and its delays.
     pub(crate) fn route(&self, rng: &mut Rng, last: Hop) -> (Route, Delays) {
         let mixes = random_route(rng, &self.document, &self.taken_operators);
-        let [one, two, three] = mixes.expect("an honest mix in each layer").map(|m| self.hop(m));
+        let [one, two, three] = mixes.expect("an honest mix in each layer").map(hop);
         ([one, two, three, last], self.delays(rng))
     }
 
@@ -72,13 +66,6 @@ impl View {
         let [a, b, c] = [(); 3].map(|()| random::exponential(rng, mean));
         [a, b, c, Duration::ZERO]
     }
-}
-
-/// A node's name in packets.
-pub(crate) fn tag(id: &NodeId) -> NodeTag {
-    let mut bytes = [0; NodeTag::LEN];
-    bytes.copy_from_slice(&id.as_bytes()[..NodeTag::LEN]);
-    NodeTag::from_bytes(bytes)
 }
 
 /// Bytes of a random length up to `max`.

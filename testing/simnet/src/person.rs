@@ -18,6 +18,8 @@ pub(crate) enum Want {
     Connect(NodeId),
     Disconnect,
     Send(Vec<u8>),
+    /// At the time of its slot.
+    SendAt(Vec<u8>, Timestamp),
     Solve(Puzzle),
 }
 
@@ -220,6 +222,7 @@ impl Person {
                 Effect::Connect { gateway, .. } => wants.push(Want::Connect(gateway)),
                 Effect::Disconnect => wants.push(Want::Disconnect),
                 Effect::Send(bytes) => wants.push(Want::Send(bytes)),
+                Effect::Packet { frame, at } => wants.push(Want::SendAt(frame, at)),
                 Effect::Solve(puzzle) => wants.push(Want::Solve(puzzle)),
                 Effect::WakeAt(at) => self.app().transport_wake = Some(at),
                 Effect::Persist(pins) => self.pins = Some(pins),

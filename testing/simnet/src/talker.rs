@@ -285,8 +285,12 @@ impl Talker {
                     wants.push(Want::Disconnect);
                     continue;
                 }
-                Effect::Send(bytes) => {
-                    wants.push(Want::Send(bytes));
+                Effect::Send(frame) => {
+                    wants.push(Want::Send(frame));
+                    continue;
+                }
+                Effect::Packet { frame, at } => {
+                    wants.push(Want::SendAt(frame, at));
                     continue;
                 }
                 Effect::Solve(puzzle) => {

@@ -41,6 +41,8 @@ enum Event {
     Opened { session: SessionId },
     /// A client has done the work for a session.
     Solved { session: SessionId, proof: Box<Proof> },
+    /// The slot of a packet that a client has made.
+    Slot { session: SessionId, bytes: Vec<u8> },
     /// A frame of a client arrives at its gateway.
     Up { session: SessionId, frame: FrameId, bytes: Vec<u8> },
     /// A frame for a client arrives.
@@ -331,6 +333,7 @@ impl World {
             Event::Replica { from, to, bytes } => self.replica(from, to, bytes),
             Event::Opened { session } => self.opened(session),
             Event::Solved { session, proof } => self.solved(session, *proof),
+            Event::Slot { session, bytes } => self.slot(session, bytes),
             Event::Up { session, frame, bytes } => self.up(session, frame, bytes),
             Event::Down { session, bytes } => self.down(session, bytes),
             Event::WakeNode(place) => self.wake_node(place),

@@ -5,6 +5,8 @@
 
 mod ground;
 mod people;
+mod session;
 
 pub use ground::{Ground, Node, Taken, give_up, memory_of};
 pub use people::{Arrival, Direction, Listening, PASSPHRASE, Person};
+pub use session::{greet, hop, tag, without_cover};

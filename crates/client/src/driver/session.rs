@@ -1,6 +1,6 @@
 //! One session with a gateway: a link and the task that serves it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use xchat_base::Secret;
 use xchat_link::{CloseReason, Endpoint, LinkConfig, LinkError, LinkSecret, PeerId};
 use xchat_transport::directory::NodeId;
@@ -44,6 +44,8 @@ pub(super) enum What {
     Online {
         gateway: NodeId,
         link: LinkKey,
+        /// The address from which it goes.
+        from: Option<IpAddr>,
     },
     Frame(Bytes),
     Solved(Proof),
@@ -52,10 +54,17 @@ pub(super) enum What {
     TurnedAway,
 }
 
+/// A frame on its way out, after those before it.
+struct Outgoing {
+    frame: Bytes,
+    /// Not before that. This task keeps the time, because the driver's thread may be waiting for its disk then.
+    at: Option<Instant>,
+}
+
 /// A session, from the attempt to connect on. Dropping it closes the link.
 pub(super) struct Session {
     pub(super) number: u64,
-    frames: mpsc::Sender<Bytes>,
+    frames: mpsc::Sender<Outgoing>,
     task: JoinHandle<()>,
     events: mpsc::Sender<SessionEvent>,
     /// Tells a search for a proof of work that nobody wants it any more.
@@ -105,9 +114,9 @@ impl Session {
         });
     }
 
-    /// Hands over a frame; false if the link is hopelessly behind or gone.
-    pub(super) fn send(&self, frame: Vec<u8>) -> bool {
-        self.frames.try_send(frame.into()).is_ok()
+    /// Hands over a frame, to be sent at once or at a time; false if the link is hopelessly behind or gone.
+    pub(super) fn send(&self, frame: Vec<u8>, at: Option<Instant>) -> bool {
+        self.frames.try_send(Outgoing { frame: frame.into(), at }).is_ok()
     }
 
     /// Closes the link and waits until the gateway knows.
@@ -140,12 +149,13 @@ async fn serve(
     gateway: NodeId,
     addresses: &[SocketAddr],
     secret: Secret<32>,
-    unsent: mpsc::Receiver<Bytes>,
+    unsent: mpsc::Receiver<Outgoing>,
     tell: &Tell,
 ) -> Result<(), LinkError> {
     let config = LinkConfig::towards(LinkSecret::from_seed(secret), addresses);
+    let from = config.bind.first().map(SocketAddr::ip);
     let endpoint = Endpoint::bind(config).await?;
-    let served = talk(&endpoint, gateway, addresses, unsent, tell).await;
+    let served = talk(&endpoint, (gateway, addresses), from, unsent, tell).await;
     // First, because another link can be made while this one is being closed.
     let turned_away = matches!(served, Err(LinkError::Closed(CloseReason::Busy)));
     tell.say(if turned_away { What::TurnedAway } else { What::Offline }).await;
@@ -156,9 +166,9 @@ async fn serve(
 
 async fn talk(
     endpoint: &Endpoint,
-    gateway: NodeId,
-    addresses: &[SocketAddr],
-    mut unsent: mpsc::Receiver<Bytes>,
+    (gateway, addresses): (NodeId, &[SocketAddr]),
+    from: Option<IpAddr>,
+    mut unsent: mpsc::Receiver<Outgoing>,
     tell: &Tell,
 ) -> Result<(), LinkError> {
     let peer = PeerId::from_bytes(*gateway.as_bytes());
@@ -168,11 +178,14 @@ async fn talk(
     };
     let (mut sender, mut receiver) = link.split();
     let own = LinkKey::from_bytes(*endpoint.id().as_bytes());
-    tell.say(What::Online { gateway, link: own }).await;
+    tell.say(What::Online { gateway, link: own, from }).await;
+    let mut held: Option<(Instant, Bytes)> = None;
     loop {
         tokio::select! {
-            frame = unsent.recv() => match frame {
-                Some(frame) => sender.send(frame).await?,
+            frame = slot(&mut held) => sender.send(frame).await?,
+            next = unsent.recv(), if held.is_none() => match next {
+                Some(Outgoing { frame, at: Some(at) }) => held = Some((at, frame)),
+                Some(Outgoing { frame, at: None }) => sender.send(frame).await?,
                 None => {
                     sender.close(CloseReason::Done);
                     return Ok(());
@@ -186,7 +199,16 @@ async fn talk(
     }
 }
 
+/// Waits for the slot of what is held, which it then gives; for ever if nothing is.
+async fn slot(held: &mut Option<(Instant, Bytes)>) -> Bytes {
+    let Some((at, frame)) = held else { return std::future::pending().await };
+    sleep_until(*at).await;
+    let frame = frame.clone();
+    *held = None;
+    frame
+}
+
 /// Waits until the driver has let go of the session. Before the link is up it sends nothing.
-async fn closed(unsent: &mut mpsc::Receiver<Bytes>) {
+async fn closed(unsent: &mut mpsc::Receiver<Outgoing>) {
     while unsent.recv().await.is_some() {}
 }

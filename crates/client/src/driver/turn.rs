@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use rand_core::OsRng;
+use tokio::time::Instant;
 use xchat_engine::{
     Alert as EngineAlert, Effect as EngineEffect, Engine, Event as EngineEvent,
     Input as EngineInput, InvitationFailure, MessageState,
@@ -129,12 +130,10 @@ impl Driver {
                     self.session = Some(session);
                 }
                 TransportEffect::Disconnect => self.session = None,
-                TransportEffect::Send(frame) => {
-                    let sent = self.session.as_ref().is_none_or(|session| session.send(frame));
-                    if !sent {
-                        self.session = None;
-                        steps.push_back(Step::Transport(TransportInput::Offline));
-                    }
+                TransportEffect::Send(frame) => self.send(frame, None, steps),
+                TransportEffect::Packet { frame, at } => {
+                    let slot = Instant::now() + at.since(self.now());
+                    self.send(frame, Some(slot), steps);
                 }
                 TransportEffect::Solve(puzzle) => {
                     if let Some(session) = &self.session {
@@ -149,6 +148,13 @@ impl Driver {
                 TransportEffect::Event(event) => self.transport_event(event, steps),
                 _ => tracing::warn!("the transport wants something unknown"),
             }
+        }
+    }
+
+    fn send(&mut self, frame: Vec<u8>, at: Option<Instant>, steps: &mut VecDeque<Step>) {
+        if self.session.as_ref().is_some_and(|session| !session.send(frame, at)) {
+            self.session = None;
+            steps.push_back(Step::Transport(TransportInput::Offline));
         }
     }
 

@@ -23,10 +23,17 @@ const AHEAD_RESTING: u64 = 2;
 /// A lane is in use for this long after the last message either way.
 const ACTIVE_FOR: Duration = Duration::from_secs(3600);
 
-/// A receipt waits this long at least and at most: a prompt one tells when a phone is in a hand,
-/// and one for many costs a slot less.
-const RECEIPT_DELAY_MIN: Duration = Duration::from_millis(500);
-const RECEIPT_DELAY_SPREAD: Duration = Duration::from_millis(2_500);
+/// A receipt waits this long at least, and up to so much longer: a prompt one tells when a phone is in a hand,
+/// and one for many costs slots less.
+const RECEIPT_DELAY: (Duration, Duration) =
+    (Duration::from_millis(500), Duration::from_millis(2_500));
+
+/// The same while a talk goes on. A receipt costs each side two slots, as many as a message.
+const RECEIPT_DELAY_IN_A_TALK: (Duration, Duration) =
+    (Duration::from_secs(5), Duration::from_secs(5));
+
+/// So long after a receipt a talk goes on.
+const TALK: Duration = Duration::from_secs(30);
 
 /// A lane that we read.
 #[cfg_attr(feature = "mutations", derive(Clone))]
@@ -282,7 +289,9 @@ impl<G: EpochGroup> Conversation<G> {
         };
         turn.message(row);
         self.last_activity = turn.now;
-        let delay = RECEIPT_DELAY_MIN + RECEIPT_DELAY_SPREAD.mul_f64(random::unit(turn.rng));
+        let in_a_talk = turn.now.since(self.receipted_at) < TALK;
+        let (least, spread) = if in_a_talk { RECEIPT_DELAY_IN_A_TALK } else { RECEIPT_DELAY };
+        let delay = least + spread.mul_f64(random::unit(turn.rng));
         let incoming = self.incoming.entry(leaf).or_default();
         incoming.receipt_due.get_or_insert(turn.now + delay);
     }
@@ -299,15 +308,17 @@ impl<G: EpochGroup> Conversation<G> {
         self.incoming.values().filter_map(|incoming| incoming.receipt_due).min()
     }
 
-    pub(super) fn queue_due_receipt(&mut self, turn: &mut Turn<'_>) {
+    /// Queues a receipt, if there is one for which this holds of its time.
+    pub(super) fn queue_receipt(&mut self, turn: &mut Turn<'_>, now: impl Fn(Timestamp) -> bool) {
         let mut up_to = None;
         for incoming in self.incoming.values_mut() {
-            if incoming.receipt_due.is_some_and(|due| due <= turn.now) {
+            if incoming.receipt_due.is_some_and(&now) {
                 incoming.receipt_due = None;
                 up_to = Some(incoming.last_seq);
             }
         }
         if let Some(up_to) = up_to {
+            self.receipted_at = turn.now;
             self.queue(turn, kind::RECEIPT, &Receipt { up_to }.to_wire());
         }
     }

@@ -197,6 +197,7 @@ impl<G: EpochGroup> Conversation<G> {
             ids: BTreeMap::new(),
             next_check: now + COMMIT_CHECK_PERIOD,
             last_activity: stored.last_activity,
+            receipted_at: Timestamp::ZERO,
             dirty: false,
             #[cfg(feature = "mutations")]
             mutation: None,

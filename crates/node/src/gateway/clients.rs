@@ -25,6 +25,9 @@ impl Gateway {
         }
         let taken = match ClientFrame::from_wire(bytes) {
             Ok(ClientFrame::Open) if !known => self.challenge(session, now, rng, effects),
+            Ok(ClientFrame::Resume { token, tags }) if !known => {
+                self.resume(session, token, tags, now, rng, effects)
+            }
             Ok(ClientFrame::Hello { pace, tags, proof }) if !known => {
                 self.hello(session, pace, tags, &proof, now, rng, effects)
             }
@@ -88,15 +91,56 @@ impl Gateway {
             return Err(RefusalCode::WrongProof);
         }
         self.may_enter(now)?;
+        self.door.opened(now);
+        self.line.enter(pace);
+        self.counters.welcomed += 1;
+        let held = Session::new(pace, SessionToken::random(rng), now);
+        self.welcome(session, held, tags, effects)
+    }
+
+    /// Somebody goes on with a session whose link was lost, which may not have been noticed here yet.
+    fn resume(
+        &mut self,
+        session: SessionId,
+        token: SessionToken,
+        tags: Vec<ReplyTag>,
+        now: Timestamp,
+        rng: &mut Rng,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), RefusalCode> {
+        if self.door.get(session).is_none_or(|opening| opening.puzzle().is_some()) {
+            return Err(RefusalCode::Malformed);
+        }
+        let before = self.tokens.get(&token).copied();
+        let held = match before {
+            Some(before) => self.end(before),
+            None => self.seats.take(&token),
+        };
+        if let Some(before) = before {
+            effects.push(Effect::CloseClient { session: before, reason: RefusalCode::Silent });
+        }
+        let Some(mut held) = held else { return self.challenge(session, now, rng, effects) };
+        self.counters.resumed += 1;
+        // The meter goes on where it was: a lost link is no reason for a burst.
+        held.token = SessionToken::random(rng);
+        held.hear(now);
+        self.welcome(session, held, tags, effects)
+    }
+
+    fn welcome(
+        &mut self,
+        session: SessionId,
+        held: Session,
+        tags: Vec<ReplyTag>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), RefusalCode> {
+        self.door.leave(session);
+        self.tokens.insert(held.token, session);
+        self.sessions.insert(session, held);
         for tag in tags {
             self.announce(session, tag)?;
         }
-        self.door.leave(session);
-        self.door.opened(now);
-        self.sessions.insert(session, Session::new(pace, now));
-        self.line.enter(pace);
-        self.counters.welcomed += 1;
-        let welcome = GatewayFrame::Welcome { session: SessionToken::random(rng) };
+        let welcome = GatewayFrame::Welcome { session: held.token };
         effects.push(Effect::ToClient { session, bytes: welcome.to_wire() });
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use xchat_base::Timestamp;
 use xchat_directory::Parameters;
-use xchat_sphinx::Pace;
+use xchat_sphinx::{Pace, SessionToken};
 
 /// A session may send so much faster than its pace in the long run: 5/4. Exactly at its pace an
 /// honest stream, which is random, would be refused some day however much slack it had.
@@ -82,6 +82,7 @@ impl Meter {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Session {
     pub(super) pace: Pace,
+    pub(super) token: SessionToken,
     packets: Meter,
     documents: Meter,
     /// When its last packet came.
@@ -89,8 +90,8 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(pace: Pace, now: Timestamp) -> Self {
-        Self { pace, packets: Meter { due: now }, documents: Meter { due: now }, heard: now }
+    pub(super) fn new(pace: Pace, token: SessionToken, now: Timestamp) -> Self {
+        Self { pace, token, packets: Meter { due: now }, documents: Meter { due: now }, heard: now }
     }
 
     /// Whether nothing has come for so long that nobody can be there; `gap` as in [`Self::packet`].
@@ -163,6 +164,7 @@ mod tests {
     use super::*;
 
     const T0: Timestamp = Timestamp::from_secs(1_000_000);
+    const TOKEN: SessionToken = SessionToken::from_bytes([1; 32]);
     const MONTH_SECS: f64 = 30.0 * 86_400.0;
 
     /// Every pace, and the fastest rate that a document may fix.
@@ -201,7 +203,7 @@ mod tests {
     fn an_honest_stream_passes_whole() {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         for gap in gaps() {
-            let mut session = Session::new(Pace::Desk, T0);
+            let mut session = Session::new(Pace::Desk, TOKEN, T0);
             let mut now = T0;
             for packet in 0..300_000 {
                 now = now + random::exponential(&mut rng, gap);
@@ -214,7 +216,7 @@ mod tests {
     fn what_a_link_has_held_up_may_come_at_once() {
         let mut rng = ChaCha20Rng::seed_from_u64(2);
         for gap in gaps() {
-            let mut session = Session::new(Pace::Desk, T0);
+            let mut session = Session::new(Pace::Desk, TOKEN, T0);
             let (mut sent, mut now) = (T0, T0);
             for _ in 0..10_000 {
                 sent = sent + random::exponential(&mut rng, gap);
@@ -230,7 +232,7 @@ mod tests {
     #[test]
     fn whoever_goes_on_too_fast_is_warned_by_drops_and_then_let_go() {
         let gap = Pace::Desk.mean_gap();
-        let mut session = Session::new(Pace::Desk, T0);
+        let mut session = Session::new(Pace::Desk, TOKEN, T0);
         let verdicts: Vec<_> = (0..200).map(|_| session.packet(gap, T0)).collect();
         let count = |verdict| verdicts.iter().filter(|v| **v == verdict).count();
         // 100 of slack, and what ten seconds give at 5/4 of the pace.
@@ -242,7 +244,7 @@ mod tests {
     fn twice_the_pace_ends_in_minutes_and_a_little_more_never() {
         let gap = Pace::Desk.mean_gap();
         let run = |every: Duration| {
-            let mut session = Session::new(Pace::Desk, T0);
+            let mut session = Session::new(Pace::Desk, TOKEN, T0);
             let sent = (1..100_000u32).find(|n| {
                 let now = T0 + every * *n;
                 session.packet(gap, now) == Verdict::End
@@ -258,7 +260,7 @@ mod tests {
     fn a_session_is_over_when_an_honest_one_would_long_have_spoken() {
         for (pace, silence) in [(Pace::Fast, 120), (Pace::Phone, 200), (Pace::Thrift, 1_200)] {
             let gap = pace.mean_gap();
-            let mut session = Session::new(pace, T0);
+            let mut session = Session::new(pace, TOKEN, T0);
             let spoken = T0 + Duration::from_secs(7);
             session.packet(gap, spoken);
             let after = |secs| spoken + Duration::from_secs(secs);
@@ -269,7 +271,7 @@ mod tests {
 
     #[test]
     fn documents_may_be_asked_for_as_often_as_clients_do_and_not_in_a_flood() {
-        let mut session = Session::new(Pace::Desk, T0);
+        let mut session = Session::new(Pace::Desk, TOKEN, T0);
         for n in 0..1_000u32 {
             assert_eq!(session.document(T0 + Duration::from_secs(30) * n), Verdict::Pass);
         }

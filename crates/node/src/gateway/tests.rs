@@ -1,17 +1,19 @@
 //! The gateway alone.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use xchat_base::{Timestamp, Wire};
 use xchat_sphinx::work::{SHARES, Search};
 use xchat_sphinx::{
     Challenge, ClientFrame, GatewayFrame, LinkKey, NodeFrame, PACKET_LEN, Pace, Packet, Proof,
-    Puzzle, RefusalCode, ReplyTag,
+    Puzzle, RefusalCode, ReplyTag, SessionToken,
 };
 
 use super::{
-    CHALLENGE_LIFETIME, Counters, Effect, Gateway, Input, Limits, MAX_EXCESS, MAX_OPENING, SILENCE,
-    SessionId,
+    CHALLENGE_LIFETIME, Counters, Effect, Gateway, Input, Limits, MAX_EXCESS, MAX_OPENING,
+    RESUME_FOR, SILENCE, SessionId,
 };
 use crate::StartError;
 use crate::tests::fixture::{Fixture, T0, VALIDITY, rng, tag};
@@ -66,11 +68,12 @@ impl Bench {
         ClientFrame::Hello { pace: Pace::Desk, tags, proof }
     }
 
-    fn welcome(&mut self, session: SessionId, tags: Vec<ReplyTag>) {
+    fn welcome(&mut self, session: SessionId, tags: Vec<ReplyTag>) -> Vec<Effect> {
         let challenge = self.challenge(session);
         let hello = self.hello(session, tags, challenge);
         let effects = self.client(session, &hello);
         assert_eq!(frames(&effects), ["welcome"], "{effects:?}");
+        effects
     }
 
     /// A packet from a mix with this reply tag.
@@ -270,6 +273,86 @@ fn a_full_gateway_turns_newcomers_away_before_any_work_and_serves_whom_it_has() 
     bench.handle(Input::ClientClosed { session: ONE });
     assert_eq!((bench.gateway.counters().sessions, bench.gateway.counters().tags), (0, 0));
     bench.welcome(TWO, vec![reply_tag(1)]);
+}
+
+fn token_in(effects: &[Effect]) -> SessionToken {
+    let frames = effects.iter().filter_map(|effect| match effect {
+        Effect::ToClient { bytes, .. } => GatewayFrame::from_wire(bytes).ok(),
+        _ => None,
+    });
+    let welcome = frames.filter_map(|frame| match frame {
+        GatewayFrame::Welcome { session } => Some(session),
+        _ => None,
+    });
+    welcome.last().expect("a welcome")
+}
+
+/// A link that shows a token.
+fn resume(bench: &mut Bench, session: SessionId, token: SessionToken) -> Vec<Effect> {
+    let link = link(session);
+    bench.handle(Input::ClientOpened { session, link });
+    bench.client(session, &ClientFrame::Resume { token, tags: vec![reply_tag(9)] })
+}
+
+#[test]
+fn a_lost_link_leaves_a_seat_that_its_token_takes_once_and_within_two_minutes() {
+    let mut bench = Bench::with(Limits { max_sessions: 1, ..LIMITS });
+    let token = token_in(&bench.welcome(ONE, vec![reply_tag(1)]));
+    bench.handle(Input::ClientLost { session: ONE });
+    let counters = bench.gateway.counters();
+    assert_eq!((counters.sessions, counters.kept, counters.tags), (0, 1, 0));
+    assert_eq!(frames(&bench.open(SessionId::new(5))), ["Busy"], "the seat is taken");
+    bench.now = bench.now + RESUME_FOR - Duration::from_secs(1);
+    let second = token_in(&resume(&mut bench, TWO, token));
+    assert_ne!(second, token);
+    assert_eq!(frames(&bench.reply(3, reply_tag(9))), ["packet"], "it goes on");
+    let counters = bench.gateway.counters();
+    assert_eq!((counters.sessions, counters.kept, counters.resumed), (1, 0, 1));
+
+    // The first token is worth nothing any more; the second is, until its time is over.
+    bench.handle(Input::ClientLost { session: TWO });
+    assert_eq!(frames(&resume(&mut bench, SessionId::new(3), token)), ["Busy"]);
+    bench.now = bench.now + RESUME_FOR;
+    bench.handle(Input::Timer);
+    assert_eq!((bench.gateway.counters().kept, bench.gateway.load(bench.now).sessions), (0, 0));
+    assert_eq!(frames(&resume(&mut bench, SessionId::new(4), second)), ["challenge"], "anew");
+}
+
+#[test]
+fn a_token_takes_the_session_over_from_a_link_that_nobody_has_noticed_to_be_dead() {
+    let mut bench = Bench::with(Limits { max_sessions: 1, ..LIMITS });
+    let token = token_in(&bench.welcome(ONE, vec![reply_tag(1)]));
+    let effects = resume(&mut bench, TWO, token);
+    assert!(effects.contains(&Effect::CloseClient { session: ONE, reason: RefusalCode::Silent }));
+    token_in(&effects);
+    assert_eq!(bench.gateway.counters().sessions, 1);
+    // What the old link still says, and its end, change nothing.
+    let ask = ClientFrame::GetDocument { newer_than: 0 };
+    assert!(bench.client(ONE, &ask).is_empty());
+    bench.handle(Input::ClientLost { session: ONE });
+    assert_eq!((bench.gateway.counters().sessions, bench.gateway.counters().kept), (1, 0));
+}
+
+#[test]
+fn a_resumed_session_is_held_to_the_pace_where_it_was() {
+    let mut bench = Bench::new();
+    let mut token = token_in(&bench.welcome(ONE, Vec::new()));
+    let first = tag(&bench.fixture.mix(1, 0).id);
+    let mut passed = 0;
+    for n in 2..300 {
+        bench.handle(Input::ClientLost { session: SessionId::new(n - 1) });
+        let effects = resume(&mut bench, SessionId::new(n), token);
+        if bench.gateway.counters().sessions == 0 {
+            break;
+        }
+        token = token_in(&effects);
+        let announce = ReplyTag::from_bytes(u128::from(n).to_be_bytes());
+        let frame = ClientFrame::Packet { announce, first_hop: first, packet: packet() };
+        let effects = bench.client(SessionId::new(n), &frame);
+        passed += u64::from(effects.iter().any(|effect| matches!(effect, Effect::ToNode { .. })));
+    }
+    assert_eq!(passed, bench.gateway.counters().to_mixes);
+    assert!(passed <= 120, "{passed} packets at once, by losing the link after each");
 }
 
 #[test]

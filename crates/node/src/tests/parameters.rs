@@ -36,6 +36,7 @@ fn every_bound_of_the_nodes_stands_in_the_specification() {
         ("MAX_SESSIONS", number(gateway::MAX_SESSIONS)),
         ("MAX_OPENING", number(gateway::MAX_OPENING)),
         ("CHALLENGE_LIFETIME", seconds(gateway::CHALLENGE_LIFETIME)),
+        ("RESUME_FOR", seconds(gateway::RESUME_FOR)),
         ("BASE_EFFORT", number(gateway::BASE_EFFORT as usize)),
         ("MAX_RAISE", number(gateway::MAX_RAISE as usize)),
         ("SLACK", number(gateway::SLACK as usize)),

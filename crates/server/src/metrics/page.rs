@@ -60,6 +60,7 @@ const COUNTERS: &[Shown] = &[
     count("unknown_mix", "Packets for a first hop that is no mix of the first layer."),
     count("malformed", "Frames that could not be read, or not in their place."),
     count("welcomed", "Sessions opened."),
+    count("resumed", "Sessions that went on after their link was lost."),
     count("refused_busy", "Sessions or writes refused for want of room."),
     count("refused_too_fast", "Sessions ended because they went on faster than their pace."),
     count("over_pace", "Packets and questions that came too fast and were dropped."),
@@ -68,6 +69,7 @@ const COUNTERS: &[Shown] = &[
     count("refused_idle", "Sessions ended because no packet came any more."),
     count("documents", "Network documents given to clients."),
     now("sessions", "Sessions."),
+    now("kept", "Seats kept for clients whose links were lost."),
     now("opening", "Links without a session."),
     now("tags", "Announced and unspent tags."),
     // Mixes.

@@ -18,6 +18,7 @@ impl Role for GatewayRole {
             Input::ClientOpened { session, link } => GatewayInput::ClientOpened { session, link },
             Input::ClientFrame { session, bytes } => GatewayInput::ClientFrame { session, bytes },
             Input::ClientClosed(session) => GatewayInput::ClientClosed { session },
+            Input::ClientLost(session) => GatewayInput::ClientLost { session },
             Input::Document(document) => GatewayInput::Document(document),
             Input::Timer => GatewayInput::Timer,
             // Not a hop, not a replica.
@@ -28,8 +29,8 @@ impl Role for GatewayRole {
 
     fn status(&self, now: Timestamp) -> RoleStatus {
         let counters = counters!(self.0.counters(); to_mixes, to_clients, unknown_tag, refused_tags,
-            unknown_peer, unknown_mix, malformed, welcomed, refused_busy, refused_too_fast, over_pace,
-            refused_proof, refused_silent, refused_idle, documents, refused_documents, sessions, opening, tags);
+            unknown_peer, unknown_mix, malformed, welcomed, resumed, refused_busy, refused_too_fast, over_pace,
+            refused_proof, refused_silent, refused_idle, documents, refused_documents, sessions, kept, opening, tags);
         let load = self.0.load(now);
         let load = Load::Gateway {
             sessions: load.sessions as u64,

@@ -40,6 +40,7 @@ enum Event {
     },
     ClientOpened(SessionId, LinkKey),
     ClientClosed(SessionId),
+    ClientLost(SessionId),
     ClientFrame(SessionId, Vec<u8>),
     NodeTimer,
     Person(Input),
@@ -165,7 +166,7 @@ impl Network {
     /// The link of a person breaks.
     pub(super) fn cut(&mut self, person: usize) {
         if let Some((gateway, session)) = self.people[person].link.take() {
-            self.schedule(CLIENT_LINK, Who::Node(gateway), Event::ClientClosed(session));
+            self.schedule(CLIENT_LINK, Who::Node(gateway), Event::ClientLost(session));
             self.tell(person, Input::Offline);
         }
     }
@@ -177,6 +178,14 @@ impl Network {
             let effects = core.handle(store::Input::Pressed(pressed), self.now, &mut self.rng);
             self.store_effects(id, effects);
         }
+    }
+
+    pub(super) fn gateway_counters(&self) -> Vec<gateway::Counters> {
+        let counters = self.cores.values().filter_map(|core| match core {
+            Core::Gateway(core) => Some(core.counters()),
+            _ => None,
+        });
+        counters.collect()
     }
 
     /// Requests that stores have refused as busy.
@@ -246,7 +255,7 @@ impl Network {
             Event::PersonTimer => Input::Timer,
             Event::Connected(gateway, session, link) => {
                 self.people[person].link = Some((gateway, session));
-                Input::Online { gateway, link }
+                Input::Online { gateway, link, from: self.people[person].address }
             }
             Event::Arrives(session, bytes) => {
                 if self.people[person].link.is_none_or(|(_, current)| current != session) {
@@ -291,6 +300,11 @@ impl Network {
                     let frame = Event::ClientFrame(session, bytes);
                     self.schedule(CLIENT_LINK, Who::Node(gateway), frame);
                 }
+                Effect::Packet { frame, at } => {
+                    let (gateway, session) = self.people[number].link.expect("online");
+                    let frame = Event::ClientFrame(session, frame);
+                    self.schedule(at.since(now) + CLIENT_LINK, Who::Node(gateway), frame);
+                }
                 Effect::Solve(puzzle) => {
                     let effort = puzzle.challenge().effort;
                     self.people[number].efforts.push(effort);
@@ -320,6 +334,7 @@ impl Network {
                         gateway::Input::ClientOpened { session, link }
                     }
                     Event::ClientClosed(session) => gateway::Input::ClientClosed { session },
+                    Event::ClientLost(session) => gateway::Input::ClientLost { session },
                     _ => gateway::Input::Timer,
                 };
                 let effects = core.handle(input, now, rng);

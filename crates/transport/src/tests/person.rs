@@ -1,5 +1,6 @@
 //! A transport with what its driver would keep.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
@@ -10,11 +11,13 @@ use xchat_pigeonhole::{BoxId, ReadOutcome, SealedBox, WriteOutcome};
 use xchat_sphinx::ClientFrame;
 
 use super::fixture::{Fixture, rng};
-use crate::{Command, Effect, Event, Input, Pace, Transport, Urgency};
+use crate::{Command, Effect, Event, Input, Pace, SLOT_LEAD, Transport, Urgency};
 
 pub(super) struct Person {
     pub(super) transport: Transport,
     pub(super) rng: ChaCha20Rng,
+    /// From where its links go.
+    pub(super) address: Option<IpAddr>,
     /// Its link, once it is up.
     pub(super) link: Option<(NodeId, SessionId)>,
     pub(super) events: Vec<(Timestamp, Event)>,
@@ -48,6 +51,7 @@ impl Person {
         Self {
             transport,
             rng,
+            address: Some(Ipv4Addr::LOCALHOST.into()),
             link: None,
             events: Vec::new(),
             packets: Vec::new(),
@@ -79,11 +83,18 @@ impl Person {
                 }
                 Effect::Send(bytes) => {
                     match ClientFrame::from_wire(&bytes).expect("our own frame") {
-                        ClientFrame::Packet { .. } => self.packets.push((now, bytes.len())),
+                        ClientFrame::Packet { .. } => panic!("a packet without its slot"),
                         ClientFrame::GetDocument { .. } => self.asked.push(now),
-                        ClientFrame::Open | ClientFrame::Hello { .. } => {}
+                        ClientFrame::Open
+                        | ClientFrame::Resume { .. }
+                        | ClientFrame::Hello { .. } => {}
                     }
                     Some(Effect::Send(bytes))
+                }
+                Effect::Packet { frame, at } => {
+                    assert!(at >= now && at <= now + SLOT_LEAD, "handed over in time");
+                    self.packets.push((at, frame.len()));
+                    Some(Effect::Packet { frame, at })
                 }
                 Effect::Connect { gateway, .. } => {
                     self.tried.push(gateway);

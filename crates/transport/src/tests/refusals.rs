@@ -44,7 +44,8 @@ impl Alone {
             _ => None,
         });
         let link = LinkKey::from_bytes([9; 32]);
-        let effects = alone.tell(Input::Online { gateway: gateway.expect("tries one"), link });
+        let gateway = gateway.expect("tries one");
+        let effects = alone.tell(Input::Online { gateway, link, from: None });
         assert_eq!(sent(&effects), [ClientFrame::Open]);
         alone
     }

@@ -168,7 +168,7 @@ fn hostile_frames_do_no_harm() {
         net.tell(person, crate::Input::Frame(bytes));
     }
     let link = xchat_sphinx::LinkKey::from_bytes([1; 32]);
-    net.tell(person, crate::Input::Online { gateway: net.fixture.stores()[0], link });
+    net.tell(person, crate::Input::Online { gateway: net.fixture.stores()[0], link, from: None });
     let proof = xchat_sphinx::Proof::from_numbers([[0; 4]; xchat_sphinx::work::SHARES]);
     net.tell(person, crate::Input::Solved(proof));
     net.tell(person, write(&boxes(1, 1)[0]));
@@ -184,8 +184,13 @@ fn a_dead_mix_is_avoided_and_tried_again_when_it_is_back() {
     net.run_for(secs(20));
     let dead = net.fixture.all(|role| *role == Role::Mix { layer: 2 })[0];
     net.down.insert(dead);
-    let avoids = |net: &Network| net.people[person].transport.status(net.now).avoided_mixes == 1;
+    let avoids = |net: &Network| net.people[person].transport.status(net.now).avoided_mixes > 0;
     assert!(net.run_until(secs(60), avoids), "not noticed");
+    assert_eq!(
+        net.people[person].transport.avoided_mixes(net.now),
+        [dead],
+        "and nobody else is blamed"
+    );
     // What is under way is lost still; then nothing is.
     net.run_for(secs(5));
     for (lane, boxed) in boxes(1, 40).iter().enumerate() {

@@ -1,11 +1,14 @@
 //! The session with a gateway: making it, greeting, losing it, and the documents that come over it.
 
+use core::net::IpAddr;
 use core::time::Duration;
 
 use xchat_base::{Rng, Secret, Timestamp, Wire};
 use xchat_directory::NodeId;
 use xchat_sphinx::work::MAX_EFFORT;
-use xchat_sphinx::{Challenge, ClientFrame, GatewayFrame, LinkKey, Proof, Puzzle, RefusalCode};
+use xchat_sphinx::{
+    Challenge, ClientFrame, GatewayFrame, LinkKey, Proof, Puzzle, RefusalCode, SessionToken,
+};
 
 use super::Transport;
 use crate::api::Effect;
@@ -21,6 +24,9 @@ const MAX_PROVING: Duration = Duration::from_secs(60);
 
 /// After this long offline a collector may have dropped what came: all registrations are made anew.
 const SHORT_BREAK: Duration = Duration::from_secs(60);
+
+/// A gateway keeps the seat of a lost link for this long (6.8).
+const RESUME_FOR: Duration = Duration::from_secs(120);
 
 /// A gateway through which no packet of ours has come back for so many times that an answer may take,
 /// and for so many slots, is left for the other one.
@@ -43,7 +49,21 @@ pub(super) enum Link {
     /// The driver searches for the proof of work.
     Proving { gateway: NodeId, deadline: Timestamp, puzzle: Box<Puzzle>, session: Box<Session> },
     /// We were welcomed: slots run.
-    Online { gateway: NodeId, since: Timestamp, heard: Heard, session: Box<Session> },
+    Online {
+        gateway: NodeId,
+        since: Timestamp,
+        heard: Heard,
+        token: SessionToken,
+        session: Box<Session>,
+    },
+}
+
+/// A session whose link was lost.
+pub(super) struct Resumable {
+    gateway: NodeId,
+    token: SessionToken,
+    from: Option<IpAddr>,
+    until: Timestamp,
 }
 
 /// What has come back of our packets. Rubbish, and packets that nobody asked for, do not count: a
@@ -61,6 +81,8 @@ pub(super) struct Heard {
 pub(super) enum Greeting {
     /// A challenge for this key of ours.
     Challenge(LinkKey),
+    /// To be welcomed at once, for the token of the session before; or a challenge for this key of ours.
+    Resumed(LinkKey),
     /// To be welcomed.
     Welcome,
 }
@@ -94,7 +116,7 @@ impl Transport {
             | Link::Greeting { deadline, .. }
             | Link::Proving { deadline, .. } => Some(*deadline),
             Link::Online { .. } => Some(
-                self.clock.next().map_or(self.ask_document_at, |s| s.min(self.ask_document_at)),
+                self.clock.wake().map_or(self.ask_document_at, |s| s.min(self.ask_document_at)),
             ),
         }
     }
@@ -147,6 +169,7 @@ impl Transport {
         &mut self,
         gateway: NodeId,
         link: LinkKey,
+        from: Option<IpAddr>,
         now: Timestamp,
         rng: &mut Rng,
         out: &mut Vec<Effect>,
@@ -155,15 +178,30 @@ impl Transport {
         let Some(descriptor) = self.document.node(&gateway).filter(|_| expected) else {
             return;
         };
-        let session = Box::new(Session::new(descriptor, rng));
-        out.push(Effect::Send(ClientFrame::Open.to_wire()));
-        let (deadline, greeting) = (now + CONNECT_TIMEOUT, Greeting::Challenge(link));
-        self.link = Link::Greeting { gateway, deadline, greeting, session };
+        let session = Box::new(Session::new(descriptor, from, rng));
+        // Kept until it is over or there is a newer one: this link may break before the gateway has seen the token.
+        let goes_on = |old: &&Resumable| {
+            old.gateway == gateway && old.from.is_some() && old.from == from && now < old.until
+        };
+        let (frame, greeting) = match self.resumable.as_ref().filter(goes_on) {
+            Some(Resumable { token, .. }) => {
+                let tags = session.tags().to_vec();
+                (ClientFrame::Resume { token: *token, tags }, Greeting::Resumed(link))
+            }
+            None => (ClientFrame::Open, Greeting::Challenge(link)),
+        };
+        out.push(Effect::Send(frame.to_wire()));
+        self.link = Link::Greeting { gateway, deadline: now + CONNECT_TIMEOUT, greeting, session };
     }
 
     fn challenged(&mut self, challenge: Challenge, now: Timestamp, out: &mut Vec<Effect>) {
         let before = core::mem::replace(&mut self.link, Link::Waiting { until: now });
-        let Link::Greeting { gateway, greeting: Greeting::Challenge(own), session, .. } = before
+        let Link::Greeting {
+            gateway,
+            greeting: Greeting::Challenge(own) | Greeting::Resumed(own),
+            session,
+            ..
+        } = before
         else {
             self.link = before;
             self.measure.refused_answers += 1;
@@ -196,15 +234,22 @@ impl Transport {
         }
     }
 
-    fn welcomed(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
+    fn welcomed(&mut self, token: SessionToken, now: Timestamp, out: &mut Vec<Effect>) {
         let before = core::mem::replace(&mut self.link, Link::Waiting { until: now });
-        let Link::Greeting { gateway, greeting: Greeting::Welcome, session, .. } = before else {
+        let Link::Greeting {
+            gateway,
+            greeting: Greeting::Welcome | Greeting::Resumed(_),
+            session,
+            ..
+        } = before
+        else {
             self.link = before;
             return;
         };
+        self.resumable = None;
         // Whether it is worth anything, the first packet that comes back will tell.
         let heard = Heard { last: now, any: false };
-        self.link = Link::Online { gateway, since: now, heard, session };
+        self.link = Link::Online { gateway, since: now, heard, token, session };
         if self.offline_since.take().is_some_and(|since| now.since(since) > SHORT_BREAK) {
             self.collectors = crate::collectors::Collectors::new();
             self.follows.retain_standing(|_, _| false);
@@ -225,6 +270,10 @@ impl Transport {
 
     /// The link is gone by itself, or could not be made.
     pub(super) fn link_down(&mut self, trouble: Trouble, now: Timestamp) {
+        if let Link::Online { gateway, token, session, .. } = &self.link {
+            let (gateway, token, from) = (*gateway, *token, session.from());
+            self.resumable = Some(Resumable { gateway, token, from, until: now + RESUME_FOR });
+        }
         match &self.link {
             Link::Waiting { .. } => {}
             Link::Online { heard: Heard { any: true, .. }, .. } => self.close(None, now),
@@ -292,7 +341,7 @@ impl Transport {
         }
         match GatewayFrame::from_wire(bytes) {
             Ok(GatewayFrame::Challenge(challenge)) => self.challenged(challenge, now, out),
-            Ok(GatewayFrame::Welcome { .. }) => self.welcomed(now, out),
+            Ok(GatewayFrame::Welcome { session }) => self.welcomed(session, now, out),
             Ok(GatewayFrame::Packet(packet)) => self.packet(&packet, now, out),
             Ok(GatewayFrame::Document(Some(bytes))) => {
                 if self.adopt_bytes(&bytes, now, rng, out).is_err() {

@@ -26,6 +26,9 @@ const LOOK_EVERY: u64 = 8;
 /// The same when an item may just have been lost.
 const HURRIED_LOOK_EVERY: u64 = 3;
 
+/// The same while a collector brings items: it is there, so most looks would find nothing.
+const HOT_LOOK_EVERY: u64 = 32;
+
 /// Renewals that slots full of writes have held back are made up for, to this many.
 const MAX_RENEWAL_CREDIT: f64 = 4.0;
 
@@ -58,11 +61,14 @@ enum Kind {
 }
 
 impl Transport {
-    /// Fills the slot that is due, if one is, with exactly one packet.
+    /// Fills the slot whose packet is due to be made, if one is, with exactly one packet.
     pub(super) fn slot(&mut self, now: Timestamp, rng: &mut Rng, out: &mut Vec<Effect>) {
         let gap = self.mean_gap();
         let Some(slot) = self.clock.tick(now, gap) else { return };
+        // All that follows is of the time at which the packet leaves.
+        let now = slot.at;
         self.turns.slot += 1;
+        self.measure.late_slots += u64::from(slot.late);
         self.deliveries.expire(now);
         for lost in self.outstanding.timed_out(now, self.reply_timeout()) {
             self.lost(lost, now);
@@ -112,9 +118,10 @@ impl Transport {
             (self.follows.next_new(now, slot, capacity), self.follows.next_due(now, slot, capacity))
         };
         let (writes, reads) = (self.writes.has_ready(slot), self.reads.has_ready(slot));
+        let is_hot = slot.saturating_sub(self.turns.last_item) <= HOT_SLOTS;
         let collect_patience = if self.collectors.is_opening() {
             2
-        } else if slot.saturating_sub(self.turns.last_item) <= HOT_SLOTS {
+        } else if is_hot {
             PATIENCE
         } else {
             IDLE_COLLECT_PATIENCE
@@ -157,7 +164,11 @@ impl Transport {
         if reads {
             return Kind::Read;
         }
-        let every = if self.follows.in_a_hurry() { HURRIED_LOOK_EVERY } else { LOOK_EVERY };
+        let every = match (self.follows.in_a_hurry(), is_hot) {
+            (true, _) => HURRIED_LOOK_EVERY,
+            (false, true) => HOT_LOOK_EVERY,
+            (false, false) => LOOK_EVERY,
+        };
         if waited(self.turns.looked) >= every
             && let Some(id) = self.follows.next_look(now)
         {
@@ -325,7 +336,8 @@ impl Transport {
         out: &mut Vec<Effect>,
     ) -> bool {
         let Some(Built { announce, first_hop, packet, key, way }) = built else { return false };
-        out.push(Effect::Send(ClientFrame::Packet { announce, first_hop, packet }.to_wire()));
+        let frame = ClientFrame::Packet { announce, first_hop, packet }.to_wire();
+        out.push(Effect::Packet { frame, at: now });
         if let Some(lost) = self.outstanding.insert(key, purpose, way, now, self.reply_timeout()) {
             self.lost(lost, now);
         }
@@ -336,7 +348,7 @@ impl Transport {
     pub(super) fn lost(&mut self, Lost { purpose, sent, way }: Lost, now: Timestamp) {
         self.measure.lost(purpose == Purpose::Loop);
         let last_answer = self.measure.last_answer;
-        self.mixes.lost(&way, sent, last_answer, &self.document, now);
+        self.mixes.lost(&way, &self.document, now);
         if let Some(store) = purpose.store()
             && self.health.unanswered(store, sent, last_answer, now)
         {

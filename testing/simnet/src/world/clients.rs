@@ -101,7 +101,12 @@ impl World {
                         self.agenda.plan(self.now + SOLVING, solved);
                     }
                 }
-                Want::Send(bytes) => self.send_up(client, bytes),
+                Want::Send(frame) => self.send_up(client, frame),
+                Want::SendAt(frame, at) => {
+                    if let Some(session) = self.clients[client as usize].session {
+                        self.agenda.plan(at, Event::Slot { session, bytes: frame });
+                    }
+                }
             }
         }
         self.collect_news(client);
@@ -149,6 +154,16 @@ impl World {
         self.agenda.plan(at, Event::Up { session: id, frame, bytes });
     }
 
+    /// The slot of a packet has come; without the session for which it was made nobody wants it.
+    pub(super) fn slot(&mut self, session: SessionId, bytes: Vec<u8>) {
+        let client = self.sessions.get(&session).map(|session| session.client);
+        if let Some(client) =
+            client.filter(|client| self.clients[*client as usize].session == Some(session))
+        {
+            self.send_up(client, bytes);
+        }
+    }
+
     /// A gateway's frame sets out to its client.
     pub(super) fn towards_client(&mut self, id: SessionId, bytes: Vec<u8>) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
@@ -163,7 +178,7 @@ impl World {
         let (client, place, link) = (session.client, session.gateway, session.key);
         self.at_node(place, In::Opened { session: id, link });
         let gateway = self.seats[usize::from(place)].id;
-        self.tell_transport(client, xchat_transport::Input::Online { gateway, link });
+        self.tell_transport(client, xchat_transport::Input::Online { gateway, link, from: None });
     }
 
     pub(super) fn solved(&mut self, session: SessionId, proof: Proof) {
