@@ -81,6 +81,8 @@ impl Watched {
                     changes.into_iter().for_each(|change| self.persist(change));
                 }
                 Effect::Write(_) | Effect::Read(_) => self.under_way.push(effect),
+                // Followed again with another urgency, it is followed once.
+                Effect::Follow(id, _) if self.followed.contains(&id) => {}
                 Effect::Follow(id, _) => self.followed.push(id),
                 Effect::Unfollow(id) => self.followed.retain(|known| *known != id),
                 _ => {}

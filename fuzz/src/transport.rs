@@ -185,7 +185,7 @@ impl Watched {
     fn command(&mut self, input: &mut Bytes<'_>) {
         let (what, n) = (input.u8(), input.u8() % BOXES);
         self.asked += 1;
-        let command = match what % 5 {
+        let command = match what % 6 {
             0 => {
                 let keys = Lane::new(Secret::new([n; 32])).keys();
                 Command::Write { boxed: keys.seal(&mut self.rng, &[what]).expect("short") }
@@ -193,7 +193,8 @@ impl Watched {
             1 => Command::Read { id: id(n) },
             2 => Command::Unfollow { id: id(n) },
             3 => Command::Follow { id: id(n), urgency: Urgency::Active },
-            _ => Command::Follow { id: id(n), urgency: Urgency::Resting },
+            4 => Command::Follow { id: id(n), urgency: Urgency::Resting },
+            _ => Command::Follow { id: id(n), urgency: Urgency::Ahead(n % 9) },
         };
         self.handle(Input::Command(command));
     }

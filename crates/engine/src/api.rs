@@ -242,12 +242,14 @@ pub enum Effect {
 }
 
 /// How soon a followed box is expected to be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Urgency {
-    /// A lane in use.
+    /// One of the next boxes of a lane in use.
     Active,
-    /// A lane at rest.
+    /// The next box of a lane at rest.
     Resting,
+    /// It is written after so many others of its lane. Followed again, with another urgency, as these arrive.
+    Ahead(u8),
 }
 
 /// One change of what must survive.

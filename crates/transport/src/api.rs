@@ -57,7 +57,8 @@ pub enum Command {
         id: BoxId,
     },
     /// Hand this box over when somebody writes it; ends with one [`Event::Arrived`] (or, if the box
-    /// was used and is over, with [`Event::Read`] and `Expired`). Given again, it sets the urgency.
+    /// was used and is over, with [`Event::Read`] and `Expired`). Given again, it sets the urgency: to be done
+    /// whenever boxes before it in its lane have arrived.
     Follow {
         /// The box.
         id: BoxId,
@@ -71,14 +72,31 @@ pub enum Command {
     },
 }
 
-/// How soon a followed box is expected to be written. It decides which boxes stay registered when
-/// not all fit, and nothing else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// How soon a followed box is expected to be written. It decides when a box is registered, and which boxes stay so when
+/// not all fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Urgency {
-    /// A lane in use.
+    /// One of the next boxes of a lane in use: registered at once.
     Active,
-    /// A lane at rest.
+    /// The next box of a lane at rest: registered at once, after those.
     Resting,
+    /// A box that cannot be written before others of its lane are, so many of them: registered at a time of its own, so that
+    /// stores do not see which boxes follow one another.
+    Ahead(u8),
+}
+
+/// Boxes of a lane in use that may be written at any moment: its writer waits for no answer with so many.
+const NEXT: u8 = 2;
+
+impl Urgency {
+    /// Of a box before which so many others of its lane are to be written.
+    pub const fn of(active: bool, ahead: u8) -> Self {
+        match (active, ahead) {
+            (true, 0..NEXT) => Self::Active,
+            (false, 0) => Self::Resting,
+            _ => Self::Ahead(ahead),
+        }
+    }
 }
 
 /// The rhythm of decoy lanes. A client has [`DecoyLanes::People`] and can be told from others by anything else,

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use xchat_base::Timestamp;
+use xchat_base::{Rng, Timestamp, random};
 use xchat_directory::NodeId;
 use xchat_pigeonhole::BoxId;
 use xchat_sphinx::CollectorSession;
@@ -23,6 +23,22 @@ pub(crate) const LOOK_AFTER: Duration = Duration::from_secs(20);
 /// A resting box is looked at so much more rarely than an active one.
 const RESTING_PATIENCE: u32 = 8;
 
+/// A box of a lane in use is registered when at most so many are before it: a number drawn for each box, from 1 to this. So
+/// the time between a box's registration and its writing is any part of what its lane takes for so many boxes, and
+/// neither the box before it nor the one behind it was registered when it was.
+const FARTHEST: usize = 15;
+
+/// And then not at once, or boxes would be registered whenever another one of their lane has arrived: exponential, the
+/// mean for each box that is still before it. People's lanes move on by a box in ten seconds and more.
+const SPREAD: Duration = Duration::from_secs(8);
+
+/// The second box of a lane at rest is registered within so long, and when the first one has arrived.
+const SECOND_WITHIN: Duration = Duration::from_secs(20 * 60);
+
+/// Each registration is renewed after the rotation's period times a random factor, from this on and as far above one: boxes
+/// that were once registered together do not stay together.
+const EARLIEST_RENEWAL: f64 = 0.75;
+
 /// A store has promised to deliver the box.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Standing {
@@ -38,6 +54,10 @@ pub(crate) struct Standing {
 struct Followed {
     urgency: Urgency,
     order: u64,
+    /// Registered when at most so many boxes of its lane are before it.
+    farthest: u8,
+    /// Not registered before that; never, as long as it is too far ahead.
+    due: Option<Timestamp>,
     standing: Option<Standing>,
     /// A registration is under way.
     in_flight: bool,
@@ -62,22 +82,39 @@ impl Follows {
         Self { boxes: BTreeMap::new(), next_order: 0, lost_collect: Timestamp::ZERO }
     }
 
-    pub(crate) fn follow(&mut self, id: BoxId, urgency: Urgency) {
+    pub(crate) fn follow(&mut self, id: BoxId, urgency: Urgency, now: Timestamp, rng: &mut Rng) {
         let order = self.next_order;
         self.next_order += 1;
-        self.boxes
-            .entry(id)
-            .or_insert(Followed {
-                urgency,
-                order,
-                standing: None,
-                in_flight: false,
-                attempts: 0,
-                refused: 0,
-                not_before_slot: 0,
-                looked_at: Timestamp::ZERO,
-            })
-            .urgency = urgency;
+        let followed = self.boxes.entry(id).or_insert_with(|| Followed {
+            urgency,
+            order,
+            farthest: 1 + random::index(rng, FARTHEST) as u8,
+            due: None,
+            standing: None,
+            in_flight: false,
+            attempts: 0,
+            refused: 0,
+            not_before_slot: 0,
+            looked_at: Timestamp::ZERO,
+        });
+        followed.urgency = urgency;
+        match urgency {
+            Urgency::Active | Urgency::Resting => followed.due = Some(Timestamp::ZERO),
+            Urgency::Ahead(_) if followed.due.is_some() => {}
+            Urgency::Ahead(1) => {
+                followed.due = Some(now + SECOND_WITHIN.mul_f64(random::unit(rng)));
+            }
+            Urgency::Ahead(places) if places <= followed.farthest => {
+                let mean = SPREAD * u32::from(places);
+                followed.due = Some(now + random::exponential(rng, mean));
+            }
+            Urgency::Ahead(_) => {}
+        }
+    }
+
+    /// After which time, in periods of the rotation, the present registration of a box is to be renewed.
+    pub(crate) fn renewal(rng: &mut Rng) -> f64 {
+        EARLIEST_RENEWAL + 2.0 * (1.0 - EARLIEST_RENEWAL) * random::unit(rng)
     }
 
     /// Whether it was followed.
@@ -94,17 +131,22 @@ impl Follows {
         self.boxes.iter().filter(|(id, followed)| followed.stands(now) && of(id)).count()
     }
 
+    /// How many are registered or to be, of those for which this holds.
+    pub(crate) fn wanted_of(&self, now: Timestamp, of: impl Fn(&BoxId) -> bool) -> usize {
+        self.boxes.iter().filter(|(id, followed)| followed.is_due(now) && of(id)).count()
+    }
+
     /// A box to be registered at once: no store stands ready for it, and there is room, or it is active and
     /// a resting one can make room.
     pub(crate) fn next_new(&self, now: Timestamp, slot: u64, capacity: usize) -> Option<BoxId> {
         let room = self.taken(now) < capacity;
         let displaceable =
-            self.boxes.values().any(|f| f.urgency == Urgency::Resting && f.stands(now));
+            self.boxes.values().any(|f| f.urgency != Urgency::Active && f.stands(now));
         self.boxes
             .iter()
-            .filter(|(_, f)| f.can_register(slot) && !f.stands(now))
+            .filter(|(_, f)| f.can_register(now, slot) && !f.stands(now))
             .filter(|(_, f)| room || (f.urgency == Urgency::Active && displaceable))
-            .min_by_key(|(_, f)| (f.urgency, f.order))
+            .min_by_key(|(_, f)| (f.class(), f.due, f.order))
             .map(|(id, _)| *id)
     }
 
@@ -112,15 +154,14 @@ impl Follows {
     /// nothing was asked about for longest.
     pub(crate) fn next_due(&self, now: Timestamp, slot: u64, capacity: usize) -> Option<BoxId> {
         let full = self.taken(now) >= capacity;
-        let displaceable =
-            |urgency| self.boxes.values().any(|f| f.urgency >= urgency && f.stands(now));
-        let (active, resting) = (displaceable(Urgency::Active), displaceable(Urgency::Resting));
+        // The least urgent class of which one stands: it makes room for its own and for those above it.
+        let least = self.boxes.values().filter(|f| f.stands(now)).map(Followed::class).max();
         self.boxes
             .iter()
-            .filter(|(_, f)| f.can_register(slot))
+            .filter(|(_, f)| f.can_register(now, slot))
             .filter(|(_, f)| match f.standing.filter(|standing| standing.until > now) {
                 Some(standing) => standing.renew_at <= now,
-                None => full && if f.urgency == Urgency::Active { active } else { resting },
+                None => full && least.is_some_and(|least| f.class() <= least),
             })
             .min_by_key(|(_, f)| (f.looked_at, f.order))
             .map(|(id, _)| *id)
@@ -130,12 +171,10 @@ impl Follows {
     pub(crate) fn next_look(&self, now: Timestamp) -> Option<BoxId> {
         self.boxes
             .iter()
-            .filter(|(_, f)| !f.in_flight)
+            .filter(|(_, f)| !f.in_flight && (f.is_due(now) || f.attempts > 0))
             .filter_map(|(id, f)| {
-                let (age, patience) = match f.urgency {
-                    Urgency::Active => (now.since(f.looked_at), 1),
-                    Urgency::Resting => (now.since(f.looked_at), RESTING_PATIENCE),
-                };
+                let age = now.since(f.looked_at);
+                let patience = if f.urgency == Urgency::Active { 1 } else { RESTING_PATIENCE };
                 let hurried = f.urgency == Urgency::Active && f.looked_at <= self.lost_collect;
                 (age >= LOOK_AFTER * patience || hurried).then_some((age / patience, f.order, id))
             })
@@ -166,7 +205,7 @@ impl Follows {
                 .boxes
                 .iter()
                 .filter(|(_, f)| f.stands(now))
-                .max_by_key(|(_, f)| (f.urgency, core::cmp::Reverse(f.looked_at)))
+                .max_by_key(|(_, f)| (f.class(), core::cmp::Reverse(f.looked_at)))
                 .map(|(id, _)| *id);
             if let Some(followed) = oldest.and_then(|id| self.boxes.get_mut(&id)) {
                 followed.standing = None;
@@ -240,13 +279,29 @@ impl Followed {
         self.standing.is_some_and(|standing| standing.until > now)
     }
 
-    fn can_register(&self, slot: u64) -> bool {
-        !self.in_flight && self.not_before_slot <= slot
+    fn can_register(&self, now: Timestamp, slot: u64) -> bool {
+        !self.in_flight && self.not_before_slot <= slot && self.is_due(now)
+    }
+
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.due.is_some_and(|due| due <= now)
+    }
+
+    /// The most urgent first.
+    fn class(&self) -> u8 {
+        match self.urgency {
+            Urgency::Active => 0,
+            Urgency::Resting => 1,
+            Urgency::Ahead(_) => 2,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
     use super::*;
 
     const T0: Timestamp = Timestamp::from_secs(1_000);
@@ -256,6 +311,11 @@ mod tests {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&(n as u64).to_be_bytes());
         BoxId::from_bytes(bytes)
+    }
+
+    fn follow(follows: &mut Follows, id: BoxId, urgency: Urgency) {
+        let mut rng = ChaCha20Rng::seed_from_u64(u64::from(id.as_bytes()[7]));
+        follows.follow(id, urgency, T0, &mut rng);
     }
 
     fn standing(now: Timestamp) -> Standing {
@@ -275,8 +335,8 @@ mod tests {
     #[test]
     fn active_boxes_come_first_and_each_is_new_once() {
         let mut follows = Follows::new();
-        follows.follow(id(1), Urgency::Resting);
-        follows.follow(id(2), Urgency::Active);
+        follow(&mut follows, id(1), Urgency::Resting);
+        follow(&mut follows, id(2), Urgency::Active);
         assert_eq!(follows.next_new(T0, 0, 10), Some(id(2)));
         register(&mut follows, id(2), T0, 10);
         assert_eq!(follows.next_new(T0, 0, 10), Some(id(1)));
@@ -289,7 +349,7 @@ mod tests {
     #[test]
     fn a_registration_is_due_after_its_period_and_not_before() {
         let mut follows = Follows::new();
-        follows.follow(id(1), Urgency::Active);
+        follow(&mut follows, id(1), Urgency::Active);
         register(&mut follows, id(1), T0, 10);
         assert_eq!(follows.next_due(T0 + PERIOD - Duration::from_secs(1), 0, 10), None);
         assert_eq!(follows.next_due(T0 + PERIOD, 0, 10), Some(id(1)));
@@ -301,7 +361,7 @@ mod tests {
     fn the_read_set_is_bounded_and_what_does_not_fit_takes_turns() {
         let mut follows = Follows::new();
         for n in 0..READ_SET + 50 {
-            follows.follow(id(n), Urgency::Resting);
+            follow(&mut follows, id(n), Urgency::Resting);
         }
         while let Some(next) = follows.next_new(T0, 0, READ_SET) {
             register(&mut follows, next, T0, READ_SET);
@@ -320,9 +380,9 @@ mod tests {
     #[test]
     fn an_active_box_displaces_a_resting_one_at_once_and_never_the_other_way() {
         let mut follows = Follows::new();
-        follows.follow(id(1), Urgency::Resting);
+        follow(&mut follows, id(1), Urgency::Resting);
         register(&mut follows, id(1), T0, 1);
-        follows.follow(id(2), Urgency::Active);
+        follow(&mut follows, id(2), Urgency::Active);
         assert_eq!(follows.next_new(T0, 0, 1), Some(id(2)));
         register(&mut follows, id(2), T0, 1);
         assert_eq!(follows.standing_of(T0, |_| true), 1);
@@ -336,7 +396,7 @@ mod tests {
     #[test]
     fn boxes_are_looked_at_when_nothing_was_heard_or_an_item_may_be_lost() {
         let mut follows = Follows::new();
-        follows.follow(id(1), Urgency::Active);
+        follow(&mut follows, id(1), Urgency::Active);
         register(&mut follows, id(1), T0, 10);
         let soon = T0 + Duration::from_secs(2);
         assert_eq!(follows.next_look(soon), None);
@@ -346,5 +406,77 @@ mod tests {
         follows.looked(&id(1), soon);
         assert_eq!(follows.next_look(soon), None);
         assert_eq!(follows.next_look(soon + LOOK_AFTER), Some(id(1)));
+    }
+
+    /// A lane that moves on by a box every ten seconds, each registered as soon as it is due; for how many seconds each
+    /// one stood when it was written, and when it was registered.
+    fn lane(seed: u64, boxes: usize) -> Vec<(f64, Timestamp)> {
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let mut follows = Follows::new();
+        let mut stood = vec![None; boxes + 16];
+        let mut ages = Vec::new();
+        let step = Duration::from_secs(10);
+        for written in 0..boxes {
+            let start = T0 + step * written as u32;
+            for ahead in 0..16 {
+                follows.follow(
+                    id(written + ahead),
+                    Urgency::of(true, ahead as u8),
+                    start,
+                    &mut rng,
+                );
+            }
+            for tenth in 0..100 {
+                let now = start + step * tenth / 100;
+                while let Some(next) = follows.next_new(now, 0, 100) {
+                    register(&mut follows, next, now, 100);
+                    let place = (0..stood.len()).find(|place| id(*place) == next);
+                    stood[place.expect("followed")] = Some(now);
+                }
+            }
+            let since = stood[written].expect("the next box always stands");
+            ages.push(((start + step).since(since).as_secs_f64(), since));
+            follows.remove(&id(written));
+        }
+        // What was there at the beginning had no time of its own.
+        ages.split_off(16)
+    }
+
+    #[test]
+    fn boxes_of_a_lane_in_use_are_registered_each_at_a_time_of_its_own_and_never_too_late() {
+        let mut ages: Vec<f64> = Vec::new();
+        let mut out_of_order = 0;
+        for seed in 0..30 {
+            let lane = lane(seed, 60);
+            out_of_order += lane.windows(2).filter(|two| two[0].1 > two[1].1).count();
+            ages.extend(lane.iter().map(|(age, _)| *age));
+        }
+        ages.sort_by(f64::total_cmp);
+        let at = |share: f64| ages[(share * (ages.len() - 1) as f64) as usize];
+        assert!(at(0.0) >= 10.0, "never later than the box before it is written: {}", at(0.0));
+        assert!((15.0..=40.0).contains(&at(0.25)), "{}", at(0.25));
+        assert!((50.0..=120.0).contains(&at(0.75)), "{}", at(0.75));
+        let share = out_of_order as f64 / ages.len() as f64;
+        assert!(share > 0.3, "{share} were registered before the one before them");
+    }
+
+    #[test]
+    fn what_is_too_far_ahead_is_neither_registered_nor_looked_at() {
+        let mut follows = Follows::new();
+        follow(&mut follows, id(1), Urgency::Ahead(200));
+        let later = T0 + Duration::from_secs(3_600);
+        assert_eq!(follows.next_new(later, 0, 10), None);
+        assert_eq!(follows.next_look(later), None);
+        follow(&mut follows, id(1), Urgency::Active);
+        assert_eq!(follows.next_new(T0, 0, 10), Some(id(1)));
+    }
+
+    #[test]
+    fn renewals_are_spread_around_the_period() {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let all: Vec<f64> = (0..1_000).map(|_| Follows::renewal(&mut rng)).collect();
+        assert!(all.iter().all(|one| (0.75..1.25).contains(one)));
+        let mean = all.iter().sum::<f64>() / 1_000.0;
+        assert!((mean - 1.0).abs() < 0.02, "{mean}");
     }
 }

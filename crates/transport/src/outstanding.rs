@@ -32,7 +32,14 @@ pub(crate) enum Purpose {
     /// Our own look at a followed box.
     Check { id: BoxId, store: NodeId },
     /// A registration for a followed box.
-    Register { id: BoxId, number: u32, store: NodeId, session: CollectorSession },
+    Register {
+        id: BoxId,
+        number: u32,
+        store: NodeId,
+        session: CollectorSession,
+        /// After which time it is to be renewed.
+        renew_after: Duration,
+    },
 }
 
 impl Purpose {

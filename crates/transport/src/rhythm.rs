@@ -1,10 +1,11 @@
-//! When somebody writes: bursts of lines with long pauses between them, by day more than by night.
+//! When somebody writes, and which of the two: sittings of two people with long pauses between them, by day more than
+//! by night.
 //!
-//! Decoy lanes live by it. Messages of people are not a Poisson process: the gaps within a talk are lognormal, and
-//! talks are few and unevenly spread over people and hours (Malmgren, Stouffer, Motter, Amaral: "A Poissonian
-//! explanation for heavy tails in e-mail communication", PNAS 2008; Wu, Zhou, Xiao, Kurths, Schellnhuber: "Evidence
-//! for a bimodal distribution in human communication", PNAS 2010). The numbers here are of that shape; they were not fitted to
-//! anybody's messages.
+//! Decoys live by it. Messages of people are not a Poisson process: within a sitting the gaps are lognormal, shorter when
+//! one goes on than when the other answers, and sittings are few and unevenly spread over people and hours (Malmgren, Stouffer, Motter, Amaral: "A
+//! Poissonian explanation for heavy tails in e-mail communication", PNAS 2008; Wu, Zhou, Xiao, Kurths,
+//! Schellnhuber: "Evidence for a bimodal distribution in human communication", PNAS 2010). The numbers here are of that
+//! shape; they were not fitted to anybody's messages.
 
 use core::f64::consts::TAU;
 use core::time::Duration;
@@ -13,39 +14,58 @@ use xchat_base::{Rng, Timestamp, random};
 
 const DAY: f64 = 24.0 * 3600.0;
 
-/// Talks a day of a lane: lognormal over lanes, half of them below the median.
-const TALKS_A_DAY: (f64, f64) = (0.4, 1.2);
+/// Sittings a day of two people: lognormal over pairs, half of them below the median. Few: their lines must not be more
+/// than a slow pace can carry beside its owner's.
+const SITTINGS_A_DAY: (f64, f64) = (0.12, 1.0);
 
-/// No lane has more.
-const MOST_TALKS_A_DAY: f64 = 20.0;
+/// No pair has more.
+const MOST_SITTINGS_A_DAY: f64 = 3.0;
 
-/// Lines of one side in a talk, on average, at least one: geometric.
-const LINES_A_TALK: f64 = 5.0;
+/// Single lines that begin no sitting, to each sitting.
+const NOTES: f64 = 1.5;
 
-/// Seconds between two lines of a talk: lognormal.
-const GAP: (f64, f64) = (25.0, 1.2);
+/// Lines of a sitting, of both: lognormal, and at most so many.
+const LINES: (f64, f64) = (30.0, 0.8);
+const MOST_LINES: f64 = 250.0;
 
-/// Of a day's talks, how much more than the average falls on its busiest hour.
+/// Of the lines of a sitting, those that come from the other side than the one before.
+const TURNS: f64 = 0.6;
+
+/// Seconds until the same one goes on, and until the other one answers: lognormal, within bounds.
+const GO_ON: (f64, f64) = (7.0, 0.8);
+const ANSWER: (f64, f64) = (18.0, 1.1);
+const GAPS: (f64, f64) = (1.0, 600.0);
+
+/// Of a day's sittings, how much more than the average falls on its busiest hour.
 const BY_DAY: f64 = 0.9;
 
-/// The rhythm of one lane.
+/// The next line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) at: Timestamp,
+    /// Whose it is: 0 or 1.
+    pub(crate) side: usize,
+}
+
+/// The rhythm of two people.
 #[derive(Debug, Clone)]
 pub(crate) struct Rhythm {
-    /// As many lines in all, without talks, hours or memory.
+    /// As many lines in all, without sittings, hours or memory.
     poisson: bool,
-    talks_a_day: f64,
+    sittings_a_day: f64,
     /// When the day of whoever it is supposed to be is busiest, in seconds after midnight.
     noon: f64,
-    /// Lines left of the talk that is going on.
+    /// Lines left of the sitting that is going on.
     left: u32,
+    side: usize,
 }
 
 impl Rhythm {
-    /// Of somebody whose day is busiest at this time.
+    /// Of people whose day is busiest at this time.
     pub(crate) fn new(noon: Duration, rng: &mut Rng) -> Self {
-        let (median, spread) = TALKS_A_DAY;
-        let talks_a_day = lognormal(rng, median, spread).min(MOST_TALKS_A_DAY);
-        Self { poisson: false, talks_a_day, noon: noon.as_secs_f64(), left: 0 }
+        let (median, spread) = SITTINGS_A_DAY;
+        let sittings_a_day = lognormal(rng, median, spread).min(MOST_SITTINGS_A_DAY);
+        Self { poisson: false, sittings_a_day, noon: noon.as_secs_f64(), left: 0, side: 0 }
     }
 
     /// What a rhythm must not be.
@@ -53,24 +73,33 @@ impl Rhythm {
         Self { poisson: true, ..Self::new(Duration::ZERO, rng) }
     }
 
-    /// When the next line is written, after one at `now`.
-    pub(crate) fn next(&mut self, now: Timestamp, rng: &mut Rng) -> Timestamp {
+    /// The line after one at `now`.
+    pub(crate) fn next(&mut self, now: Timestamp, rng: &mut Rng) -> Line {
         if self.poisson {
-            let mean = Duration::from_secs_f64(DAY / (self.talks_a_day * LINES_A_TALK));
-            return now + random::exponential(rng, mean);
+            self.side = random::index(rng, 2);
+            let (median, spread) = LINES;
+            let a_sitting = median * (spread * spread / 2.0).exp() + NOTES;
+            let mean = Duration::from_secs_f64(DAY / (self.sittings_a_day * a_sitting));
+            return Line { at: now + random::exponential(rng, mean), side: self.side };
         }
         if self.left > 0 {
             self.left -= 1;
-            let (median, spread) = GAP;
-            return now + Duration::from_secs_f64(lognormal(rng, median, spread).min(DAY));
+            let turn = random::unit(rng) < TURNS;
+            self.side ^= usize::from(turn);
+            let (median, spread) = if turn { ANSWER } else { GO_ON };
+            let gap = lognormal(rng, median, spread).clamp(GAPS.0, GAPS.1);
+            return Line { at: now + Duration::from_secs_f64(gap), side: self.side };
         }
-        self.left = geometric(rng, LINES_A_TALK);
-        self.next_talk(now, rng)
+        self.side = random::index(rng, 2);
+        let is_note = random::unit(rng) * (1.0 + NOTES) < NOTES;
+        self.left = if is_note { 0 } else { lines(rng) - 1 };
+        Line { at: self.begin(now, rng), side: self.side }
     }
 
-    /// A Poisson process whose rate goes with the hour, by thinning (Lewis and Shedler, 1979).
-    fn next_talk(&self, now: Timestamp, rng: &mut Rng) -> Timestamp {
-        let busiest = self.talks_a_day * (1.0 + BY_DAY);
+    /// When the next sitting or note is: a Poisson process whose rate goes with the hour, by thinning (Lewis and
+    /// Shedler, 1979).
+    fn begin(&self, now: Timestamp, rng: &mut Rng) -> Timestamp {
+        let busiest = self.sittings_a_day * (1.0 + NOTES) * (1.0 + BY_DAY);
         let mut at = now;
         loop {
             at = at + random::exponential(rng, Duration::from_secs_f64(DAY / busiest));
@@ -83,18 +112,17 @@ impl Rhythm {
     }
 }
 
+/// Lines of a sitting, two at least.
+fn lines(rng: &mut Rng) -> u32 {
+    let (median, spread) = LINES;
+    lognormal(rng, median, spread).clamp(2.0, MOST_LINES) as u32
+}
+
 /// By the method of Box and Muller (1958).
 fn lognormal(rng: &mut Rng, median: f64, spread: f64) -> f64 {
     let radius = (-2.0 * (1.0 - random::unit(rng)).ln()).sqrt();
     let normal = radius * (TAU * random::unit(rng)).cos();
     median * (spread * normal).exp()
-}
-
-/// How many more after the first, of a geometric number with this mean.
-fn geometric(rng: &mut Rng, mean: f64) -> u32 {
-    let stop = 1.0 / mean;
-    let draws = (1.0 - random::unit(rng)).ln() / (1.0 - stop).ln();
-    draws as u32
 }
 
 #[cfg(test)]
@@ -104,25 +132,32 @@ mod tests {
 
     use super::*;
 
-    fn gaps(seed: u64, count: usize) -> Vec<f64> {
+    const BEGIN: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    fn seeded(seed: u64) -> (ChaCha20Rng, Rhythm) {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
-        let mut rhythm = Rhythm::new(Duration::ZERO, &mut rng);
-        let mut now = Timestamp::from_secs(1_800_000_000);
-        (0..count)
-            .map(|_| {
-                let next = rhythm.next(now, &mut rng);
-                let gap = next.since(now).as_secs_f64();
-                now = next;
-                gap
-            })
-            .collect()
+        let rhythm = Rhythm::new(Duration::ZERO, &mut rng);
+        (rng, rhythm)
+    }
+
+    fn lines_of(rng: &mut ChaCha20Rng, rhythm: &mut Rhythm, count: usize) -> Vec<Line> {
+        let mut now = BEGIN;
+        let mut next = || {
+            let line = rhythm.next(now, rng);
+            now = line.at;
+            line
+        };
+        (0..count).map(|_| next()).collect()
     }
 
     /// A Poisson process has a coefficient of variation of one.
     #[test]
     fn it_comes_in_bursts() {
         for seed in 0..10 {
-            let gaps = gaps(seed, 2_000);
+            let (mut rng, mut rhythm) = seeded(seed);
+            let lines = lines_of(&mut rng, &mut rhythm, 2_000);
+            let gaps: Vec<f64> =
+                lines.windows(2).map(|two| two[1].at.since(two[0].at).as_secs_f64()).collect();
             let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
             let square =
                 gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
@@ -131,28 +166,41 @@ mod tests {
     }
 
     #[test]
-    fn most_is_written_by_day() {
-        let mut rng = ChaCha20Rng::seed_from_u64(1);
-        let noon = Duration::from_secs(12 * 3600);
-        let mut rhythm =
-            Rhythm { poisson: false, talks_a_day: 4.0, noon: noon.as_secs_f64(), left: 0 };
-        let (mut now, mut by_day) = (Timestamp::from_secs(1_800_000_000), 0);
-        for _ in 0..5_000 {
-            now = rhythm.next(now, &mut rng);
-            let hour = now.as_millis() / 3_600_000 % 24;
-            by_day += usize::from((6..18).contains(&hour));
+    fn both_write_and_in_turns() {
+        let (mut rng, mut rhythm) = seeded(3);
+        let lines = lines_of(&mut rng, &mut rhythm, 5_000);
+        let of_first = lines.iter().filter(|line| line.side == 0).count();
+        assert!((2_000..3_000).contains(&of_first), "{of_first} of 5000");
+        let close = lines.windows(2).filter(|two| two[1].at.since(two[0].at).as_secs() < 600);
+        let (mut turns, mut all) = (0.0, 0.0);
+        for two in close {
+            all += 1.0;
+            turns += f64::from(u8::from(two[0].side != two[1].side));
         }
-        assert!((3_500..4_500).contains(&by_day), "{by_day} of 5000");
+        assert!((0.55..0.65).contains(&(turns / all)), "{turns} of {all}");
     }
 
     #[test]
-    fn few_lanes_talk_much_and_most_little() {
+    fn most_is_written_by_day() {
+        let (mut rng, mut rhythm) = seeded(1);
+        rhythm.noon = 12.0 * 3600.0;
+        let lines = lines_of(&mut rng, &mut rhythm, 20_000);
+        let by_day = lines.iter().filter(|line| {
+            let hour = line.at.as_millis() / 3_600_000 % 24;
+            (6..18).contains(&hour)
+        });
+        let by_day = by_day.count();
+        assert!((14_000..18_000).contains(&by_day), "{by_day} of 20000");
+    }
+
+    #[test]
+    fn few_pairs_talk_much_and_most_little() {
         let mut rng = ChaCha20Rng::seed_from_u64(2);
         let mut rates: Vec<_> =
-            (0..1_001).map(|_| Rhythm::new(Duration::ZERO, &mut rng).talks_a_day).collect();
+            (0..1_001).map(|_| Rhythm::new(Duration::ZERO, &mut rng).sittings_a_day).collect();
         rates.sort_by(f64::total_cmp);
-        assert!((0.35..0.45).contains(&rates[500]), "{}", rates[500]);
-        assert!(rates[950] > 6.0 * rates[500]);
-        assert!(rates[1_000] <= MOST_TALKS_A_DAY);
+        assert!((0.10..0.14).contains(&rates[500]), "{}", rates[500]);
+        assert!(rates[950] > 4.0 * rates[500]);
+        assert!(rates[1_000] <= MOST_SITTINGS_A_DAY);
     }
 }

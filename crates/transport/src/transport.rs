@@ -150,7 +150,7 @@ impl Transport {
         let mut out = Vec::new();
         let is_timer = matches!(input, Input::Timer);
         match input {
-            Input::Command(command) => self.command(command),
+            Input::Command(command) => self.command(command, now, rng),
             Input::Online { gateway, link, from } => {
                 self.link_up(gateway, link, from, now, rng, &mut out);
             }
@@ -217,7 +217,7 @@ impl Transport {
         &self.document
     }
 
-    fn command(&mut self, command: Command) {
+    fn command(&mut self, command: Command, now: Timestamp, rng: &mut Rng) {
         match command {
             Command::Write { boxed } => {
                 let id = boxed.id();
@@ -226,7 +226,7 @@ impl Transport {
                 }
             }
             Command::Read { id } => self.reads.ask(id, ()),
-            Command::Follow { id, urgency } => self.follows.follow(id, urgency),
+            Command::Follow { id, urgency } => self.follows.follow(id, urgency, now, rng),
             Command::Unfollow { id } => {
                 self.follows.remove(&id);
             }
@@ -339,7 +339,7 @@ impl Transport {
 
     /// Decoy boxes written, and those that stand registered.
     pub(crate) fn decoys_seen(&self, now: Timestamp) -> (u64, usize) {
-        (self.decoys.lines, self.follows.standing_of(now, |id| self.decoys.own(id)))
+        (self.decoys.lines(), self.follows.standing_of(now, |id| self.decoys.own(id)))
     }
 
     pub(crate) fn writes_under_way(&self) -> Vec<xchat_pigeonhole::BoxId> {

@@ -32,6 +32,15 @@ pub const QUICK: Bounds = Bounds {
     decoys: Some(0.85),
 };
 
+/// Those of the production cores in a run that is smaller still.
+pub const CORES: Bounds = Bounds {
+    auc: 0.75,
+    correlation: 0.35,
+    with_stores: Some(0.85),
+    activity: Some(0.2),
+    decoys: Some(0.70),
+};
+
 /// What a baseline must leak at least, at the lower end of the interval, so that it is known that the attack works.
 pub const WORKS: f64 = 0.9;
 

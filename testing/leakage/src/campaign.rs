@@ -54,6 +54,25 @@ impl Extent {
         }
     }
 
+    /// The smallest, an hour of a few who talk all the time, for the production cores.
+    pub fn small(seeds: u64) -> Self {
+        Self { clients: 12, hours: 1, first_hour: 19, sessions_a_day: 96.0, ..Self::quick(seeds) }
+    }
+
+    /// Two hours of people who talk much, for the production cores at any size.
+    pub fn evening(clients: u32, seeds: u64) -> Self {
+        let limits = Limits { pairs: 120, people: 250, windows: &[1] };
+        Self {
+            clients,
+            hours: 2,
+            first_hour: 19,
+            sessions_a_day: 24.0,
+            limits,
+            boxes: 200,
+            ..Self::quick(seeds)
+        }
+    }
+
     fn shape(&self) -> Shape {
         let usual = Shape::talkative(self.clients, self.hours);
         Shape { first_hour: self.first_hour, sessions_a_day: self.sessions_a_day, ..usual }
@@ -155,7 +174,7 @@ fn lenses(system: &dyn System) -> Vec<Box<dyn Lens>> {
 }
 
 /// Runs a system and everything against it. `say` is told what is being done.
-pub fn measure(system: &dyn System, extent: Extent, say: &mut dyn FnMut(&str)) -> Findings {
+pub fn measure(system: &dyn System, extent: Extent, say: &mut dyn FnMut(&str)) -> Measured {
     let mut days = Days::default();
     for seed in 1..=extent.seeds {
         say(&format!(
@@ -174,7 +193,43 @@ pub fn measure(system: &dyn System, extent: Extent, say: &mut dyn FnMut(&str)) -
     }
     lines.sort_by_key(|line| (line.adversary, line.attack));
     let cost = days.cost();
-    Findings { system: system.name(), clients: extent.clients, seeds: extent.seeds, lines, cost }
+    let (system, clients, seeds) = (system.name(), extent.clients, extent.seeds);
+    Measured { findings: Findings { system, clients, seeds, lines, cost }, signs: days.signs() }
+}
+
+/// What was measured of a system.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measured {
+    /// The report's lines.
+    pub findings: Findings,
+    /// What stores go by; nothing where there are none.
+    pub signs: Vec<Sign>,
+}
+
+/// How well one sign alone tells two classes apart.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sign {
+    /// Of which attack.
+    pub attack: Attack,
+    /// What is looked at; all of it together, if none.
+    pub sign: Option<&'static str>,
+    /// AUC.
+    pub auc: Interval,
+    /// Samples of each class.
+    pub samples: usize,
+}
+
+/// What stores learn of a system, and nothing else.
+pub fn signs(system: &dyn System, extent: Extent, say: &mut dyn FnMut(&str)) -> Vec<Sign> {
+    let mut days = Days::default();
+    for seed in 1..=extent.seeds {
+        say(&format!("{}, stores, seed {seed} of {}", system.name(), extent.seeds));
+        let traffic = Traffic::new(extent.shape(), seed);
+        let mut stores = Stores::default();
+        let truth = system.run(&traffic, seed, &mut Audience(vec![&mut stores]));
+        days.stores.push(stores.samples(&truth, extent.boxes, seed));
+    }
+    days.signs()
 }
 
 /// What the runs of a day have given.
@@ -234,16 +289,11 @@ impl Days {
         let (adversary, figure) = (EveryLink::default().name(), estimated(&self.activity));
         lines.push(Finding { adversary, attack: Attack::Activity, figure });
         if !self.stores.is_empty() {
-            let joined = |pick: fn(&StoreSamples) -> &Table| {
-                let mut all = Table::default();
-                self.stores.iter().for_each(|one| all.append(pick(one).clone()));
-                all
-            };
-            let chained = told_apart(&joined(|one| &one.chained));
+            let chained = told_apart(&self.joined(|one| &one.chained));
             // Where there are no decoys, whoever sees a box knows that somebody wrote it.
             let certain = Figure::Auc(Interval { value: 1.0, low: 1.0, high: 1.0 }, 0);
             let decoys = self.stores.iter().any(|one| one.decoys);
-            let real = if decoys { told_apart(&joined(|one| &one.real)) } else { certain };
+            let real = if decoys { told_apart(&self.joined(|one| &one.real)) } else { certain };
             lines.push(Finding {
                 adversary: store::NAME,
                 attack: Attack::Chaining,
@@ -252,6 +302,36 @@ impl Days {
             lines.push(Finding { adversary: store::NAME, attack: Attack::Decoys, figure: real });
         }
         lines
+    }
+
+    fn joined(&self, pick: fn(&StoreSamples) -> &Table) -> Table {
+        let mut all = Table::default();
+        self.stores.iter().for_each(|one| all.append(pick(one).clone()));
+        all
+    }
+
+    /// All signs of an attack together, then each alone.
+    fn signs(&self) -> Vec<Sign> {
+        let of = |attack: Attack, table: &Table, names: &[&'static str]| {
+            let one = |sign: Option<&'static str>, table: &Table| match told_apart(table) {
+                Figure::Auc(auc, samples) => Some(Sign { attack, sign, auc, samples }),
+                _ => None,
+            };
+            let mut all: Vec<Sign> = one(None, table).into_iter().collect();
+            for (place, name) in names.iter().enumerate() {
+                all.extend(one(Some(name), &table.column(place)));
+            }
+            all
+        };
+        if self.stores.is_empty() {
+            return Vec::new();
+        }
+        let mut all = of(Attack::Chaining, &self.joined(|one| &one.chained), &store::OF_PAIRS);
+        if self.stores.iter().any(|one| one.decoys) {
+            let real = self.joined(|one| &one.real);
+            all.extend(of(Attack::Decoys, &real, &store::OF_BOXES));
+        }
+        all
     }
 
     fn cost(&self) -> Cost {

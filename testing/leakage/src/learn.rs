@@ -78,6 +78,13 @@ impl Table {
         self.seeds.extend(other.seeds);
     }
 
+    /// The same samples with one of their features only.
+    #[must_use]
+    pub fn column(&self, place: usize) -> Self {
+        let rows = self.rows.iter().map(|row| vec![row[place]]).collect();
+        Self { rows, labels: self.labels.clone(), seeds: self.seeds.clone() }
+    }
+
     /// The different seeds, in order.
     pub fn runs(&self) -> Vec<u64> {
         let mut runs = self.seeds.clone();

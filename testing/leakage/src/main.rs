@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use xchat_leakage::bounds::{FULL, QUICK, broken};
-use xchat_leakage::campaign::{Extent, measure};
+use xchat_leakage::campaign::{Extent, Measured, measure, signs};
 use xchat_leakage::plan::Limits;
 use xchat_leakage::report;
-use xchat_leakage::systems::{Direct, Ideal, Nym, System, ThreeHop, TwoHop, Xchat};
+use xchat_leakage::systems::{Direct, Expectation, Ideal, Nym, System, ThreeHop, TwoHop, Xchat};
 
 /// Measures what adversaries learn of who talks to whom.
 #[derive(Parser)]
@@ -26,6 +26,12 @@ struct Args {
     /// Only this many people, instead of 100 and 1,000.
     #[arg(long)]
     clients: Option<u32>,
+    /// The same evenings for all systems, without days and what is asked of days.
+    #[arg(long)]
+    evenings: bool,
+    /// Only what stores learn, sign by sign, of evenings in which people talk much.
+    #[arg(long)]
+    stores: bool,
     /// Writes `docs/leakage.md` and its pictures in this directory.
     #[arg(long)]
     docs: Option<PathBuf>,
@@ -53,7 +59,7 @@ fn extent(system: &dyn System, clients: u32, seeds: u64) -> Option<Extent> {
     // talk much, in place of days.
     if system.name() == Xchat::default().name() {
         let seeds = seeds.min(if clients > 100 { 2 } else { 20 });
-        return Some(Extent { clients, ..Extent::quick(seeds) });
+        return Some(Extent::evening(clients, seeds));
     }
     let windows: &'static [u32] = if heavy { &[1] } else { &[1, 24] };
     let limits = Limits { pairs: 120, people: 250, windows };
@@ -72,33 +78,48 @@ fn extent(system: &dyn System, clients: u32, seeds: u64) -> Option<Extent> {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if args.stores {
+        return stores(&args);
+    }
     let sizes =
         if args.quick { vec![40] } else { args.clients.map_or(vec![100, 1_000], |n| vec![n]) };
     let bounds = if args.quick { QUICK } else { FULL };
-    let (mut all, mut extents, mut names, mut faults) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut all, mut extents, mut names, mut told, mut faults) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for system in systems() {
         if args.only.as_ref().is_some_and(|only| !system.name().contains(only.as_str())) {
             continue;
         }
         names.push((system.name(), system.about()));
         for &clients in &sizes {
-            let whole = extent(system.as_ref(), clients, args.seeds);
-            let Some(extent) = (if args.quick { Some(Extent::quick(6)) } else { whole }) else {
-                continue;
-            };
-            let findings = measure(system.as_ref(), extent, &mut |what| eprintln!("sim: {what}"));
+            let Some(extent) = args.extent(system.as_ref(), clients) else { continue };
+            let begun = std::time::Instant::now();
+            let found = measure(system.as_ref(), extent, &mut |what| eprintln!("sim: {what}"));
+            eprintln!("sim: {}: {:.0} s", system.name(), begun.elapsed().as_secs_f64());
+            let Measured { findings, signs } = found;
             faults.extend(broken(system.expectation(), &findings, bounds));
             all.push((system.expectation(), findings));
-            extents.push(extent);
+            extents.push((system.name(), extent));
+            if system.expectation() == Expectation::Hides && !signs.is_empty() {
+                told.push((system.name(), clients, signs));
+            }
         }
     }
     print!("{}", report::table(&all, bounds));
+    for (system, clients, signs) in &told {
+        print!("\n{}", report::signs(system, *clients, signs));
+    }
     if let Some(docs) = &args.docs {
-        extents.sort_by_key(|extent| (extent.clients, std::cmp::Reverse(extent.long.1)));
-        extents.dedup_by_key(|extent| extent.clients);
-        let page = report::page(&names, &extents, &all, bounds, false);
-        if let Err(why) = write(docs, &page, report::pictures(&all)) {
+        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        let report = report::Report {
+            command: format!("./x sim {}", arguments.join(" ")),
+            systems: &names,
+            extents: &extents,
+            all: &all,
+            signs: &told,
+            bounds,
+        };
+        if let Err(why) = write(docs, &report::page(&report), report::pictures(&all)) {
             eprintln!("sim: {}: {why}", docs.display());
             return ExitCode::FAILURE;
         }
@@ -107,6 +128,31 @@ fn main() -> ExitCode {
         eprintln!("BOUND PASSED: {fault}");
     }
     if faults.is_empty() && !all.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+impl Args {
+    fn extent(&self, system: &dyn System, clients: u32) -> Option<Extent> {
+        if self.quick {
+            return Some(Extent::quick(6));
+        }
+        if self.evenings {
+            return Some(Extent::evening(clients, self.seeds));
+        }
+        extent(system, clients, self.seeds)
+    }
+}
+
+fn stores(args: &Args) -> ExitCode {
+    let clients = args.clients.unwrap_or(40);
+    let extent = Extent::evening(clients, args.seeds);
+    for system in systems().iter().filter(|system| system.has_stores()) {
+        if args.only.as_ref().is_some_and(|only| !system.name().contains(only.as_str())) {
+            continue;
+        }
+        let found = signs(system.as_ref(), extent, &mut |what| eprintln!("sim: {what}"));
+        print!("{}", report::signs(system.name(), clients, &found));
+    }
+    ExitCode::SUCCESS
 }
 
 fn write(docs: &std::path::Path, page: &str, pictures: Vec<(&str, String)>) -> std::io::Result<()> {

@@ -10,9 +10,9 @@ use crate::adversary::{
 use crate::attack::{probes, thief, trace};
 use crate::campaign::Attack;
 
-pub use page::page;
+pub use page::{Report, page};
 pub use picture::pictures;
-pub use table::table;
+pub use table::{signs, table};
 
 /// An attack's name in the report.
 pub(crate) fn attack_name(attack: Attack) -> String {

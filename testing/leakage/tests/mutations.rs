@@ -6,7 +6,7 @@ use xchat_leakage::campaign::{Extent, Findings, measure};
 use xchat_leakage::systems::{Decoys, Direct, Ideal, Nym, System, ThreeHop, TwoHop};
 
 fn findings(system: &dyn System) -> Findings {
-    measure(system, Extent::quick(6), &mut |_| {})
+    measure(system, Extent::quick(6), &mut |_| {}).findings
 }
 
 fn faults(system: &dyn System) -> Vec<String> {

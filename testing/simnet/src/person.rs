@@ -179,6 +179,7 @@ impl Person {
                     let urgency = match urgency {
                         Urgency::Active => xchat_transport::Urgency::Active,
                         Urgency::Resting => xchat_transport::Urgency::Resting,
+                        Urgency::Ahead(boxes) => xchat_transport::Urgency::Ahead(boxes),
                     };
                     Order::Follow { id, urgency }
                 }

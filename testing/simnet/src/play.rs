@@ -12,6 +12,7 @@ use std::collections::{BTreeSet, BinaryHeap};
 use std::rc::Rc;
 use std::time::Duration;
 
+use xchat_base::random::Rng;
 use xchat_base::{Timestamp, random};
 use xchat_sphinx::PacketFormat;
 
@@ -24,9 +25,6 @@ use talk::Conversation;
 
 pub use report::Report;
 
-/// All who know each other have done so for longer than a lane counts as in use after its last message.
-const RESTED: Duration = Duration::from_secs(2 * 3600);
-
 /// What is to be done next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Act {
@@ -34,6 +32,13 @@ enum Act {
     Device(u32),
     /// Something is said in a conversation.
     Talk(u32),
+}
+
+/// For how long two have known each other when a run begins: longer than a lane counts as in use after its last message,
+/// and each pair for a time of its own, or all would look at their commit lanes at one moment of the run.
+fn rested(rng: &mut Rng) -> Duration {
+    let (least, spread) = (Duration::from_secs(2 * 3_600), Duration::from_secs(4 * 3_600));
+    least + spread.mul_f64(random::unit(rng))
 }
 
 /// Plays a scenario from beginning to end. One seed, scenario and format give one run; the observer does not
@@ -82,9 +87,11 @@ impl Play {
         }
 
         let pairs = contacts::draw(scenario, &mut stream(seed, &Stream::Contacts));
+        let mut known_for = stream(seed, &Stream::Met);
         let mut talks = Vec::new();
         for (number, (clients, class)) in (0u32..).zip(pairs) {
-            let known = world.acquaint(clients, begin - RESTED, class.is_some());
+            let since = begin - rested(&mut known_for);
+            let known = world.acquaint(clients, since, class.is_some());
             let Some(class) = class else { continue };
             let rng = stream(seed, &Stream::Talk(number));
             let (talk, first) =

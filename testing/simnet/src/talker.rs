@@ -222,6 +222,7 @@ impl Talker {
                     let urgency = match urgency {
                         Urgency::Active => xchat_transport::Urgency::Active,
                         Urgency::Resting => xchat_transport::Urgency::Resting,
+                        Urgency::Ahead(boxes) => xchat_transport::Urgency::Ahead(boxes),
                     };
                     Command::Follow { id, urgency }
                 }

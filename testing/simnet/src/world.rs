@@ -143,6 +143,8 @@ pub(crate) enum Stream {
     NodeLinks(u16),
     Client(u32),
     ClientLinks(u32),
+    /// For how long pairs have known each other.
+    Met,
     /// The secret of two who know each other.
     Pair(u32),
     /// When a client's device sleeps.
@@ -155,6 +157,7 @@ pub(crate) fn stream(seed: u64, stream: &Stream) -> ChaCha20Rng {
     let number = match *stream {
         Stream::Founding => 0,
         Stream::Script => 1,
+        Stream::Met => 3,
         Stream::Contacts => 2,
         Stream::Node(n) => 1 << 32 | u64::from(n),
         Stream::NodeLinks(n) => 2 << 32 | u64::from(n),
@@ -274,7 +277,7 @@ impl World {
         let Some(place) = self.places.get(&node).copied() else { return };
         let seat = &mut self.seats[usize::from(place)];
         seat.down = down;
-        if let Some(at) = seat.wake.take().filter(|_| !down) {
+        if !down && let Some(at) = seat.wake.take() {
             self.wake_node_at(place, at);
         }
     }
@@ -382,5 +385,27 @@ impl World {
         if let Some(inside) = inside {
             self.observer.inside(&Insight { at_micros: self.now.as_micros(), node, inside });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_was_away_goes_on_by_its_own_clock() {
+        let mut world = World::new(1, &Shape::default(), Links::good());
+        let minute = Duration::from_secs(60);
+        world.run_for(minute);
+        let store = world.stores()[0];
+        let place = usize::from(world.places[&store]);
+        let due = world.seats[place].wake.expect("stores compare what they hold");
+        world.set_down(store, true);
+        world.run_for(minute);
+        assert_eq!(world.seats[place].wake, Some(due), "it is not woken while it is away");
+        assert!(due < world.now);
+        world.set_down(store, false);
+        world.run_for(Duration::from_secs(1));
+        assert!(world.seats[place].wake.is_some_and(|next| next > world.now), "and is woken then");
     }
 }

@@ -303,5 +303,6 @@ fn transport_urgency(urgency: xchat_engine::Urgency) -> xchat_transport::Urgency
     match urgency {
         xchat_engine::Urgency::Active => xchat_transport::Urgency::Active,
         xchat_engine::Urgency::Resting => xchat_transport::Urgency::Resting,
+        xchat_engine::Urgency::Ahead(boxes) => xchat_transport::Urgency::Ahead(boxes),
     }
 }

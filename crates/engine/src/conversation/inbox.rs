@@ -16,9 +16,13 @@ use crate::api::{
 use crate::record::{Batch, Gap, MAX_RECORD_LEN, Profile, Receipt, Record, Text, kind};
 use crate::turn::Turn;
 
-/// Boxes followed ahead in a lane in use, and at rest (design 4.4).
-const AHEAD_ACTIVE: u64 = 8;
-const AHEAD_RESTING: u64 = 2;
+/// Boxes followed ahead in a lane in use, and at rest. About half of the sixteen are registered at a time, each from a place
+/// of its own on (spec/08, 8.4); with eight of them, all registered, stores saw which follow one another.
+const AHEAD_ACTIVE: u8 = 16;
+const AHEAD_RESTING: u8 = 2;
+
+/// Boxes of a lane in use that may be written at any moment: as many as its writer leaves unacknowledged.
+const NEXT: u8 = 2;
 
 /// A lane is in use for this long after the last message either way.
 const ACTIVE_FOR: Duration = Duration::from_secs(3600);
@@ -78,21 +82,22 @@ impl<G: EpochGroup> Conversation<G> {
         }
     }
 
+    /// Says of each box of the window how far ahead it is now, also of those that are followed already: when each is
+    /// registered hangs on it.
     fn follow_lane(&mut self, turn: &mut Turn<'_>, number: usize) {
         let active = turn.now.since(self.last_activity) < ACTIVE_FOR;
-        let (window, urgency) = if active {
-            (AHEAD_ACTIVE, Urgency::Active)
-        } else {
-            (AHEAD_RESTING, Urgency::Resting)
-        };
+        let window = if active { AHEAD_ACTIVE } else { AHEAD_RESTING };
         let reading = &mut self.epoch.reads[number];
         let next = reading.lane.index();
-        for index in reading.followed.max(next)..next + window {
-            // Within the window, so it fits.
-            let id = reading.lane.peek((index - next) as u16).id();
+        for ahead in 0..window {
+            let index = next + u64::from(ahead);
+            if reading.ahead.contains_key(&index) {
+                continue;
+            }
+            let id = reading.lane.peek(ahead.into()).id();
             self.ids.insert(id, Purpose::Peer(number, index));
-            turn.follow(id, urgency);
-            reading.followed = index + 1;
+            turn.follow(id, urgency(active, ahead));
+            reading.followed = reading.followed.max(index + 1);
         }
     }
 
@@ -321,6 +326,15 @@ impl<G: EpochGroup> Conversation<G> {
             self.receipted_at = turn.now;
             self.queue(turn, kind::RECEIPT, &Receipt { up_to }.to_wire());
         }
+    }
+}
+
+/// Of a box of a lane before which so many others are to come.
+fn urgency(active: bool, ahead: u8) -> Urgency {
+    match (active, ahead) {
+        (true, 0..NEXT) => Urgency::Active,
+        (false, 0) => Urgency::Resting,
+        _ => Urgency::Ahead(ahead),
     }
 }
 

@@ -95,6 +95,7 @@ impl Pair {
                 }
                 Effect::Follow(id, _) => match self.boxes.get(&id).cloned() {
                     Some(boxed) => self.act(who, |side, turn| side.arrived(turn, boxed)),
+                    None if self.followed[who].contains(&id) => {}
                     None => self.followed[who].push(id),
                 },
                 Effect::Event(event) => self.events[who].push(event),

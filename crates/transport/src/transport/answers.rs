@@ -87,9 +87,13 @@ impl Transport {
                 }
                 Ok(())
             }
-            Purpose::Register { id, number, store, session } => {
+            Purpose::Register { id, number, store, session, renew_after } => {
                 match self.verified(&signed, &store, &id, now)? {
-                    Answer::Registered => self.registered(&id, number, store, session, now),
+                    Answer::Registered => {
+                        let (renew_at, until) = (now + renew_after, now + self.rotation().lifetime);
+                        let standing = Standing { store, session, renew_at, until };
+                        self.follows.registered(&id, number, standing);
+                    }
                     Answer::Found(boxed) => self.found(boxed, out),
                     Answer::Expired => self.expired(&id, out),
                     Answer::Refused(_) => self.follows.refused(&id, number, self.turns.slot),
@@ -138,9 +142,8 @@ impl Transport {
         // A late answer to an earlier attempt is the answer too, unless other bytes were given since.
         if self.writes.serial(&id) == Some(attempt.serial) {
             self.writes.remove(&id);
-            match self.decoys.ended_write(&id) {
-                Some(next) => next.into_iter().for_each(|command| self.command(command)),
-                None => out.push(Effect::Event(Event::Written { id, outcome })),
+            if !self.decoys.ended_write(&id) {
+                out.push(Effect::Event(Event::Written { id, outcome }));
             }
         }
         Ok(())
@@ -165,19 +168,6 @@ impl Transport {
             _ => return Err(NotBelieved),
         }
         Ok(())
-    }
-
-    fn registered(
-        &mut self,
-        id: &BoxId,
-        number: u32,
-        store: NodeId,
-        session: CollectorSession,
-        now: Timestamp,
-    ) {
-        let rotation = self.rotation();
-        let (renew_at, until) = (now + rotation.period, now + rotation.lifetime);
-        self.follows.registered(id, number, Standing { store, session, renew_at, until });
     }
 
     fn collected(

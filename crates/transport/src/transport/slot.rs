@@ -8,6 +8,7 @@ use xchat_sphinx::{ClientFrame, SurbId};
 use super::Transport;
 use super::link::Link;
 use crate::api::Effect;
+use crate::follows::Follows;
 use crate::outstanding::{Lost, Purpose};
 use crate::pace::Rotation;
 use crate::queue::Attempt;
@@ -100,10 +101,10 @@ impl Transport {
             return;
         }
         let Rotation { capacity, share, .. } = self.rotation();
-        let owners = self.follows.len() - self.decoys.followed();
+        let owners = self.follows.wanted_of(now, |id| !self.decoys.follows(id));
         let room = capacity.saturating_sub(owners);
         for command in self.decoys.tend(room, share, now, rng) {
-            self.command(command);
+            self.command(command, now, rng);
         }
     }
 
@@ -302,7 +303,9 @@ impl Transport {
         let until = now + rotation.lifetime;
         self.deliveries.insert(*delivery_id.as_bytes(), id, store, key, until);
         let number = self.follows.registering(&id, now, rotation.capacity);
-        let purpose = Purpose::Register { id, number, store, session: collector.session };
+        let renew_after = rotation.period.mul_f64(Follows::renewal(rng));
+        let session = collector.session;
+        let purpose = Purpose::Register { id, number, store, session, renew_after };
         self.send(built, purpose, now, out)
     }
 

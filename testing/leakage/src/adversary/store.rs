@@ -23,10 +23,11 @@ const MAX_BOXES: usize = 1_000_000;
 struct Known {
     written: Option<Micros>,
     registered: Vec<Micros>,
+    read: Vec<Micros>,
 }
 
-/// Registrations of a box that are kept.
-const MAX_REGISTRATIONS: usize = 32;
+/// Registrations of a box that are kept, and reads.
+const KEPT: usize = 32;
 
 /// Keeps what stores see of a run.
 #[derive(Debug, Default)]
@@ -65,9 +66,10 @@ impl Observer for Stores {
         let known = self.boxes.entry(id).or_default();
         match asked {
             Asked::Write(_) => known.written = known.written.or(Some(insight.at_micros)),
-            Asked::Register { .. } if known.registered.len() < MAX_REGISTRATIONS => {
+            Asked::Register { .. } if known.registered.len() < KEPT => {
                 known.registered.push(insight.at_micros);
             }
+            Asked::Read(_) if known.read.len() < KEPT => known.read.push(insight.at_micros),
             _ => {}
         }
     }
@@ -150,7 +152,8 @@ impl Stores {
     }
 
     fn pair_features(&self, one: (Micros, u64), two: (Micros, u64)) -> Vec<f64> {
-        let (a, b) = (&self.boxes[&one.1].registered, &self.boxes[&two.1].registered);
+        let (known, other) = (&self.boxes[&one.1], &self.boxes[&two.1]);
+        let (a, b) = (&known.registered, &other.registered);
         let apart = |a: Option<&Micros>, b: Option<&Micros>| match (a, b) {
             (Some(&a), Some(&b)) => signed_log(a, b),
             _ => 0.0,
@@ -158,6 +161,10 @@ impl Stores {
         // What one asked for next to what the other was asked for with.
         let nearest = a.iter().flat_map(|a| b.iter().map(move |b| a.abs_diff(*b))).min();
         let nearest = nearest.map_or(0.0, log_seconds);
+        let stood = |at: Micros, registered: &[Micros]| {
+            registered.first().map_or(20.0, |&first| signed_log(first, at))
+        };
+        let counts = [a.len(), b.len(), known.read.len(), other.read.len()].map(|n| n as f64);
         vec![
             signed_log(one.0, two.0),
             apart(a.first(), b.first()),
@@ -165,15 +172,17 @@ impl Stores {
             apart(Some(&one.0), b.first()),
             apart(Some(&one.0), b.last()),
             nearest,
-            a.len() as f64,
-            b.len() as f64,
-            (a.len() as f64 - b.len() as f64).abs(),
+            counts[0],
+            counts[1],
+            (counts[0] - counts[1]).abs(),
+            stood(one.0, a) - stood(two.0, b),
+            (counts[2] - counts[3]).abs(),
         ]
     }
 
     fn box_features(&self, writes: &[(Micros, u64)], index: usize) -> Vec<f64> {
         let (at, id) = writes[index];
-        let registered = &self.boxes[&id].registered;
+        let Known { registered, read, .. } = &self.boxes[&id];
         let gap = |other: Option<&(Micros, u64)>| {
             other.map_or(0.0, |(then, _)| log_seconds(at.abs_diff(*then)))
         };
@@ -183,6 +192,7 @@ impl Stores {
             (until - from) as f64
         };
         let since = |then: Option<&Micros>| then.map_or(20.0, |&then| signed_log(then, at));
+        let before = read.iter().filter(|then| **then < at).count();
         vec![
             since(registered.first()),
             since(registered.last()),
@@ -192,9 +202,42 @@ impl Stores {
             within(10),
             within(60),
             within(600),
+            before as f64,
+            (read.len() - before) as f64,
+            since(read.last()),
         ]
     }
 }
+
+/// What is looked at of two boxes, in the order of the features.
+pub const OF_PAIRS: [&str; 11] = [
+    "time between the writes",
+    "time between the first registrations",
+    "time between the last registrations",
+    "from the first one's write to the second one's first registration",
+    "from the first one's write to the second one's last registration",
+    "nearest registrations of the two",
+    "registrations of the first one",
+    "registrations of the second one",
+    "difference of the numbers of registrations",
+    "difference of the times from registration to write",
+    "difference of the numbers of reads",
+];
+
+/// What is looked at of one box.
+pub const OF_BOXES: [&str; 11] = [
+    "time since the first registration",
+    "time since the last registration",
+    "registrations",
+    "time since the write before, of any box",
+    "time to the next write, of any box",
+    "writes within 10 s, of any box",
+    "writes within 60 s",
+    "writes within 600 s",
+    "reads before it was written",
+    "reads afterwards",
+    "time since the last read",
+];
 
 /// A box of another lane that was written just before or after this one.
 fn beside(

@@ -2,61 +2,100 @@
 
 use std::fmt::Write;
 
-use crate::bounds::{Bounds, WORKS};
-use crate::campaign::{Extent, Findings};
+use crate::bounds::{Bounds, WORKS, broken};
+use crate::campaign::{Extent, Findings, Sign};
 use crate::systems::Expectation;
 
-use super::{adversaries, pictures, table};
+use super::{adversaries, pictures, signs, table};
 
-/// The page. `systems` are names and what they are, in the order of the findings.
-pub fn page(
-    systems: &[(&str, &str)],
-    extents: &[Extent],
-    all: &[(Expectation, Findings)],
-    bounds: Bounds,
-    measured_xchat: bool,
-) -> String {
+/// Everything that is on the page.
+pub struct Report<'a> {
+    /// What it was called with, to do it again.
+    pub command: String,
+    /// Names of the systems and what they are, in the order of the findings.
+    pub systems: &'a [(&'static str, &'static str)],
+    /// How much of each was run: with its name.
+    pub extents: &'a [(&'static str, Extent)],
+    /// The findings.
+    pub all: &'a [(Expectation, Findings)],
+    /// What stores learn, sign by sign, with system and people.
+    pub signs: &'a [(&'static str, u32, Vec<Sign>)],
+    /// What must be true.
+    pub bounds: Bounds,
+}
+
+/// The page.
+pub fn page(report: &Report<'_>) -> String {
     let mut page = String::from(INTRODUCTION);
-    let _ = writeln!(page, "\n## Systems\n");
-    if !measured_xchat {
-        page.push_str(NOT_YET);
+    let _ = writeln!(page, "{PLAINLY}");
+    let _ = writeln!(page, "## How to repeat it\n\n```sh\n{}\n```\n\n{REPEAT}", report.command);
+    page.push_str("Sizes of these runs:\n\n");
+    for (name, extent) in report.extents {
+        let _ = writeln!(page, "- {name}: {}", size(extent));
     }
-    for (name, about) in systems {
+    let _ = writeln!(page, "\n## Bounds\n");
+    let _ = writeln!(
+        page,
+        "Of a system that is to hide who talks to whom the upper end of the interval must be at most {} (AUC) and {} \
+         (correlation, either sign) for the observer of every link and for the gateway. Baselines that hide nothing must reach \
+         {WORKS} at the lower end, or the attack is broken. All else is reported without a bound.\n",
+        report.bounds.auc, report.bounds.correlation,
+    );
+    page.push_str(&unmet(report));
+    let _ = writeln!(page, "## Findings\n");
+    for (file, _) in pictures(report.all) {
+        let _ = writeln!(page, "![{file}](images/leakage/{file})\n");
+    }
+    page.push_str(&table(report.all, report.bounds));
+    if !report.signs.is_empty() {
+        let _ = writeln!(page, "\n## What stores go by\n\n{SIGNS}");
+        for (system, clients, all) in report.signs {
+            page.push_str(&signs(system, *clients, all));
+        }
+    }
+    let _ = writeln!(page, "## Systems\n");
+    for (name, about) in report.systems {
         let _ = writeln!(page, "- **{name}**: {about}.");
     }
-    page.push_str("\nSizes of the runs:\n\n");
-    for extent in extents {
-        let _ = writeln!(
-            page,
-            "- {} people, {} seeds of {} h, at most {} pairs a class, window and seed, {} hours of single people a seed; {} \
-             longer runs of {} h.",
-            extent.clients,
-            extent.seeds,
-            extent.hours,
-            extent.limits.pairs,
-            extent.limits.people,
-            extent.long.0,
-            extent.long.1,
-        );
-    }
-    page.push_str(NOT_ALL);
     let _ = writeln!(page, "\n## Adversaries\n");
     for (name, sees) in adversaries() {
         let _ = writeln!(page, "- **{name}**. {sees}");
     }
     let _ = writeln!(page, "\n{ATTACKS}");
-    let _ = writeln!(
-        page,
-        "## Findings\n\nBounds: of a system that is to hide who talks to whom the upper end of the interval must be at most \
-         {} (AUC) and {} (correlation, either sign) for the observer of every link and for the gateway. Baselines that hide \
-         nothing must reach {WORKS} at the lower end, or the attack is broken.\n",
-        bounds.auc, bounds.correlation,
-    );
-    for (file, _) in pictures(all) {
-        let _ = writeln!(page, "![{file}](images/leakage/{file})\n");
-    }
-    page.push_str(&table(all, bounds));
     page
+}
+
+fn size(extent: &Extent) -> String {
+    let Extent { clients, seeds, hours, first_hour, sessions_a_day, limits, long, .. } = extent;
+    let from = if *hours < 24 { format!(" from {first_hour}:00 on") } else { String::new() };
+    let more = if long.0 > 0 {
+        format!("; {} longer runs of {} h", long.0, long.1)
+    } else {
+        String::new()
+    };
+    format!(
+        "{clients} people, {seeds} seeds of {hours} h{from}, {sessions_a_day} sittings a person and day, at most {} pairs a \
+         class, window and seed{more}.",
+        limits.pairs
+    )
+}
+
+/// Which bounds are not met, and what that means.
+fn unmet(report: &Report<'_>) -> String {
+    let faults: Vec<String> = report
+        .all
+        .iter()
+        .flat_map(|(expectation, findings)| broken(*expectation, findings, report.bounds))
+        .collect();
+    if faults.is_empty() {
+        return "All bounds are met.\n\n".to_owned();
+    }
+    let mut text = String::from("**Not met in these runs** (the program ends with an error):\n\n");
+    for fault in faults {
+        let _ = writeln!(text, "- {fault}");
+    }
+    let _ = writeln!(text, "\n{UNMET}");
+    text
 }
 
 const INTRODUCTION: &str = "# Leakage
@@ -68,13 +107,37 @@ An attack is trained on some runs and judged on others. **AUC** is how likely it
 guessing, 1 is knowing. Figures are followed by their 95 % interval, by drawing seeds anew.
 ";
 
-const NOT_YET: &str = "The program itself is **not** among the systems of this page yet. The row of the idealised stream is a model
-of its design without its code: it shows what the attacks find by chance, not what the program leaks.
+const PLAINLY: &str = "## In plain words
 
+**What is hidden.** Your provider, your gateway, and somebody who watches every link see a steady stream from your device, and that it is there. They do
+not see with whom you talk, how often, when, or whether you talk at all: the program sends the same packets at the same moments whether you do or not, so there is nothing in
+them to find. An attack that finds something there has found a fault of the program, and this page fails.
+
+**What is not hidden.**
+
+- That you use it, and from when to when. Over months, people who are only ever online together stand out; no cover hides that.
+- From a store: that a box is written and when, who asks for it how often (no name, no address), and by that something of how busy an anonymous lane is. Decoys make
+  it guess which boxes are real and which belong together. How well it guesses stands below; it still does not know whose they are.
+- From a collector: when something arrives for an anonymous session of a few hours.
+- From nodes that work together: more with each that joins. All three mixes of a route, the gateway and the store together follow a packet; one honest mix breaks the
+  trace as far as its crowd allows. Gateway and collectors of different operators who compare notes learn when you get something; a gateway with stores learns who may have written
+  and read what. Whoever runs every node sees what the server of an ordinary messenger sees, except contents.
+- From a contact: what you say to them, and when your receipts come.
+
+**What the figures do not say.** They hold for the people of this simulation, who talk much and by one statistic. Decoys talk by statistics of the same shape: a store that knows how one
+person writes can tell more than is measured here. Loss, sleep of devices and failing nodes are played in other tests.
 ";
 
-const NOT_ALL: &str = "
-Of Nym there are windows of 1 h and long runs of 24 h only, and no thousand people: at 55 packets a second that would be hundreds of thousands of millions of frames.
+const REPEAT: &str = "One seed gives one run, on every machine. `./x sim` without arguments measures at full length (a hundred and a thousand people,
+days for the models and evenings for the program) and takes hours; the sizes on this page are those of the command above. `--stores` prints what stores go by, and nothing else. A small version with
+wider bounds and seeds of its own runs in `./x test`, together with the mutations: each part of the design is taken away, and must be missed.
+";
+
+const UNMET: &str = "An interval that is wider than the bound is a matter of seeds: its centre says what more of them would show. A centre beyond the bound is a leak, and its line in the
+table says where.
+";
+
+const SIGNS: &str = "How well each thing that a store sees would do alone. With everything together, a store's guess is at best the line at the top of each attack.
 ";
 
 const ATTACKS: &str = "## Attacks

@@ -1,7 +1,7 @@
 //! One table of everything.
 
 use crate::bounds::{Bounds, bound};
-use crate::campaign::{Figure, Finding, Findings};
+use crate::campaign::{Figure, Finding, Findings, Sign};
 use crate::stats::Interval;
 use crate::systems::Expectation;
 
@@ -41,6 +41,21 @@ pub fn table(all: &[(Expectation, Findings)], bounds: Bounds) -> String {
         text.push_str(&line(row));
         text.push('\n');
     }
+    text
+}
+
+/// What stores learn, sign by sign.
+pub fn signs(system: &str, clients: u32, all: &[Sign]) -> String {
+    let mut text =
+        format!("{system}, {clients} people\n\n| attack | sign | AUC |\n|---|---|---|\n");
+    for Sign { attack, sign, auc, samples } in all {
+        let (attack, sign) = (attack_name(*attack), sign.unwrap_or("**all together**"));
+        text.push_str(&format!(
+            "| {attack} | {sign} | {} |\n",
+            with_count(auc, *samples, "a class")
+        ));
+    }
+    text.push('\n');
     text
 }
 

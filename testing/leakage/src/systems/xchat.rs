@@ -14,6 +14,7 @@ use xchat_simnet::{Acquaintance, DecoyLanes, Links, Transparent, World};
 use xchat_transport::Pace;
 
 use super::{Boxed, Expectation, Ideal, System, Truth};
+use crate::dice::Dice;
 use crate::record::{
     Asked, Cast, HOUR, Inside, Insight, Kind, Micros, Observer, Part, Party, Seen,
 };
@@ -22,11 +23,16 @@ use crate::traffic::Traffic;
 /// What is seen is handed on so often, in virtual time: what waits meanwhile is all that is kept.
 const HANDED_ON: Micros = 10_000_000;
 
-/// All who know each other have done so for longer than a lane counts as in use.
+/// All who know each other have done so for longer than a lane counts as in use, and each pair for up to so much longer:
+/// commit lanes are looked at every six hours, and not all at one moment.
 const RESTED: Duration = Duration::from_secs(2 * 3_600);
+const MET_WITHIN: Duration = Duration::from_secs(4 * 3_600);
 
 /// Letters of a message.
 const LETTERS: usize = 60;
+
+/// The stream of dice for when people met.
+const MEETING: u64 = 120;
 
 /// How much the links of a network carry beside what its clients send: cells for so many times that.
 const SPARE: u32 = 3;
@@ -99,7 +105,11 @@ impl System for Xchat {
             world.add_talker(Pace::Desk);
         }
         let begin = world.now;
-        let known = |&(a, b): &(u32, u32)| world.acquaint([a, b], begin - RESTED, true);
+        let mut dice = Dice::new(seed, MEETING);
+        let known = |&(a, b): &(u32, u32)| {
+            let since = begin - RESTED - MET_WITHIN.mul_f64(dice.unit());
+            world.acquaint([a, b], since, true)
+        };
         let known: Vec<Acquaintance> = traffic.contacts.iter().map(known).collect();
 
         let cast = world.cast();

@@ -1,0 +1,487 @@
+//! One decoy: two people who talk to each other, and are both this client.
+//!
+//! It asks the network for what `xchat-engine` asks for when two people say the same at the same times (spec 04, 4.7 to
+//! 4.11): their lanes are followed alike, what waits is put into one box, receipts go back, each acknowledged box is followed by a look
+//! at the commit lane, and keys are renewed, with the run, the entry, the marker and the drains of a change of epoch.
+//! The numbers are the engine's. Nothing is in the boxes.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use xchat_base::{Rng, Secret, Timestamp, random};
+use xchat_pigeonhole::{BoxId, Lane, SealedBox};
+
+use crate::api::Urgency;
+use crate::rhythm::{Line, Rhythm};
+
+/// Boxes followed ahead of a lane in use, and of one at rest.
+pub(super) const AHEAD: (u8, u8) = (16, 2);
+
+/// Of so many boxes that are followed in a row, those that are registered at a time: the next two, and half of the others.
+pub(super) const fn taken(followed: usize) -> usize {
+    if followed <= 2 { followed } else { 2 + (followed - 2) / 2 }
+}
+
+/// A lane rests after so long without a line.
+const ACTIVE_FOR: Duration = Duration::from_secs(3600);
+
+/// Boxes of one lane written but not acknowledged; what comes meanwhile goes into the next.
+const MAX_UNACKNOWLEDGED: usize = 2;
+
+/// A receipt waits this long at least, and at most so much longer.
+const RECEIPT_DELAY: (Duration, Duration) =
+    (Duration::from_millis(500), Duration::from_millis(2_500));
+
+/// The same within [`TALK`] of another receipt.
+const RECEIPT_DELAY_IN_A_TALK: (Duration, Duration) =
+    (Duration::from_secs(5), Duration::from_secs(5));
+
+/// So long after a receipt a talk goes on.
+const TALK: Duration = Duration::from_secs(30);
+
+/// How often the commit lane is looked at although nothing points there.
+const CHECK_PERIOD: Duration = Duration::from_secs(6 * 3600);
+
+/// Keys are renewed after so many boxes of one's own in an epoch, when it is one's turn; otherwise after twice as many.
+const UPDATE_AFTER_BOXES: u64 = 48;
+
+/// And with the first box after so long in one epoch.
+const UPDATE_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// Boxes of the run of a commit.
+const RUN: usize = 3;
+
+/// What is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wrote {
+    /// A box of this side's lane in this epoch.
+    Own(usize, u64),
+    Run,
+    Entry,
+}
+
+/// What is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reads {
+    /// The commit lane's next box, after an acknowledgement or by the clock.
+    Check,
+    /// The same, because the epoch has ended.
+    Entry,
+    Run,
+    /// The next box of the lane that this side reads, at this place.
+    Drain(usize, u64),
+}
+
+/// What a decoy wants.
+pub(super) enum Ask {
+    Write(SealedBox, Wrote),
+    Read(BoxId, Reads),
+    Follow(BoxId, Urgency),
+    Unfollow(BoxId),
+}
+
+/// What has become of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Happened {
+    Written(Wrote),
+    Read(Reads),
+    Arrived(BoxId),
+}
+
+/// What is in a box.
+#[derive(Clone, Copy)]
+struct Content {
+    text: bool,
+    /// That the epoch has ended.
+    marker: bool,
+}
+
+/// One of the two.
+struct Side {
+    /// The next box to be written, and what is in those that the other has not read.
+    writing: Lane,
+    written: BTreeMap<u64, Content>,
+    unacknowledged: usize,
+    /// A box was acknowledged and no look at the commit lane has begun since.
+    unconfirmed: bool,
+    /// Texts and receipts that wait for a box.
+    texts: usize,
+    receipts: usize,
+    receipt_due: Option<Timestamp>,
+    receipted_at: Timestamp,
+    /// The other one's lane, at the first box that has not arrived.
+    reading: Lane,
+    /// Boxes of it that are followed and have not arrived, by place.
+    standing: BTreeMap<u64, BoxId>,
+    /// Boxes before this place were followed.
+    followed: u64,
+    last_activity: Option<Timestamp>,
+}
+
+impl Side {
+    /// The receipt that is due goes into the next box.
+    fn receipt(&mut self, now: Timestamp) {
+        self.receipt_due = None;
+        self.receipted_at = now;
+        self.receipts += 1;
+    }
+}
+
+/// How far a change of epoch has come.
+enum Change {
+    None,
+    /// The run is being written: so many boxes are left of it.
+    Storing {
+        by: usize,
+        run: Vec<BoxId>,
+        left: usize,
+    },
+    /// The entry stands: nothing is written any more, the lanes are read to their ends.
+    Closing {
+        by: usize,
+        run: Vec<BoxId>,
+        left: usize,
+        drained: [bool; 2],
+    },
+}
+
+/// Two people who are both this client.
+pub(super) struct Talk {
+    sides: [Side; 2],
+    epoch: u64,
+    since: Timestamp,
+    commits: Lane,
+    /// A look at the commit lane is under way.
+    asked: bool,
+    change: Change,
+    rhythm: Rhythm,
+    line: Line,
+    next_check: Timestamp,
+    /// Lines written so far.
+    #[cfg(test)]
+    pub(super) lines: u64,
+}
+
+impl Talk {
+    /// Two who have said nothing yet, and know each other for some time.
+    pub(super) fn new(
+        mut rhythm: Rhythm,
+        now: Timestamp,
+        rng: &mut Rng,
+        out: &mut Vec<Ask>,
+    ) -> Self {
+        let lanes = [lane(rng), lane(rng)];
+        let side = |own: usize| Side {
+            writing: lanes[own].clone(),
+            written: BTreeMap::new(),
+            unacknowledged: 0,
+            unconfirmed: false,
+            texts: 0,
+            receipts: 0,
+            receipt_due: None,
+            receipted_at: Timestamp::ZERO,
+            reading: lanes[1 - own].clone(),
+            standing: BTreeMap::new(),
+            followed: 0,
+            last_activity: None,
+        };
+        let line = rhythm.next(now, rng);
+        let mut talk = Self {
+            sides: [side(0), side(1)],
+            epoch: random::index(rng, 2) as u64,
+            since: now,
+            commits: lane(rng),
+            asked: false,
+            change: Change::None,
+            rhythm,
+            line,
+            next_check: now + CHECK_PERIOD.mul_f64(random::unit(rng)),
+            #[cfg(test)]
+            lines: 0,
+        };
+        (0..2).for_each(|side| talk.look_ahead(side, now, out));
+        talk
+    }
+
+    /// Boxes that are followed.
+    pub(super) fn standing(&self) -> impl Iterator<Item = &BoxId> {
+        self.sides.iter().flat_map(|side| side.standing.values())
+    }
+
+    /// Places of the read set that they take.
+    pub(super) fn taken(&self) -> usize {
+        self.sides.iter().map(|side| taken(side.standing.len())).sum()
+    }
+
+    /// When [`Self::tick`] wants to be called.
+    pub(super) fn wake(&self) -> Timestamp {
+        let receipts = self.sides.iter().filter_map(|side| side.receipt_due);
+        receipts.fold(self.line.at.min(self.next_check), Timestamp::min)
+    }
+
+    /// What is due by the clock. A line that was due while the device slept is said now, once, as whatever its
+    /// owner typed.
+    pub(super) fn tick(&mut self, now: Timestamp, rng: &mut Rng, out: &mut Vec<Ask>) {
+        if self.line.at <= now {
+            let side = &mut self.sides[self.line.side];
+            if side.receipt_due.is_some() {
+                side.receipt(now);
+            }
+            side.texts += 1;
+            side.last_activity = Some(now);
+            self.line = self.rhythm.next(now, rng);
+            #[cfg(test)]
+            {
+                self.lines += 1;
+            }
+        }
+        for side in &mut self.sides {
+            if side.receipt_due.is_some_and(|due| due <= now) {
+                side.receipt(now);
+            }
+        }
+        if self.next_check <= now {
+            self.next_check = now + CHECK_PERIOD;
+            self.check(out);
+        }
+        self.pump(now, rng, out);
+    }
+
+    /// Something that was asked for has ended.
+    pub(super) fn handle(
+        &mut self,
+        happened: Happened,
+        now: Timestamp,
+        rng: &mut Rng,
+        out: &mut Vec<Ask>,
+    ) {
+        match happened {
+            // Of the present epoch: what the last one still had under way counts no more.
+            Happened::Written(Wrote::Own(side, epoch)) if epoch == self.epoch => {
+                let side = &mut self.sides[side];
+                side.unacknowledged = side.unacknowledged.saturating_sub(1);
+                side.unconfirmed = true;
+            }
+            Happened::Written(Wrote::Own(..)) => {}
+            Happened::Written(Wrote::Run) => self.run_stored(rng, out),
+            Happened::Written(Wrote::Entry) => self.close(rng, out),
+            Happened::Read(Reads::Check) => self.asked = false,
+            Happened::Read(Reads::Entry) => self.read_run(out),
+            Happened::Read(Reads::Run) => self.run_read(out),
+            Happened::Read(Reads::Drain(side, place)) => self.drained(side, place, out),
+            Happened::Arrived(id) => self.arrived(&id, now, rng, out),
+        }
+        self.pump(now, rng, out);
+    }
+
+    /// Moves everything on that can move.
+    fn pump(&mut self, now: Timestamp, rng: &mut Rng, out: &mut Vec<Ask>) {
+        self.enter_next_epoch(now, rng, out);
+        self.begin_commit_if_due(now, rng, out);
+        let closing = matches!(self.change, Change::Closing { .. });
+        for side in 0..2 {
+            let one = &self.sides[side];
+            let waits = one.texts + one.receipts > 0;
+            if waits && !closing && one.unacknowledged < MAX_UNACKNOWLEDGED {
+                self.seal(side, false, rng, out);
+            }
+        }
+        if let Some(side) = self.sides.iter_mut().find(|side| side.unconfirmed)
+            && !self.asked
+            && !closing
+        {
+            side.unconfirmed = false;
+            self.check(out);
+        }
+    }
+
+    /// The next box of a side's lane, with all that waits for it.
+    fn seal(&mut self, side: usize, marker: bool, rng: &mut Rng, out: &mut Vec<Ask>) {
+        let epoch = self.epoch;
+        let one = &mut self.sides[side];
+        // What is sealed is padded to one length, whatever is in it.
+        let Ok(boxed) = one.writing.keys().seal(rng, &[]) else { return };
+        let text = !marker && one.texts > 0;
+        one.written.insert(one.writing.index(), Content { text, marker });
+        one.writing.advance();
+        one.unacknowledged += 1;
+        if !marker {
+            (one.texts, one.receipts) = (0, 0);
+        }
+        out.push(Ask::Write(boxed, Wrote::Own(side, epoch)));
+    }
+
+    fn check(&mut self, out: &mut Vec<Ask>) {
+        if self.asked || matches!(self.change, Change::Closing { .. }) {
+            return;
+        }
+        self.asked = true;
+        out.push(Ask::Read(self.commits.keys().id(), Reads::Check));
+    }
+
+    // --- reading --------------------------------------------------------------------------------
+
+    fn arrived(&mut self, id: &BoxId, now: Timestamp, rng: &mut Rng, out: &mut Vec<Ask>) {
+        for reader in 0..2 {
+            let side = &mut self.sides[reader];
+            let before = side.standing.len();
+            side.standing.retain(|_, followed| followed != id);
+            if side.standing.len() < before {
+                self.read_on(reader, now, rng, out);
+            }
+        }
+    }
+
+    /// Reads the boxes that have arrived, up to the first that has not.
+    fn read_on(&mut self, reader: usize, now: Timestamp, rng: &mut Rng, out: &mut Vec<Ask>) {
+        loop {
+            let place = self.sides[reader].reading.index();
+            let here = &self.sides[reader];
+            if place >= here.followed || here.standing.contains_key(&place) {
+                break;
+            }
+            self.sides[reader].reading.advance();
+            let content = self.sides[1 - reader].written.remove(&place);
+            let side = &mut self.sides[reader];
+            if content.is_some_and(|content| content.text) {
+                let in_a_talk = now.since(side.receipted_at) < TALK;
+                let (least, spread) =
+                    if in_a_talk { RECEIPT_DELAY_IN_A_TALK } else { RECEIPT_DELAY };
+                let delay = least + spread.mul_f64(random::unit(rng));
+                side.receipt_due.get_or_insert(now + delay);
+                side.last_activity = Some(now);
+            }
+            if content.is_some_and(|content| content.marker) {
+                out.push(Ask::Read(self.commits.keys().id(), Reads::Entry));
+            }
+        }
+        self.look_ahead(reader, now, out);
+    }
+
+    /// Follows as many boxes ahead of the reader as the lane's use wants, and says how far ahead each is now.
+    fn look_ahead(&mut self, reader: usize, now: Timestamp, out: &mut Vec<Ask>) {
+        let side = &mut self.sides[reader];
+        let active = side.last_activity.is_some_and(|last| now.since(last) < ACTIVE_FOR);
+        let window = if active { AHEAD.0 } else { AHEAD.1 };
+        let next = side.reading.index();
+        for ahead in 0..window {
+            let place = next + u64::from(ahead);
+            let urgency = Urgency::of(active, ahead);
+            if place >= side.followed {
+                let id = side.reading.peek(ahead.into()).id();
+                side.standing.insert(place, id);
+                side.followed = place + 1;
+            }
+            out.extend(side.standing.get(&place).map(|id| Ask::Follow(*id, urgency)));
+        }
+    }
+
+    // --- renewing keys --------------------------------------------------------------------------
+
+    fn begin_commit_if_due(&mut self, now: Timestamp, rng: &mut Rng, out: &mut Vec<Ask>) {
+        if !matches!(self.change, Change::None) {
+            return;
+        }
+        let old = now.since(self.since) >= UPDATE_AFTER;
+        let due = |side: usize| {
+            let one = &self.sides[side];
+            let ours = (self.epoch + side as u64).is_multiple_of(2);
+            let after = if ours { UPDATE_AFTER_BOXES } else { 2 * UPDATE_AFTER_BOXES };
+            one.writing.index() >= after || (old && one.texts + one.receipts > 0)
+        };
+        let Some(by) = (0..2).find(|side| due(*side)) else { return };
+        let mut from = lane(rng);
+        let mut run = Vec::with_capacity(RUN);
+        while run.len() < RUN {
+            let Ok(boxed) = from.keys().seal(rng, &[]) else { return };
+            from.advance();
+            run.push(boxed.id());
+            out.push(Ask::Write(boxed, Wrote::Run));
+        }
+        self.change = Change::Storing { by, run, left: RUN };
+    }
+
+    fn run_stored(&mut self, rng: &mut Rng, out: &mut Vec<Ask>) {
+        let Change::Storing { left, .. } = &mut self.change else { return };
+        *left = left.saturating_sub(1);
+        if *left == 0
+            && let Ok(boxed) = self.commits.keys().seal(rng, &[])
+        {
+            out.push(Ask::Write(boxed, Wrote::Entry));
+        }
+    }
+
+    /// The entry stands: its writer says so in its lane, and reads the other's to the end.
+    fn close(&mut self, rng: &mut Rng, out: &mut Vec<Ask>) {
+        let change = core::mem::replace(&mut self.change, Change::None);
+        let Change::Storing { by, run, .. } = change else { return };
+        self.change = Change::Closing { by, run, left: RUN, drained: [false; 2] };
+        self.asked = false;
+        self.seal(by, true, rng, out);
+        self.drain(by, out);
+    }
+
+    /// The other one has found the entry.
+    fn read_run(&mut self, out: &mut Vec<Ask>) {
+        if let Change::Closing { run, .. } = &self.change {
+            out.extend(run.iter().map(|id| Ask::Read(*id, Reads::Run)));
+        }
+    }
+
+    fn run_read(&mut self, out: &mut Vec<Ask>) {
+        let Change::Closing { by, left, .. } = &mut self.change else { return };
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            let other = 1 - *by;
+            self.drain(other, out);
+        }
+    }
+
+    fn drain(&mut self, side: usize, out: &mut Vec<Ask>) {
+        let reading = &self.sides[side].reading;
+        out.push(Ask::Read(reading.keys().id(), Reads::Drain(side, reading.index())));
+    }
+
+    fn drained(&mut self, side: usize, place: u64, out: &mut Vec<Ask>) {
+        let further = self.sides[side].reading.index() != place;
+        let Change::Closing { drained, .. } = &mut self.change else { return };
+        drained[side] = !further;
+        if further {
+            self.drain(side, out);
+        }
+    }
+
+    /// When all is read and the marker stands.
+    fn enter_next_epoch(&mut self, now: Timestamp, rng: &mut Rng, out: &mut Vec<Ask>) {
+        let Change::Closing { by, drained: [true, true], .. } = self.change else { return };
+        if self.sides[by].unacknowledged > 0 {
+            return;
+        }
+        self.change = Change::None;
+        self.epoch += 1;
+        self.since = now;
+        self.commits = lane(rng);
+        let lanes = [lane(rng), lane(rng)];
+        for (own, side) in self.sides.iter_mut().enumerate() {
+            let gone = core::mem::take(&mut side.standing).into_values();
+            out.extend(gone.map(Ask::Unfollow));
+            (side.writing, side.reading) = (lanes[own].clone(), lanes[1 - own].clone());
+            side.written.clear();
+            (side.followed, side.unacknowledged, side.unconfirmed) = (0, 0, false);
+        }
+        (0..2).for_each(|side| self.look_ahead(side, now, out));
+        self.check(out);
+    }
+}
+
+/// What tests look at.
+#[cfg(test)]
+impl Talk {
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+}
+
+fn lane(rng: &mut Rng) -> Lane {
+    Lane::new(Secret::random(rng))
+}
