@@ -35,7 +35,7 @@ pub(super) const UPDATE_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// work of an insider (outsiders cannot find the lane), and each costs every member a read.
 const MAX_INVALID_ENTRIES: u64 = 64;
 
-/// Boxes of one commit: five in a pair. More is invalid for all alike, or one contact could fill the
+/// Boxes of one commit: three in a pair. More is invalid for all alike, or one contact could fill the
 /// read queue that all conversations share.
 pub(super) const MAX_COMMIT_BOXES: usize = 16;
 
@@ -462,7 +462,7 @@ impl<G: EpochGroup> Conversation<G> {
             return self.alert(turn, Alert::Unreadable);
         };
         let Ok((pointer, boxes)) = RunPointer::seal(turn.rng, &commit) else {
-            // A pair's commit is five boxes; only a group beyond any bound of ours gets here.
+            // A pair's commit is three boxes; only a group beyond any bound of ours gets here.
             self.group.clear_pending();
             return self.alert(turn, Alert::Unreadable);
         };
