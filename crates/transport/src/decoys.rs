@@ -298,7 +298,9 @@ mod tests {
         let reads = client.reads as f64 / hours;
         println!("{writes:.1} writes, {reads:.1} reads an hour by {}", client.decoys.talks.len());
         assert!((10.0..60.0).contains(&writes), "{writes} an hour");
-        assert!((0.5..1.2).contains(&(reads / writes)), "{reads} reads for {writes} writes");
+        // Beside the look at each commit lane every six hours.
+        let after_writes = reads - client.decoys.talks.len() as f64 / 6.0;
+        assert!((0.5..1.2).contains(&(after_writes / writes)), "{reads} reads for {writes} writes");
     }
 
     #[test]

@@ -7,7 +7,9 @@ use rand_core::OsRng;
 use tokio::time::{sleep, timeout};
 use xchat_base::{Secret, Wire};
 use xchat_server::control::{self, NodeStatus};
-use xchat_server::link::{Endpoint, LinkConfig, LinkReceiver, LinkSecret, LinkSender, PeerId};
+use xchat_server::link::{
+    CloseReason, Endpoint, LinkConfig, LinkReceiver, LinkSecret, LinkSender, PeerId,
+};
 use xchat_server::node::pigeonhole::{
     Answer, BoxId, Lane, Op, Request, SealedBox, SignedAnswer, StoreId,
 };
@@ -87,6 +89,17 @@ impl Client {
         client.send(&hello).await;
         assert!(matches!(client.recv().await, GatewayFrame::Welcome { .. }));
         client
+    }
+
+    /// Ends the session, and waits until the gateway knows.
+    pub(crate) async fn leave(self) {
+        self.sender.close(CloseReason::Done);
+        self.endpoint.close().await;
+    }
+
+    /// Is gone without a word.
+    pub(crate) fn vanish(self) {
+        drop(self);
     }
 
     pub(crate) async fn send(&mut self, frame: &ClientFrame) {
