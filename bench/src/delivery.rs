@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use xchat_engine::MessageState;
+use xchat_simnet::{Links, Shape, Transparent, World};
 use xchat_testkit::{Direction, Ground, Person};
+use xchat_transport::Pace;
 
 use crate::cpu;
 use crate::report::Row;
@@ -13,15 +16,35 @@ const MESSAGES: (usize, usize) = (100, 60);
 /// How long the stream alone is watched.
 const IDLE: Duration = Duration::from_secs(10);
 
+/// As the network document of a local network has it.
+const MIX_DELAY: Duration = Duration::from_millis(50);
+
+/// How much faster than `phone` its real run is, so that it takes minutes.
+const SCALE: u32 = 20;
+
+/// Simulated pairs of people for each figure.
+const PAIRS: u64 = 5;
+
 /// Packets a second at which nothing waits for its slot.
 const AT_ONCE: &str = "150";
 
 pub(crate) fn run(args: &crate::Args) -> Vec<Row> {
     let mut rows = pipeline(args);
     // Somebody types; the pace carries 55 and 14 messages a minute before they are put together (spec 08, 8.8).
-    for (pace, aim, every) in [("fast", 1.3, 2.5), ("desk", 3.5, 6.0)] {
-        rows.extend(at_pace(args, pace, aim, Duration::from_secs_f64(every)));
+    for (name, pace, aim, every) in [("fast", Pace::Fast, 1.3, 2.5), ("desk", Pace::Desk, 3.5, 6.0)]
+    {
+        let (every, what) =
+            (Duration::from_secs_f64(every), format!("delivery at `{name}`, D = 50 ms"));
+        let [median, rare] = real(args, name, &["--mix-delay", "50"], every);
+        let [simulated, _] = simulated(pace, None, MIX_DELAY, every);
+        rows.push(
+            Row::new(format!("{what}, median"), median, "s")
+                .at_most(aim)
+                .beside("simulator", simulated),
+        );
+        rows.push(Row::new("the same, 95 %", rare, "s"));
     }
+    rows.extend(slow_paces(args));
     rows
 }
 
@@ -56,22 +79,56 @@ fn pipeline(args: &crate::Args) -> Vec<Row> {
     ]
 }
 
-/// As people have it, with mixes that hold packets for 50 ms.
-fn at_pace(args: &crate::Args, pace: &str, aim: f64, every: Duration) -> Vec<Row> {
-    let ground = Ground::up(&args.xchat, &["--mix-delay", "50"]);
+/// `phone`, twenty times as fast, beside the simulator; and what that says of `phone` and `thrift` as they are.
+fn slow_paces(args: &crate::Args) -> Vec<Row> {
+    let every = Duration::from_secs(60) / SCALE;
+    let scaled = ["--rate", "4", "--mix-delay", "3"];
+    let [median, _] = real(args, "phone", &scaled, every);
+    let [beside, _] = simulated(Pace::Phone, Some(4_000), Duration::from_millis(3), every);
+    let what = "delivery at `phone`, twenty times as fast, D = 3 ms, median";
+    let mut rows = vec![Row::new(what, median, "s").beside("simulator", beside)];
+    for (name, pace, minutes) in [("phone", Pace::Phone, 1), ("thrift", Pace::Thrift, 10)] {
+        let every = Duration::from_secs(60 * minutes);
+        let [median, rare] = simulated(pace, None, MIX_DELAY, every);
+        let what = format!("delivery at `{name}`, D = 50 ms, by the simulator alone, median");
+        rows.push(Row::new(what, median, "s"));
+        rows.push(Row::new("the same, 95 %", rare, "s"));
+    }
+    rows
+}
+
+/// On real processes: the median and the 95th percentile, in seconds.
+fn real(args: &crate::Args, pace: &str, options: &[&str], every: Duration) -> [f64; 2] {
+    let ground = Ground::up(&args.xchat, options);
     let (alice, bob) = acquainted(&ground, pace);
     let listening = bob.listen();
     let mut delays = talk(&alice, "bob", &listening, MESSAGES.1, every);
-    let seconds = |of, delays: &mut [f64]| cpu::quantile(delays, of) / 1_000.0;
-    vec![
-        Row::new(
-            format!("delivery at `{pace}`, D = 50 ms, median"),
-            seconds(0.5, &mut delays),
-            "s",
-        )
-        .at_most(aim),
-        Row::new("the same, 95 %", seconds(0.95, &mut delays), "s"),
-    ]
+    [0.5, 0.95].map(|of| cpu::quantile(&mut delays, of) / 1_000.0)
+}
+
+/// The same on the production cores and virtual time, for a few pairs.
+fn simulated(pace: Pace, rate: Option<u32>, mix_delay: Duration, every: Duration) -> [f64; 2] {
+    let mut delays = Vec::new();
+    for seed in 1..=PAIRS {
+        let links = Links { cells: 100, ..Links::good() };
+        let shape = Shape { pace: rate, mix_delay, ..Shape::default() };
+        let mut world = World::with_format(seed, &shape, links, &Transparent);
+        let [alice, bob] = ["alice", "bob"].map(|name| world.add_at(name, pace));
+        let [conversation, _] = world.meet(alice, bob);
+        for n in 0..MESSAGES.1 {
+            world.send(alice, conversation, &format!("{n}"));
+            world.run_for(every);
+        }
+        world.run_until("everything is delivered", every * 200, |world| {
+            world.people[alice].all_sent_are(MessageState::Delivered)
+        });
+        let bob = &world.people[bob];
+        let came = bob.rows.values().filter(|row| row.direction == xchat_engine::Direction::In);
+        delays.extend(came.map(|row| {
+            bob.seen_at[&row.id].as_millis().saturating_sub(row.sent_at) as f64 / 1_000.0
+        }));
+    }
+    [0.5, 0.95].map(|of| cpu::quantile(&mut delays, of))
 }
 
 fn acquainted(ground: &Ground, pace: &str) -> (Person, Person) {

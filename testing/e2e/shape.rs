@@ -13,8 +13,10 @@ mod harness;
 #[path = "shape/ks.rs"]
 mod ks;
 #[path = "faults/space.rs"]
-#[allow(dead_code)] // Nothing is cut here.
+#[allow(dead_code)] // Nothing is split here.
 mod space;
+
+use std::time::{Duration, Instant};
 
 use bare::Bare;
 use capture::{Capture, Datagram};
@@ -41,6 +43,12 @@ const NODES: [&str; 9] = [
     "store-3",
     "store-4",
 ];
+
+/// What is sure to come about does so within this, on the slowest machine.
+const SOON: Duration = Duration::from_secs(90);
+
+/// How often something is asked that no event tells.
+const ASK_EVERY: Duration = Duration::from_millis(100);
 
 /// Where the first person is; the others follow.
 const FIRST_ADDRESS: usize = 129;
@@ -69,6 +77,43 @@ fn talking_does_not_show_on_the_wire() {
 #[ignore = "ten minutes: ./x soak shape"]
 fn soak() {
     compare(&["--rate", "4", "--mix-delay", "50", "--link-rate", "100"], 5_000, 0.05);
+}
+
+/// Somebody's network is away for longer than a link lives, and comes back.
+#[test]
+fn a_session_goes_on_when_the_network_is_back() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let (names, people) = (NODES.map(str::to_owned), ["alice"]);
+    let space = Space::new(&names, &people);
+    let runner = space.write_runner(dir.path());
+    let places = ["--bind-range", RANGE, "--runner", runner.to_str().expect("utf-8")];
+    let mut net = Network::up_with(&places);
+    let alice = Person::new_in(space.runner("alice"), &net, "alice");
+    alice.ok(&["invite"]);
+    for times in 1..=2 {
+        space.cut("alice");
+        until(|| counted(&net, "kept") == 1);
+        space.mend("alice");
+        until(|| counted(&net, "resumed") == times);
+        // The invitation lies in the network: what the device asks for has its answer.
+        alice.ok(&["invite"]);
+        assert_eq!((counted(&net, "welcomed"), counted(&net, "sessions")), (1, 1));
+    }
+    net.stop();
+}
+
+/// Of all gateways.
+fn counted(net: &Network, what: &str) -> u64 {
+    let status = net.status_of("gateway");
+    status.iter().map(|each| each["counters"][what].as_u64().expect("a number")).sum()
+}
+
+fn until(holds: impl Fn() -> bool) {
+    let end = Instant::now() + SOON;
+    while !holds() {
+        assert!(Instant::now() < end, "not within {SOON:?}");
+        std::thread::sleep(ASK_EVERY);
+    }
 }
 
 /// Runs until every person's machine has seen `enough` datagrams each way.

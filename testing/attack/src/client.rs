@@ -13,7 +13,7 @@ use xchat_sphinx::frame::CLIENT_PACKET_FRAME_LEN;
 use xchat_sphinx::work::SHARES;
 use xchat_sphinx::{
     ClientFrame, GatewayFrame, HopAddress, NodeTag, PACKET_LEN, PAYLOAD_LEN, Pace, Packet, Proof,
-    ReplyTag, SurbId,
+    ReplyTag, SessionToken, SurbId,
 };
 use xchat_testkit::tag;
 
@@ -344,7 +344,7 @@ fn first_frame(dice: &mut Dice) -> Vec<u8> {
     // The numbers of a proof that was not searched for.
     let proof = Proof::from_numbers([(); SHARES].map(|()| random::bytes(dice)));
     let hello = ClientFrame::Hello { pace: Pace::Fast, tags, proof }.to_wire();
-    match dice.next_u32() % 6 {
+    match dice.next_u32() % 7 {
         0 => rubbish(dice, 4096),
         1 => hello[..random::index(dice, hello.len())].to_vec(),
         2 => [hello.as_slice(), &[0]].concat(),
@@ -355,6 +355,11 @@ fn first_frame(dice: &mut Dice) -> Vec<u8> {
             bytes
         }
         4 => hello,
+        5 => {
+            // Somebody else's seat, if the token were one.
+            let tags = vec![ReplyTag::random(dice)];
+            ClientFrame::Resume { token: SessionToken::random(dice), tags }.to_wire()
+        }
         _ => {
             let mut packet = vec![0; PACKET_LEN];
             dice.fill_bytes(&mut packet);

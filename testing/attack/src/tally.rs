@@ -53,7 +53,7 @@ pub(crate) const KINDS: &[(Kind, &str, &str)] = &[
     (
         Kind::ClientFirstFrame,
         "client",
-        "opens with rubbish, a changed Hello, a packet before Hello, or a proof that is none",
+        "opens with rubbish, a changed Hello, a packet before Hello, a proof that is none, or a made-up token of a session",
     ),
     (Kind::ClientFrame, "client", "rubbish and changed frames in an open session"),
     (

@@ -50,8 +50,15 @@ pub struct Person {
     root: Root,
     document: VerifiedDocument,
     format: &'static dyn PacketFormat,
-    decoys: DecoyLanes,
+    device: Device,
     app: Option<App>,
+}
+
+/// How a person's device is set.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Device {
+    pub(crate) pace: Pace,
+    pub(crate) decoys: DecoyLanes,
 }
 
 impl Person {
@@ -61,7 +68,7 @@ impl Person {
         root: Root,
         document: VerifiedDocument,
         format: &'static dyn PacketFormat,
-        decoys: DecoyLanes,
+        device: Device,
     ) -> Self {
         Self {
             name: name.to_owned(),
@@ -75,7 +82,7 @@ impl Person {
             root,
             document,
             format,
-            decoys,
+            device,
             app: None,
         }
     }
@@ -84,10 +91,10 @@ impl Person {
     pub(crate) fn start(&mut self, now: Timestamp, rng: &mut Rng) -> Vec<Want> {
         let (root, document) = (self.root.clone(), self.document.clone());
         let pins = self.pins.as_deref();
-        let (transport, first) = Transport::new(root, document, Pace::Desk, pins, now, rng)
+        let (transport, first) = Transport::new(root, document, self.device.pace, pins, now, rng)
             .expect("what a transport kept, it reads");
         let mut transport = transport.with_format(self.format);
-        transport.set_decoy_lanes(self.decoys);
+        transport.set_decoy_lanes(self.device.decoys);
         let profile = Profile {
             name: self.name.clone(),
             network: self.root.name().as_str().to_owned(),

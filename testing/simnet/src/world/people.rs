@@ -4,17 +4,24 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use xchat_engine::{Command, CommandError, Contact, ConversationId, Response};
+use xchat_transport::Pace;
 
 use super::{Who, World};
-use crate::person::Person;
+use crate::person::{Device, Person};
 
 impl World {
     /// A new person, online.
     pub fn add(&mut self, name: &str) -> usize {
+        self.add_at(name, Pace::Desk)
+    }
+
+    /// Adds somebody whose device has this pace.
+    pub fn add_at(&mut self, name: &str, pace: Pace) -> usize {
         let place = self.people.len();
         let client = self.seat_client(Who::Person(place));
         let (root, document) = (self.root.clone(), self.document.clone());
-        self.people.push(Person::new(name, client, root, document, self.format, self.decoys));
+        let device = Device { pace, decoys: self.decoys };
+        self.people.push(Person::new(name, client, root, document, self.format, device));
         self.start(place);
         place
     }
