@@ -21,6 +21,9 @@ const PATIENCE: u64 = 4;
 /// The same for collects when the last ones brought nothing.
 const IDLE_COLLECT_PATIENCE: u64 = 8;
 
+/// And when they brought something, or a collector is being opened: what comes next is read soon, whatever else there is to do.
+const EAGER_COLLECT_PATIENCE: u64 = 2;
+
 /// Looks at followed boxes take one slot in so many at most, where there is other work or collects.
 const LOOK_EVERY: u64 = 8;
 
@@ -120,10 +123,8 @@ impl Transport {
         };
         let (writes, reads) = (self.writes.has_ready(slot), self.reads.has_ready(slot));
         let is_hot = slot.saturating_sub(self.turns.last_item) <= HOT_SLOTS;
-        let collect_patience = if self.collectors.is_opening() {
-            2
-        } else if is_hot {
-            PATIENCE
+        let collect_patience = if self.collectors.is_opening() || is_hot {
+            EAGER_COLLECT_PATIENCE
         } else {
             IDLE_COLLECT_PATIENCE
         };
