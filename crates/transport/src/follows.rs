@@ -167,11 +167,12 @@ impl Follows {
             .map(|(id, _)| *id)
     }
 
-    /// The box to look at: not heard of for [`LOOK_AFTER`], or active and an item may just have been lost.
+    /// The box to look at: not heard of for [`LOOK_AFTER`], or active and an item may just have been lost. Never one that
+    /// cannot be written yet: stores would see for how long it has been waited for.
     pub(crate) fn next_look(&self, now: Timestamp) -> Option<BoxId> {
         self.boxes
             .iter()
-            .filter(|(_, f)| !f.in_flight && (f.is_due(now) || f.attempts > 0))
+            .filter(|(_, f)| !f.in_flight && !matches!(f.urgency, Urgency::Ahead(_)))
             .filter_map(|(id, f)| {
                 let age = now.since(f.looked_at);
                 let patience = if f.urgency == Urgency::Active { 1 } else { RESTING_PATIENCE };

@@ -17,12 +17,18 @@ struct Args {
     /// Seeds of each size.
     #[arg(long, default_value_t = 40)]
     seeds: u64,
+    /// Seeds of the systems that take a minute and more for each: the program, Nym, and the idealised stream.
+    #[arg(long)]
+    slow_seeds: Option<u64>,
     /// A small run with wide bounds.
     #[arg(long)]
     quick: bool,
     /// Only systems whose name contains this.
     #[arg(long)]
     only: Option<String>,
+    /// No systems whose name contains this.
+    #[arg(long)]
+    without: Option<String>,
     /// Only this many people, instead of 100 and 1,000.
     #[arg(long)]
     clients: Option<u32>,
@@ -87,7 +93,7 @@ fn main() -> ExitCode {
     let (mut all, mut extents, mut names, mut told, mut faults) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for system in systems() {
-        if args.only.as_ref().is_some_and(|only| !system.name().contains(only.as_str())) {
+        if !args.wants(system.as_ref()) {
             continue;
         }
         names.push((system.name(), system.about()));
@@ -131,14 +137,24 @@ fn main() -> ExitCode {
 }
 
 impl Args {
+    fn wants(&self, system: &dyn System) -> bool {
+        let has = |part: &String| system.name().contains(part.as_str());
+        self.only.as_ref().is_none_or(has) && !self.without.as_ref().is_some_and(has)
+    }
+
+    fn seeds_of(&self, system: &dyn System) -> u64 {
+        let slow = system.has_stores() || system.name() == Nym.name();
+        self.slow_seeds.filter(|_| slow).unwrap_or(self.seeds)
+    }
+
     fn extent(&self, system: &dyn System, clients: u32) -> Option<Extent> {
         if self.quick {
             return Some(Extent::quick(6));
         }
         if self.evenings {
-            return Some(Extent::evening(clients, self.seeds));
+            return Some(Extent::evening(clients, self.seeds_of(system)));
         }
-        extent(system, clients, self.seeds)
+        extent(system, clients, self.seeds_of(system))
     }
 }
 
@@ -146,7 +162,7 @@ fn stores(args: &Args) -> ExitCode {
     let clients = args.clients.unwrap_or(40);
     let extent = Extent::evening(clients, args.seeds);
     for system in systems().iter().filter(|system| system.has_stores()) {
-        if args.only.as_ref().is_some_and(|only| !system.name().contains(only.as_str())) {
+        if !args.wants(system.as_ref()) {
             continue;
         }
         let found = signs(system.as_ref(), extent, &mut |what| eprintln!("sim: {what}"));

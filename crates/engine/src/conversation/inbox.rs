@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use xchat_base::{Timestamp, Wire, random};
 use xchat_pigeonhole::outcome::ReadOutcome;
-use xchat_pigeonhole::{Lane, SealedBox};
+use xchat_pigeonhole::{BoxId, Lane, SealedBox};
 
 use super::mutation::Mutation;
 use super::{Conversation, EpochGroup, Purpose};
@@ -48,6 +48,8 @@ pub(super) struct ReadLane {
     pub(super) ahead: BTreeMap<u64, SealedBox>,
     /// Boxes below this index are followed.
     pub(super) followed: u64,
+    /// Those of them that have not come, so that their ids are worked out once.
+    waiting: BTreeMap<u64, BoxId>,
     /// While the epoch closes: the box whose linearizable read is under way.
     pub(super) draining: Option<u64>,
     /// While the epoch closes: the next box was `Empty` after the epoch's end was known.
@@ -57,7 +59,8 @@ pub(super) struct ReadLane {
 impl ReadLane {
     pub(super) fn new(lane: Lane) -> Self {
         let followed = lane.index();
-        Self { lane, ahead: BTreeMap::new(), followed, draining: None, drained: false }
+        let (ahead, waiting) = (BTreeMap::new(), BTreeMap::new());
+        Self { lane, ahead, followed, waiting, draining: None, drained: false }
     }
 }
 
@@ -89,15 +92,18 @@ impl<G: EpochGroup> Conversation<G> {
         let window = if active { AHEAD_ACTIVE } else { AHEAD_RESTING };
         let reading = &mut self.epoch.reads[number];
         let next = reading.lane.index();
+        reading.waiting.retain(|index, _| *index >= next && !reading.ahead.contains_key(index));
         for ahead in 0..window {
             let index = next + u64::from(ahead);
-            if reading.ahead.contains_key(&index) {
-                continue;
+            if index >= reading.followed {
+                let id = reading.lane.peek(ahead.into()).id();
+                self.ids.insert(id, Purpose::Peer(number, index));
+                reading.waiting.insert(index, id);
+                reading.followed = index + 1;
             }
-            let id = reading.lane.peek(ahead.into()).id();
-            self.ids.insert(id, Purpose::Peer(number, index));
-            turn.follow(id, urgency(active, ahead));
-            reading.followed = reading.followed.max(index + 1);
+            if let Some(id) = reading.waiting.get(&index) {
+                turn.follow(*id, urgency(active, ahead));
+            }
         }
     }
 
