@@ -193,6 +193,7 @@ impl Transport {
             registered: self.follows.standing_of(now, |id| !self.decoys.own(id)),
             collector: self.collectors.health(),
             loop_loss: self.measure.loop_loss(),
+            losing: self.measure.is_alarming(),
             packet_loss: self.measure.packet_loss(),
             round_trip_ms: self.measure.round_trip_ms(),
             refused_answers: self.measure.refused_answers,
