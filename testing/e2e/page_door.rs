@@ -142,6 +142,37 @@ fn what_is_silent_too_long_or_no_frame_is_cut_off() {
 }
 
 #[test]
+fn what_a_page_was_writing_is_kept_after_its_socket_has_gone_and_only_by_its_token() {
+    let mut network = Network::up();
+    let (alice, bob) = (Person::new(&network, "alice"), Person::new(&network, "bob"));
+    alice.meet(&bob);
+    let address = address(&alice);
+    let (own, token) = (address.origin(), address.token());
+    let mut other = Tab::hello(&address, &token, None);
+    let card = std::fs::read_to_string(alice.profile().join("daemon.json")).expect("a card");
+    let card: Value = serde_json::from_str(&card).expect("JSON");
+    let draft = json!({ "contact": "bob", "text": "half a sen", "face": "gone" });
+
+    for token in ["", "00", card["token"].as_str().expect("a token")] {
+        assert_eq!(address.draft(token, &own, &draft).0, 401, "{token}");
+    }
+    assert_eq!(address.draft(&token, "http://evil.example", &draft).0, 403);
+    let (status, body) = address.draft(&token, &own, &json!({ "contact": "bob", "command": 1 }));
+    assert_eq!((status, &body["error"]["code"]), (400, &json!("invalid")));
+    let long = json!({ "contact": "bob", "text": "x".repeat(8_193), "face": "gone" });
+    assert_eq!(address.draft(&token, &own, &long).0, 422);
+
+    assert_eq!(address.draft(&token, &own, &draft), (200, json!({})));
+    let told = other.until(|frame| frame["event"]["event"] == "draft");
+    assert_eq!(told["event"]["text"], "half a sen", "the other tabs are told");
+    let listed = other.ask(json!({ "command": "conversations" })).expect("a list");
+    assert_eq!(listed["conversations"][0]["draft"], "half a sen");
+    alice.ok(&["stop"]);
+    bob.ok(&["stop"]);
+    network.stop();
+}
+
+#[test]
 fn a_tab_that_does_not_read_is_cut_off_and_holds_nobody_up() {
     let mut network = Network::up();
     let (alice, bob) = (Person::new(&network, "alice"), Person::new(&network, "bob"));

@@ -65,6 +65,17 @@ impl Address {
         self.http(&format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"))
     }
 
+    /// Status and body of what a page says last: `POST /v1/draft`.
+    pub(crate) fn draft(&self, token: &str, origin: &str, draft: &Value) -> (u16, Value) {
+        let (host, body) = (self.host(), draft.to_string());
+        let (status, _, body) = self.http(&format!(
+            "POST /v1/draft HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\nConnection: close\r\n\
+             Authorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+        (status, serde_json::from_str(&body).unwrap_or_default())
+    }
+
     fn http(&self, request: &str) -> (u16, String, String) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");

@@ -11,6 +11,7 @@
 //! GET  /              the page
 //! POST /v1/session    a token for a code
 //! GET  /v1/socket     commands, answers and events in both directions
+//! POST /v1/draft      what was being written in a page that goes away
 //! ```
 //!
 //! It listens on 127.0.0.1 only, at a port that the system has chosen once. Who may ask for the first six is decided by a

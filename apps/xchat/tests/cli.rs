@@ -222,6 +222,9 @@ fn commands_share_one_daemon_until_stop() {
     assert_ne!(status["online"]["state"], "online");
     assert_eq!(status["queued"], json!({ "messages": 0, "writes": 0, "reads": 0 }));
     assert_eq!(status["crowd"]["size"], "small");
+    assert_eq!(status["pace"]["bytes_per_month"], status["paces"][1]["bytes_per_month"]);
+    assert!(status["pace"]["message_seconds"].as_f64() > Some(0.0));
+    assert_eq!((&status["losing"], &status["avoided_mixes"]), (&json!(false), &json!(0)));
     assert_eq!(alice.json(&["stop"]), json!({ "stopped": true }));
     assert!(!alice.profile().join("daemon.json").exists());
     assert_eq!(alice.json(&["stop"]), json!({ "stopped": false }));

@@ -22,7 +22,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 use xchat_base::Timestamp;
 use xchat_engine::{ConversationId, Engine, MessageState, Profile as EngineProfile};
-use xchat_transport::directory::{Root, VerifiedDocument};
+use xchat_transport::directory::Root;
 use xchat_transport::{Input as TransportInput, Transport};
 
 use crate::api::{Contact, Event, Face, Numbered};
@@ -70,7 +70,6 @@ pub(crate) struct Driver {
     settings: Settings,
     engine_profile: EngineProfile,
     root: Root,
-    document: VerifiedDocument,
     reopen: Reopen,
     contacts: BTreeMap<ConversationId, Contact>,
     /// Who waits for the engine's answer, by tag.
@@ -128,15 +127,9 @@ impl Driver {
         let (engine, engine_effects) =
             Engine::load(engine_profile.clone(), store.state()?, now, &mut OsRng)
                 .map_err(|error| requests::load_error(&error))?;
-        let (transport, transport_effects) = Transport::new(
-            root.clone(),
-            document.clone(),
-            settings.pace,
-            kept.as_deref(),
-            now,
-            &mut OsRng,
-        )
-        .map_err(|error| Error::new(ErrorKind::Corrupt, error.to_string()))?;
+        let (transport, transport_effects) =
+            Transport::new(root.clone(), document, settings.pace, kept.as_deref(), now, &mut OsRng)
+                .map_err(|error| Error::new(ErrorKind::Corrupt, error.to_string()))?;
         let (events, _) = broadcast::channel(MAX_UNHEARD);
         let mut driver = Self {
             seq: store.last_seq(),
@@ -150,7 +143,6 @@ impl Driver {
             settings,
             engine_profile,
             root,
-            document,
             reopen,
             contacts: BTreeMap::new(),
             pending: BTreeMap::new(),

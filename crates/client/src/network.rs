@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::time::Duration;
 
 use thiserror::Error;
 use xchat_base::Timestamp;
@@ -64,9 +63,7 @@ pub fn describe(text: &str) -> Result<Described, NetworkError> {
     let file = NetworkFile::parse(text)?;
     let name = file.root.name().as_str().to_owned();
     let document = file.document.dangerously_assume_timely(&file.root)?;
-    let parameters = &document.parameters;
-    let fixed = parameters.pace_override.map(|_| parameters.mean_gap(Duration::ZERO));
-    Ok(Described { name, paces: PaceChoice::all(Some(parameters.mix_delay), fixed) })
+    Ok(Described { name, paces: PaceChoice::all(&document.parameters) })
 }
 
 fn read_bounded(path: &Path) -> Result<String, NetworkError> {

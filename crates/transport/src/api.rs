@@ -174,7 +174,7 @@ pub enum Event {
     /// A followed box was written. Its signature is checked; it is no longer followed.
     Arrived(SealedBox),
     /// The status changed in a way that a person may care about.
-    Status(Status),
+    Status(Box<Status>),
 }
 
 /// Why a transport cannot start.

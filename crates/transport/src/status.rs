@@ -29,6 +29,8 @@ pub struct Status {
     pub collector: CollectorHealth,
     /// Share of recent loops that did not come back, 0 to 1; `None` before the first ones are due.
     pub loop_loss: Option<f64>,
+    /// Whether so many loops are lost that somebody drops or delays packets: a person is to be told.
+    pub losing: bool,
     /// Share of recent packets without an answer, loops included, 0 to 1.
     pub packet_loss: Option<f64>,
     /// Median time of recent packets from slot to answer, in milliseconds.

@@ -198,6 +198,7 @@ impl Transport {
             registered: self.follows.standing_of(now, |id| !self.decoys.own(id)),
             collector: self.collectors.health(),
             loop_loss: self.measure.loop_loss(),
+            losing: self.measure.is_alarming(),
             packet_loss: self.measure.packet_loss(),
             round_trip_ms: self.measure.round_trip_ms(),
             refused_answers: self.measure.refused_answers,
@@ -295,7 +296,7 @@ impl Transport {
         let digest = self.digest(now);
         if self.reported != Some(digest) {
             if self.reported.is_some() {
-                out.push(Effect::Event(Event::Status(self.status(now))));
+                out.push(Effect::Event(Event::Status(Box::new(self.status(now)))));
             }
             self.reported = Some(digest);
         }

@@ -51,6 +51,24 @@ describe('a draft', () => {
     expect([draft.text, kept()]).toEqual(['', []]);
   });
 
+  it('is said in another way when the page goes, also what nobody has confirmed', async () => {
+    const { program, draft, kept, type } = begin();
+    draft.part();
+    expect(program.parted).toEqual([]);
+    type('half');
+    draft.part();
+    draft.part();
+    expect(program.parted).toEqual([{ contact: 'a', text: 'half', face: 'this tab' }]);
+    expect(kept()).toEqual([]);
+    type('half a sen');
+    draft.keep();
+    draft.part();
+    expect(program.parted.at(-1)?.text).toBe('half a sen');
+    await vi.advanceTimersByTimeAsync(0);
+    draft.part();
+    expect(program.parted).toHaveLength(2);
+  });
+
   it('that is too long for a message is not kept', () => {
     const { draft, kept, type } = begin();
     type('x'.repeat(8192));

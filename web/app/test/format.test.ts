@@ -35,7 +35,10 @@ describe('amounts', () => {
     expect(format.bytes(6_340_000_000)).toBe('6.3 gigabytes');
     expect(format.bytes(25_000_000_000)).toBe('25 gigabytes');
     expect(format.bytes(211_000_000)).toBe('211 megabytes');
-    expect(format.seconds(8.2)).toBe('8 seconds');
+    expect(format.seconds(2.4)).toBe('2.4 seconds');
+    expect(format.seconds(63.6)).toBe('64 seconds');
+    expect(format.days(16 * DAY)).toBe('16 days');
+    expect(format.days(HOUR)).toBe('1 hour');
     expect(format.seconds(150)).toBe('2.5 minutes');
     expect(format.seconds(0.2)).toBe('1 second');
   });

@@ -46,6 +46,11 @@ export class Program implements Runtime {
     return { messages: after === undefined ? between.slice(-limit) : between.slice(0, limit) };
   }
 
+  parted: Arguments<'set_draft'>[] = [];
+  part(draft: Arguments<'set_draft'>): void {
+    this.parted.push(draft);
+  }
+
   start(): void {}
   stop(): void {}
   create(): Promise<void> {

@@ -15,14 +15,16 @@ export class Person {
   #network;
   #daemon;
   #smallDisk;
+  #dial;
 
   /** Somebody with a daemon that waits for a page, and no profile yet. */
-  static async come(browser, network, name, { language = 'en', smallDisk = false, ...options } = {}) {
+  static async come(browser, network, name, { language = 'en', smallDisk = false, dial, ...options } = {}) {
     const person = new Person();
     person.name = name;
     person.language = language;
     person.#network = network;
     person.#smallDisk = smallDisk;
+    person.#dial = dial;
     person.window = await Window.open(browser, { language, ...options });
     await person.start();
     return person;
@@ -30,7 +32,8 @@ export class Person {
 
   async start() {
     const args = ['--json', '--profile', this.#dir, 'serve', '--locked', '--network', this.#network.file];
-    this.#daemon = new Running(args, {}, this.#smallDisk ? onSmallDisk(this.#dir) : []);
+    const runner = this.#smallDisk ? onSmallDisk(this.#dir) : (this.#dial?.runner ?? []);
+    this.#daemon = new Running(args, {}, runner);
     return this.#daemon.line((event) => event.event === 'ready');
   }
 

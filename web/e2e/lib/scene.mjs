@@ -21,6 +21,7 @@ const LOOKS = [
 
 /** Without leaving the view. */
 export async function everywhere(tab, name) {
+  const before = tab.viewportSize();
   for (const [language, colorScheme, size] of LOOKS) {
     await tab.evaluate((choice) => {
       localStorage.setItem('xchat.language', choice);
@@ -36,7 +37,7 @@ export async function everywhere(tab, name) {
     dispatchEvent(new StorageEvent('storage', { key: 'xchat.language' }));
   });
   await tab.emulateMedia({ colorScheme: 'light' });
-  await tab.setViewportSize(SIZES.desk);
+  await tab.setViewportSize(before);
 }
 
 /** Nothing was said to a console, and nobody but the daemon was asked for anything; `ports`: at so many of them. */

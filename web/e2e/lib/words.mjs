@@ -8,11 +8,15 @@ const catalogues = Object.fromEntries(
   }),
 );
 
-/** The text of a key, with values isolated as the page does it. */
+/** The text of a key, with values isolated as the page does it; of several forms the one for `count`. */
 export function words(language) {
+  const plural = new Intl.PluralRules(language);
+  const number = new Intl.NumberFormat(language);
   return (key, values = {}) => {
-    const text = catalogues[language][key];
-    if (typeof text !== 'string') throw new Error(`${key} is no plain text`);
-    return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? `\u2068${values[name]}\u2069` : whole));
+    const entry = catalogues[language][key];
+    const text = typeof entry === 'string' ? entry : (entry?.[plural.select(values.count)] ?? entry?.other);
+    if (typeof text !== 'string') throw new Error(`there is no text ${key}`);
+    const shown = (value) => (typeof value === 'number' ? number.format(value) : value);
+    return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? `\u2068${shown(values[name])}\u2069` : whole));
   };
 }

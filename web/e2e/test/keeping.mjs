@@ -1,7 +1,8 @@
 // What is being written, and whom one waits for: the program keeps it, and the browser nothing.
 import assert from 'node:assert/strict';
+import { region } from '../lib/hearing.mjs';
 import { scenario } from '../lib/scenario.mjs';
-import { PASSPHRASE } from '../lib/program.mjs';
+import { PASSPHRASE, PATIENCE_MS } from '../lib/program.mjs';
 import { everywhere } from '../lib/scene.mjs';
 import { world } from '../lib/world.mjs';
 
@@ -64,6 +65,43 @@ scenario('a draft is the same in all tabs, and survives a reload and a killed pr
   await other.tab.close();
 });
 
+/** What the program has as the draft, once it is this. */
+async function kept(person, text) {
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const { conversations } = await person.ask({ command: 'conversations' });
+    const drafts = conversations.map((each) => each.draft).filter((draft) => draft !== null);
+    if (drafts.includes(text)) return;
+    assert.ok(Date.now() < deadline, `“${text}” was not kept, but ${drafts}`);
+  }
+}
+
+/** In the page: from the moment it goes, nothing leaves by its socket any more. A browser may do that. */
+function cutSocketOff() {
+  addEventListener('pagehide', () => (WebSocket.prototype.send = () => undefined), { capture: true });
+}
+
+scenario('what was written at last is kept, however the page goes', async () => {
+  const { page, person } = world.ada;
+  const ways = {
+    'is loaded again': (tab) => tab.reload(),
+    'makes room for another': (tab) => tab.goto('about:blank'),
+    'is closed': (tab) => tab.close(),
+  };
+  for (const [way, go] of Object.entries(ways)) {
+    const tab = await person.tab(page);
+    await tab.open('منى');
+    await tab.tab.evaluate(cutSocketOff);
+    await tab.composer.fill(`the page ${way}`);
+    await go(tab.tab);
+    await kept(person, `the page ${way}`);
+    await page.drafted(`the page ${way}`);
+    if (!tab.tab.isClosed()) await tab.tab.close();
+  }
+  await page.composer.fill('');
+  await page.composer.blur();
+});
+
 scenario('an open invitation survives a reload and a killed program, is the same in all tabs, and can be withdrawn', async () => {
   const { page, person } = world.ada;
   const link = await page.invite();
@@ -95,7 +133,8 @@ scenario('an open invitation survives a reload and a killed program, is the same
   await other.tab.close();
 
   await world.mona.page.accept(link);
-  await world.mona.page.text('error.expired').waitFor();
+  await region(world.mona.page, 'alert', world.mona.page.t('error.expired')).waitFor();
+  await everywhere(world.mona.page.tab, 'accept-expired');
   // On a phone the conversation is two steps back.
   await world.mona.page.button('back').click();
   await world.mona.page.button('back').click();

@@ -73,6 +73,44 @@ scenario('an old message opens with what is around it, and what one says then st
   await page.conversation('منى').waitFor();
 });
 
+scenario('who has come back to the newest is there again after a reload', async () => {
+  const { page } = world.ada;
+  const sought = page.tab.locator('.sought');
+  const goTo = async (text) => {
+    await page.search(text);
+    await page.foundOf(1);
+    await page.tab.keyboard.press('Enter');
+    await sought.getByText(text, { exact: true }).waitFor();
+  };
+  const isAtTheNewest = async (text) => {
+    await sought.waitFor({ state: 'detached' });
+    await page.tab.reload();
+    await page.message(text).waitFor();
+    assert.equal(await sought.count(), 0);
+    await page.tab.waitForFunction(() => {
+      const pane = document.querySelector('.pane');
+      return pane.scrollHeight - pane.scrollTop - pane.clientHeight < 48;
+    });
+  };
+  await goTo('line 21');
+  // As long as one only looks, one is there.
+  await page.tab.reload();
+  await sought.getByText('line 21', { exact: true }).waitFor();
+  await page.say('and back again');
+  await page.message('and back again', 'delivered').waitFor();
+  await isAtTheNewest('and back again');
+
+  await goTo('line 121');
+  const pane = page.tab.locator('.pane');
+  while ((await sought.count()) > 0) {
+    await pane.evaluate((each) => {
+      each.scrollTop = each.scrollHeight;
+      return new Promise(requestAnimationFrame);
+    });
+  }
+  await isAtTheNewest('and back again');
+});
+
 scenario('one conversation is searched by itself, in Arabic on a phone', async () => {
   const { page } = world.mona;
   await page.button('talk.search', { name: 'Ada' }).click();

@@ -1,7 +1,9 @@
 // What goes wrong, and how the page says it: real disks, gateways and backups.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { Dial } from '../lib/dial.mjs';
 import { fill, free } from '../lib/disk.mjs';
+import { heard, listen, region } from '../lib/hearing.mjs';
 import { Network } from '../lib/network.mjs';
 import { Person } from '../lib/person.mjs';
 import { PASSPHRASE } from '../lib/program.mjs';
@@ -27,6 +29,47 @@ async function say(from, to, text) {
   await from.person.ask({ command: 'send', contact: to.person.name, text, wait: 'delivered' });
 }
 
+/** A network in which nodes have failed, and somebody who looks on. */
+const failing = {};
+
+scenario('nodes that fail are seen, in every view if much is lost, and named if they are gone round', async () => {
+  failing.network = await Network.up(['--mixes-per-layer', '2', '--gateways', '2']);
+  const { network } = failing;
+  Object.assign(failing, await newcomer(network, 'Kira'));
+  const { page } = failing;
+  await page.network('net.online').waitFor();
+
+  // One mix of two and one store of four: there are other ways.
+  await page.press('Alt+s');
+  await listen(page);
+  const gone = [...network.nodes('mix', 1).slice(0, 1), ...network.nodes('store').slice(0, 1)];
+  for (const node of gone) await network.kill(node);
+  const mix = page.t('net.fault.avoided', { count: 1 });
+  const store = page.t('net.fault.silent', { count: 1 });
+  await region(page, 'status', mix).waitFor();
+  await region(page, 'status', store).waitFor();
+  await Promise.all([heard(page, mix), heard(page, store)]);
+  await page.network('net.online.fault').waitFor();
+  const { avoided_mixes, silent_stores } = await failing.person.command('status');
+  assert.deepEqual([avoided_mixes, silent_stores], [1, 1], 'the command line says the same');
+  await everywhere(page.tab, 'network-fault');
+  for (const node of gone) await network.restart(node);
+
+  // A layer is gone: nothing comes through, and no single mix is to blame.
+  await page.press('Control+/');
+  await listen(page);
+  const layer = network.nodes('mix', 2);
+  for (const each of layer) await network.kill(each);
+  const losing = page.t('net.losing');
+  const said = await heard(page, losing);
+  assert.equal(said.filter((each) => each.includes(losing)).length, 1, said.join(' | '));
+  await region(page, 'alert', losing).waitFor();
+  await page.network('net.losing.short').waitFor();
+  await everywhere(page.tab, 'losing');
+  for (const each of layer) await network.restart(each);
+  await page.press('Alt+s');
+});
+
 scenario('a restored backup comes back, and both sides are told to compare again', async () => {
   const [dana, erik] = await Promise.all([newcomer(world.network, 'Dana'), newcomer(world.network, 'Erik')]);
   await meet(dana, erik);
@@ -51,7 +94,7 @@ scenario('a restored backup comes back, and both sides are told to compare again
   await dana.page.open('Erik');
   await dana.page.text('notice.they_rejoined', { name: 'Erik' }).last().waitFor();
   for (const [each, name] of [[erik, 'Dana'], [dana, 'Erik']]) {
-    await each.page.text('talk.changed.banner', { name }).waitFor();
+    await region(each.page, 'alert', each.page.t('talk.changed.banner', { name })).waitFor();
     await each.page.conversation(name).getByTitle(each.page.t('talk.changed')).waitFor();
   }
   await everywhere(dana.page.tab, 'rejoined');
@@ -102,7 +145,8 @@ scenario('a full disk is told, refuses what cannot be kept, and everything goes 
     }, text);
   }
   const reason = finn.page.t('error.disk_full');
-  await failed.getByText(finn.page.t('state.failed', { reason }), { exact: true }).waitFor();
+  await region(finn.page, 'alert', finn.page.t('state.failed', { reason })).waitFor();
+  await region(finn.page, 'alert', `${finn.page.t('net.halted')}: ${reason}`).waitFor();
   await finn.page.network('net.halted').waitFor();
   await everywhere(finn.page.tab, 'halted-talk');
   await finn.page.press('Alt+s');
@@ -141,7 +185,7 @@ scenario('a full gateway is told, and who gets in has worked for it', async () =
   const jules = await newcomer(network, 'Jules');
   const { page } = jules;
   await page.press('Alt+s');
-  await page.text('trouble.busy').waitFor();
+  await region(page, 'status', page.t('trouble.busy')).waitFor();
   await everywhere(page.tab, 'network-busy');
   // Those who are there stay.
   await meet(hana, ivan);
@@ -154,9 +198,58 @@ scenario('a full gateway is told, and who gets in has worked for it', async () =
   const [proving, online] = [page.t('net.proving'), page.t('net.online')];
   // Between the two it waits to be welcomed.
   assert.ok(states.includes(proving) && states.at(-1) === online, states.join(', '));
+
+  // And then there is no network at all.
+  await listen(page);
+  await network.down();
+  const away = page.t('trouble.unreachable');
+  await heard(page, away);
+  const tries = async () => (await jules.person.ask({ command: 'status' })).online.failed;
+  while ((await tries()) < 2);
+  assert.equal((await heard(page, away)).filter((each) => each === away).length, 1, 'told once, however often it is tried');
+  await everywhere(page.tab, 'network-away');
+  await page.press('Control+/');
+  await region(page, 'status', away).waitFor();
   for (const each of [ivan, jules]) {
     quiet(each.person);
     await each.person.leave();
   }
+});
+
+scenario('a wrong clock is told at once in every view, and forgotten when it is right', async () => {
+  const dial = new Dial();
+  const lina = await newcomer(world.network, 'Lina', { dial });
+  const { page } = lina;
+  await page.network('net.online').waitFor();
+  await page.press('Control+/');
+  for (const [turn, state] of [['+365d', 'unsure'], ['-365d', 'behind']]) {
+    await listen(page);
+    dial.turn(turn);
+    const wrong = page.t(`net.clock.${state}`);
+    await heard(page, wrong);
+    await region(page, 'alert', wrong).waitFor();
+    await page.network('net.clock').waitFor();
+    await everywhere(page.tab, `clock-${state}`);
+    dial.turn('+0');
+    await region(page, 'alert', wrong).waitFor({ state: 'detached' });
+    await page.network('net.online').waitFor();
+  }
+  quiet(lina.person);
+  await lina.person.leave();
+  dial.remove();
+});
+
+scenario('the ends of what nodes had done are seen too', async () => {
+  const { network, page, person } = failing;
+  const LONG_MS = 200_000;
+  await region(page, 'alert', page.t('net.losing')).waitFor({ state: 'detached', timeout: LONG_MS });
+  await page.heading('net.fault.title').waitFor({ state: 'detached', timeout: LONG_MS });
+  await page.network('net.online').waitFor();
+  assert.equal(await page.tab.getByRole('alert').filter({ hasText: /./ }).count(), 0);
+  const { losing, avoided_mixes, silent_stores } = await person.command('status');
+  assert.deepEqual({ losing, avoided_mixes, silent_stores }, { losing: false, avoided_mixes: 0, silent_stores: 0 });
+  await everywhere(page.tab, 'network-mended');
+  quiet(person);
+  await person.leave();
   await network.down();
 });

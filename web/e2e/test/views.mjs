@@ -1,5 +1,7 @@
 // Every view, by day and by night, in both languages and both widths: axe finds nothing, and pictures are kept.
 import assert from 'node:assert/strict';
+import { tree } from '../lib/hearing.mjs';
+import { Network } from '../lib/network.mjs';
 import { scenario } from '../lib/scenario.mjs';
 import { Page } from '../lib/page.mjs';
 import { Person } from '../lib/person.mjs';
@@ -36,6 +38,45 @@ scenario('the first run and the lock', async () => {
   await everywhere(page.tab, 'unlock');
   await page.unlock(PASSPHRASE);
   await page.heading('list.empty.title').waitFor();
+});
+
+scenario('what each pace costs and gives, where one can choose', async () => {
+  const network = await Network.up([], []);
+  const person = await Person.come(world.browser, network, 'Kim');
+  const page = await person.page();
+  await page.tab.getByLabel(page.t('start.name.label')).fill('Kim');
+  await page.button('continue').click();
+  await page.tab.getByLabel(page.t('start.pass.label'), { exact: true }).fill(PASSPHRASE);
+  await page.tab.getByLabel(page.t('start.pass.again')).fill(PASSPHRASE);
+  await page.button('continue').click();
+  await page.heading('start.pace.title').waitFor();
+  assert.deepEqual((await tree(page)).focused, { role: 'heading', name: page.t('start.pace.title') });
+  const choices = page.tab.getByRole('radio');
+  assert.equal(await choices.count(), 4);
+  for (const [pace, size, time] of [['fast', '25 gigabytes', '1.1 seconds'], ['desk', '6.3 gigabytes', '2.4 seconds']]) {
+    const choice = page.tab.locator('label').filter({ has: page.tab.getByText(page.t(`pace.${pace}`), { exact: true }) });
+    await choice.getByText(page.t('pace.cost', { size })).waitFor();
+    await choice.getByText(page.t('pace.time', { time })).waitFor();
+  }
+  await everywhere(page.tab, 'first-paces');
+  await page.button('start.create').click();
+  await page.heading('list.empty.title').waitFor();
+  await page.network('net.online').waitFor();
+  await page.press('Control+/');
+  await page.heading('set.pace').waitFor();
+  await everywhere(page.tab, 'settings-paces');
+  await page.press('Alt+s');
+  // The same as the command line says.
+  const { pace } = await person.command('status');
+  assert.equal(pace.name, 'desk');
+  await page.heading('net.pace', { pace: page.t('pace.desk') }).waitFor();
+  const facts = page.tab.locator('main dl').first().locator('dd');
+  assert.deepEqual(await facts.allTextContents(), ['6.3 gigabytes', `${pace.message_seconds} seconds`]);
+  await page.text('net.pace.away', { time: '16 days' }).waitFor();
+  await everywhere(page.tab, 'network-costs');
+  quiet(person);
+  await person.leave();
+  await network.down();
 });
 
 /** Noor meets somebody by their programs' other door, as the pages' own ways have been tried. */
@@ -86,7 +127,7 @@ scenario('the conversations and what belongs to them', async () => {
   await page.tab.locator('ol.number li').nth(11).waitFor();
   await everywhere(page.tab, 'compare');
   await page.press('Alt+s');
-  await page.heading('net.crowd.small').waitFor();
+  await page.heading('net.crowd.trial').waitFor();
   await everywhere(page.tab, 'network');
   await page.press('Control+/');
   await page.heading('set.title').waitFor();

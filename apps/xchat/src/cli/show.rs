@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::time::Duration;
 
 use xchat_client::{
-    ClockState, Contact, ContactId, Direction, Event, Found, Invitation, Message, MessageState,
-    Notice, Online, Status, Trouble,
+    ClockState, Contact, ContactId, Crowd, Direction, Event, Found, Invitation, Message,
+    MessageState, Notice, Online, Status, Trouble,
 };
 
 /// Contacts' names.
@@ -160,6 +161,58 @@ pub(super) fn event(event: &Event, names: &Names) -> String {
     }
 }
 
+/// How long a message takes, and what becomes of one for somebody who is away.
+fn delivery(status: &Status) -> String {
+    let seconds = status.pace.message_seconds;
+    let days = Duration::from_millis(status.document.box_lifetime_ms).as_secs() / 86_400;
+    let kept = if days > 0 { format!("{days} days") } else { "less than a day".to_owned() };
+    format!(
+        "half of them within {seconds} s while both are online at this pace; kept {kept} for who is not"
+    )
+}
+
+/// What the crowd means for whoever is in it.
+fn crowd(crowd: &Crowd) -> String {
+    match (crowd.trial, crowd.size.as_str(), crowd.devices.as_str()) {
+        (true, ..) => "a network for trying out: it hides nobody from who watches all of it",
+        (_, "small", _) => "few: who watches all links has few to guess among",
+        (_, _, "dozens") => "dozens of devices: the more are online, the less a guess is worth",
+        (_, _, "hundreds") => "hundreds of devices, about thirty packets in each mix at a time",
+        _ => "thousands of devices, about thirty packets in each mix at a time",
+    }
+    .to_owned()
+}
+
+/// What some node does that it should not.
+fn faults(status: &Status) -> Vec<String> {
+    let mut faults = Vec::new();
+    if status.losing {
+        let percent = status.loop_loss.unwrap_or_default() * 100.0;
+        faults.push(format!(
+            "{percent:.0} % of the packets that test the way are lost: somebody may be dropping them; \
+             what is lost goes out again"
+        ));
+    }
+    match status.avoided_mixes {
+        0 => {}
+        1 => faults.push("a mix lets too few packets through; yours go round it".to_owned()),
+        n => faults.push(format!("{n} mixes let too few packets through; yours go round them")),
+    }
+    match status.silent_stores {
+        0 => {}
+        1 => faults.push("a store is silent; two others keep what it keeps".to_owned()),
+        n => faults.push(format!("{n} stores are silent; what they keep lies elsewhere too")),
+    }
+    if status.collector == "silent" {
+        faults.push("the store where deliveries wait is silent; another takes over".to_owned());
+    }
+    if status.refused_answers > 0 {
+        let answers = status.refused_answers;
+        faults.push(format!("{answers} answers did not verify and were thrown away"));
+    }
+    faults
+}
+
 fn online(online: &Online) -> String {
     match online {
         Online::Online { since } => format!("online since {}", time(*since)),
@@ -207,19 +260,18 @@ pub(super) fn status(status: &Status, pid: u32) -> String {
     let pace = &status.pace;
     let gigabytes = pace.bytes_per_month as f64 / 1e9;
     let rate = pace.packets_per_second;
-    row("pace", format!("{}: {rate:.2} packets/s, {gigabytes:.1} GB a month each way", pace.name));
-    let crowd = &status.crowd;
-    let nodes = format!(
-        "{} gateways, {} mixes, {} stores, {} ms at each mix",
-        crowd.gateways, crowd.mixes, crowd.stores, crowd.mix_delay_ms
-    );
     row(
-        "crowd",
-        if crowd.size == "small" {
-            format!("small: few to hide among ({nodes})")
-        } else {
-            format!("about thirty packets in each mix ({nodes})")
-        },
+        "pace",
+        format!("{}: {rate:.2} packets/s, {gigabytes:.1} GB a month each way, always", pace.name),
+    );
+    row("messages", delivery(status));
+    row("crowd", crowd(&status.crowd));
+    let Crowd { gateways, mixes, stores, mix_delay_ms, .. } = &status.crowd;
+    row(
+        "nodes",
+        format!(
+            "{gateways} gateways, {mixes} mixes ({mix_delay_ms} ms at each on average), {stores} stores"
+        ),
     );
     let queued = status.queued;
     row(
@@ -239,6 +291,9 @@ pub(super) fn status(status: &Status, pid: u32) -> String {
     }
     if status.stores_busy {
         row("stores", "busy; what they refused goes out again by itself".to_owned());
+    }
+    for warning in faults(status) {
+        row("warning", warning);
     }
     match status.clock {
         ClockState::Behind => {
@@ -312,5 +367,90 @@ mod tests {
     fn a_safety_number_stands_in_three_lines() {
         let digits = ["12345"; 12].join(" ");
         assert_eq!(safety_number(&digits).lines().count(), 3);
+    }
+
+    fn quiet() -> Status {
+        let paces = xchat_client::PaceChoice::usual();
+        Status {
+            name: "Alice".to_owned(),
+            network: "nowhere".to_owned(),
+            network_id: "00".repeat(16),
+            online: Online::Online { since: 0 },
+            pace: xchat_client::PaceStatus {
+                name: paces[1].name.clone(),
+                packets_per_second: paces[1].packets_per_second,
+                bytes_per_month: paces[1].bytes_per_month,
+                message_seconds: paces[1].message_seconds,
+            },
+            paces,
+            crowd: Crowd {
+                size: "sufficient".to_owned(),
+                trial: false,
+                devices: "hundreds".to_owned(),
+                mix_delay_ms: 50,
+                gateways: 2,
+                mixes: 3,
+                stores: 4,
+            },
+            queued: xchat_client::Queued { messages: 0, writes: 0, reads: 0 },
+            followed: 0,
+            registered: 0,
+            collector: "answering".to_owned(),
+            loop_loss: Some(0.0),
+            losing: false,
+            avoided_mixes: 0,
+            silent_stores: 0,
+            round_trip_ms: None,
+            refused_answers: 0,
+            late_slots: 0,
+            stores_busy: false,
+            document: xchat_client::DocumentStatus {
+                epoch: 1,
+                valid_until: 0,
+                expired: false,
+                box_lifetime_ms: 16 * 86_400_000,
+            },
+            rejoining: 0,
+            clock: ClockState::Right,
+            halted: None,
+        }
+    }
+
+    #[test]
+    fn the_status_says_what_the_pace_costs_and_gives() {
+        let text = status(&quiet(), 7);
+        assert!(text.contains("desk: 1.00 packets/s, 6.3 GB a month each way"), "{text}");
+        assert!(text.contains("half of them within 2.4 s"), "{text}");
+        assert!(text.contains("kept 16 days"), "{text}");
+        assert!(text.contains("hundreds of devices"), "{text}");
+        assert!(!text.contains("warning"), "{text}");
+    }
+
+    #[test]
+    fn the_status_promises_no_crowd_where_there_is_none() {
+        let few = Crowd { size: "small".to_owned(), devices: "few".to_owned(), ..quiet().crowd };
+        let text = |crowd: Crowd| status(&Status { crowd, ..quiet() }, 7);
+        assert!(text(few.clone()).contains("few to guess among"));
+        assert!(text(Crowd { trial: true, ..few }).contains("hides nobody"));
+    }
+
+    #[test]
+    fn every_fault_of_a_node_is_a_warning_of_its_own() {
+        let faulty = Status {
+            losing: true,
+            loop_loss: Some(0.4),
+            avoided_mixes: 1,
+            silent_stores: 2,
+            collector: "silent".to_owned(),
+            refused_answers: 3,
+            late_slots: 0,
+            ..quiet()
+        };
+        let text = status(&faulty, 7);
+        let warnings: Vec<&str> = text.lines().filter(|line| line.starts_with("warning")).collect();
+        assert_eq!(warnings.len(), 5, "{text}");
+        for said in ["40 %", "a mix lets", "2 stores", "deliveries wait", "3 answers"] {
+            assert!(warnings.iter().any(|line| line.contains(said)), "{said}: {text}");
+        }
     }
 }

@@ -32,9 +32,28 @@ pub(super) async fn check(
     request: Request,
     next: Next,
 ) -> Response {
-    if let Err(refusal) = allowed(request.headers(), &shared.token, shared.port) {
-        return turn_away(&shared, refusal);
+    match allowed(request.headers(), &shared.token, shared.port) {
+        Ok(()) => admit(&caller, request, next).await,
+        Err(refusal) => turn_away(&shared, refusal),
     }
+}
+
+/// For a page that has a token: what it cannot say by its socket.
+pub(super) async fn check_page(
+    State(shared): State<Shared>,
+    Extension(caller): Extension<Arc<Caller>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let headers = request.headers();
+    let place = right_place(headers, shared.port);
+    match place.and_then(|()| shared.sessions.knows(bearer(headers)).then_some(()).ok_or(WRONG)) {
+        Ok(()) => admit(&caller, request, next).await,
+        Err(refusal) => turn_away(&shared, refusal),
+    }
+}
+
+async fn admit(caller: &Caller, request: Request, next: Next) -> Response {
     if !caller.prove() {
         let refusal =
             refuse(StatusCode::SERVICE_UNAVAILABLE, "too_many", "too many connections are open");
@@ -87,13 +106,15 @@ pub(super) fn right_place(headers: &HeaderMap, port: u16) -> Result<(), Refusal>
 
 fn allowed(headers: &HeaderMap, token: &str, port: u16) -> Result<(), Refusal> {
     right_place(headers, port)?;
-    let given =
-        text(headers, header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
-    let given = given.unwrap_or_default().as_bytes();
-    if !bool::from(given.ct_eq(token.as_bytes())) {
-        return Err((StatusCode::UNAUTHORIZED, "wrong_token", "the token is missing or wrong"));
-    }
-    Ok(())
+    bool::from(bearer(headers).as_bytes().ct_eq(token.as_bytes())).then_some(()).ok_or(WRONG)
+}
+
+const WRONG: Refusal = (StatusCode::UNAUTHORIZED, "wrong_token", "the token is missing or wrong");
+
+/// The token that was given; empty if none was.
+fn bearer(headers: &HeaderMap) -> &str {
+    let given = text(headers, header::AUTHORIZATION);
+    given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -118,6 +118,10 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/v1/session", post(entry::session))
         .route("/v1/socket", get(socket::upgrade))
         .layer(from_fn_with_state(shared.clone(), guard::check_place));
+    // What it says when its socket may be cut off before it is read.
+    let parting = Router::new()
+        .route("/v1/draft", post(entry::draft))
+        .layer(from_fn_with_state(shared.clone(), guard::check_page));
     Router::new()
         .route("/v1/command", post(command))
         .route("/v1/events", get(events))
@@ -131,6 +135,7 @@ pub(super) fn router(shared: Shared) -> Router {
         })
         .layer(from_fn_with_state(shared.clone(), guard::check))
         .merge(open)
+        .merge(parting)
         .layer(from_fn_with_state(shared.clone(), page::serve))
         .with_state(shared)
 }

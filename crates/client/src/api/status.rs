@@ -1,5 +1,7 @@
 //! How things stand, for a person.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use xchat_base::Timestamp;
@@ -7,6 +9,7 @@ use xchat_transport::directory::{Document, Parameters};
 use xchat_transport::sphinx::RefusalCode;
 use xchat_transport::{CollectorHealth, GatewayState, Trouble as LinkTrouble};
 
+use super::PaceChoice;
 use crate::driver::ClockState;
 
 /// How things stand.
@@ -22,6 +25,9 @@ pub struct Status {
     pub online: Online,
     /// What the device sends, whatever its owner does.
     pub pace: PaceStatus,
+    /// What each pace costs and gives in this network, fastest first.
+    #[serde(default)]
+    pub paces: Vec<PaceChoice>,
     /// Among how many one hides.
     pub crowd: Crowd,
     /// What waits for its slot.
@@ -34,10 +40,22 @@ pub struct Status {
     pub collector: String,
     /// Share of packets sent to oneself that did not come back, 0 to 1.
     pub loop_loss: Option<f64>,
+    /// Whether so many of them are lost that somebody on the way drops or delays packets. What is lost goes out again.
+    #[serde(default)]
+    pub losing: bool,
+    /// Mixes that let too few packets through: for a while this device's take other ways.
+    #[serde(default)]
+    pub avoided_mixes: usize,
+    /// Stores that do not answer at present. What they keep lies on two others as well.
+    #[serde(default)]
+    pub silent_stores: usize,
     /// Median time from a packet to its answer, in milliseconds.
     pub round_trip_ms: Option<u64>,
     /// Answers that did not verify, since the start.
     pub refused_answers: u64,
+    /// Packets since the start that left later than their slot: the device was too busy for more than 50 ms.
+    #[serde(default)]
+    pub late_slots: u64,
     /// Whether a store lately refused something because it had too much to do. It goes out again by itself.
     #[serde(default)]
     pub stores_busy: bool,
@@ -148,6 +166,9 @@ pub struct PaceStatus {
     pub packets_per_second: f64,
     /// Bytes in a month of thirty days always online, each way.
     pub bytes_per_month: u64,
+    /// Half of all messages take no longer than this, while both sides are online at this pace.
+    #[serde(default)]
+    pub message_seconds: f64,
 }
 
 /// Among how many one hides.
@@ -155,6 +176,14 @@ pub struct PaceStatus {
 pub struct Crowd {
     /// `sufficient` if each mix holds about thirty packets at any time, `small` if fewer.
     pub size: String,
+    /// Whether the network is made for trying out: it fixes everybody's pace, mixes less than the rule asks for, or
+    /// runs on one machine. Its parameters say nothing of how many are there.
+    #[serde(default)]
+    pub trial: bool,
+    /// About how many devices are online, to a power of ten, as the public document tells everybody: `few`, `dozens`,
+    /// `hundreds`, `thousands`.
+    #[serde(default)]
+    pub devices: String,
     /// Mean delay at each mix, in milliseconds.
     pub mix_delay_ms: u64,
     /// How many gateways the network has.
@@ -185,26 +214,60 @@ pub struct DocumentStatus {
     pub valid_until: u64,
     /// Whether that is over: nothing is sent until there is a newer one.
     pub expired: bool,
+    /// How long the network keeps what nobody has fetched, in milliseconds.
+    #[serde(default)]
+    pub box_lifetime_ms: u64,
 }
 
-/// The longest mean delay the network draws: mixes want to hold thirty packets each, and where the
-/// traffic is too thin for that within this time, they hold fewer (design 4.4).
+/// Between these the mean delay follows from the traffic: mixes want to hold thirty packets each. Where the traffic is
+/// too thin for that within the longest, they hold fewer (design 4.4).
+const SHORTEST_DELAY_MS: u64 = 50;
 const LONGEST_DELAY_MS: u64 = 1_000;
+
+/// What a mix holds where the rule can be kept.
+const HELD: u64 = 30;
+
+/// Mixes that a packet and its answer meet.
+const MIXES_OF_A_PACKET: u64 = 6;
 
 impl Crowd {
     pub(crate) fn of(document: &Document) -> Self {
         let Parameters { mix_delay, pace_override, .. } = &document.parameters;
-        let mix_delay_ms = u64::try_from(mix_delay.as_millis()).unwrap_or(u64::MAX);
-        // A network that fixes everybody's pace is a demonstration or a test.
-        let small = pace_override.is_some() || mix_delay_ms >= LONGEST_DELAY_MS;
+        let mix_delay_ms = millis(*mix_delay);
+        let mixes = (1..=3).map(|layer| document.mixes(layer).count()).sum();
+        let here = document
+            .descriptors
+            .iter()
+            .all(|node| node.addresses.iter().all(|address| address.ip().is_loopback()));
+        let trial = pace_override.is_some() || mix_delay_ms < SHORTEST_DELAY_MS || here;
+        let small = trial || mix_delay_ms >= LONGEST_DELAY_MS;
         Self {
             size: if small { "small" } else { "sufficient" }.to_owned(),
+            trial,
+            devices: if small { "few" } else { devices(mix_delay_ms, mixes) }.to_owned(),
             mix_delay_ms,
             gateways: document.gateways().count(),
-            mixes: (1..=3).map(|layer| document.mixes(layer).count()).sum(),
+            mixes,
             stores: document.stores().count(),
         }
     }
+}
+
+/// How many devices at `desk` (a packet a second) make mixes hold thirty packets with this mean delay. At the shortest
+/// there may be more.
+fn devices(mix_delay_ms: u64, mixes: usize) -> &'static str {
+    let mixes = u64::try_from(mixes).unwrap_or(u64::MAX);
+    let packets_a_second = HELD * 1_000 / mix_delay_ms.max(SHORTEST_DELAY_MS);
+    match packets_a_second.saturating_mul(mixes) / MIXES_OF_A_PACKET {
+        0..100 => "dozens",
+        100..1_000 => "hundreds",
+        _ => "thousands",
+    }
+}
+
+/// Whole milliseconds.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl From<GatewayState> for Online {
@@ -227,5 +290,56 @@ pub(crate) fn collector_word(collector: CollectorHealth) -> &'static str {
         CollectorHealth::Answering { .. } => "answering",
         CollectorHealth::Silent { .. } => "silent",
         _ => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::fixture::{Authority, now};
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    /// What is said of a network with this mean delay whose nodes are at this address.
+    fn crowd(mix_delay_ms: u64, pace_override: Option<u32>, address: [u8; 4]) -> Crowd {
+        let authority = Authority::new();
+        let file = authority.first(now() + DAY);
+        let mut document = (*file.verify(now()).expect("a good file")).clone();
+        document.parameters.mix_delay = Duration::from_millis(mix_delay_ms);
+        document.parameters.pace_override = pace_override;
+        for node in &mut document.descriptors {
+            node.addresses = vec![(address, 9).into()];
+        }
+        Crowd::of(&document)
+    }
+
+    const ABROAD: [u8; 4] = [192, 0, 2, 1];
+
+    #[test]
+    fn the_longest_delay_says_that_few_are_there() {
+        let crowd = crowd(1_000, None, ABROAD);
+        assert_eq!((crowd.size.as_str(), crowd.devices.as_str()), ("small", "few"));
+        assert!(!crowd.trial);
+    }
+
+    #[test]
+    fn a_shorter_delay_says_how_many_to_a_power_of_ten() {
+        // With three mixes, thirty packets in each: 30 a second at 999 ms, 600 a second at 50 ms.
+        let said = [999, 149, 50].map(|ms| crowd(ms, None, ABROAD).devices);
+        assert_eq!(said, ["dozens", "hundreds", "hundreds"]);
+        assert_eq!(devices(50, 30), "thousands");
+        assert_eq!(crowd(50, None, ABROAD).size, "sufficient");
+    }
+
+    #[test]
+    fn a_network_for_trying_out_promises_no_crowd_whatever_its_delay() {
+        for crowd in [
+            crowd(100, Some(1_000), ABROAD),
+            crowd(100, None, [127, 1, 0, 7]),
+            crowd(0, None, ABROAD),
+        ] {
+            assert!(crowd.trial, "{crowd:?}");
+            assert_eq!((crowd.size.as_str(), crowd.devices.as_str()), ("small", "few"));
+        }
     }
 }

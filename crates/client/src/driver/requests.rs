@@ -9,10 +9,11 @@ use xchat_engine::{
 use xchat_transport::Status as TransportStatus;
 
 use super::{ClockState, Driver, MAX_WAITING_CALLERS, State, WaitingCaller};
-use crate::api::status::collector_word;
+use crate::api::pace::message_seconds;
+use crate::api::status::{collector_word, millis};
 use crate::api::{
     Command, Contact, Conversation, Crowd, DocumentStatus, Event, Face, Found, Invitation, Message,
-    PaceStatus, Queued, Response, Status,
+    PaceChoice, PaceStatus, Queued, Response, Status,
 };
 use crate::error::{Error, ErrorKind};
 use crate::events::Subscription;
@@ -368,6 +369,8 @@ impl Driver {
 
     pub(super) fn status(&self, transport: &TransportStatus, now: Timestamp) -> Status {
         let messages = self.read(|store| Ok(store.waiting()?)).unwrap_or(0);
+        let document = self.transport.document();
+        let parameters = &document.parameters;
         Status {
             name: self.settings.name.clone(),
             network: self.engine_profile.network.clone(),
@@ -377,8 +380,10 @@ impl Driver {
                 name: transport.pace.name().to_owned(),
                 packets_per_second: transport.slots_per_second,
                 bytes_per_month: transport.bytes_per_month,
+                message_seconds: message_seconds(transport.pace, parameters),
             },
-            crowd: Crowd::of(&self.document),
+            paces: PaceChoice::all(parameters),
+            crowd: Crowd::of(document),
             queued: Queued {
                 messages,
                 writes: transport.queued_writes,
@@ -388,13 +393,18 @@ impl Driver {
             registered: transport.registered,
             collector: collector_word(transport.collector).to_owned(),
             loop_loss: transport.loop_loss,
+            losing: transport.losing,
+            avoided_mixes: transport.avoided_mixes,
+            silent_stores: transport.silent_stores,
             round_trip_ms: transport.round_trip_ms,
             refused_answers: transport.refused_answers,
+            late_slots: transport.late_slots,
             stores_busy: transport.stores_busy,
             document: DocumentStatus {
                 epoch: transport.document_epoch,
                 valid_until: transport.document_valid_until.as_millis(),
                 expired: transport.document_valid_until <= now,
+                box_lifetime_ms: millis(parameters.box_lifetime),
             },
             rejoining: self.contacts.values().filter(|contact| contact.rejoining).count(),
             clock: self.clock_state(now),

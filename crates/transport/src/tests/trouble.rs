@@ -153,6 +153,7 @@ fn a_layer_that_drops_shows_in_the_loops() {
     let status = net.people[person].transport.status(net.now);
     let loss = status.loop_loss.expect("many loops");
     assert!((0.2..0.8).contains(&loss), "half of the loops: {loss}");
+    assert!(status.losing, "and a person is told");
     assert!(matches!(status.gateway, GatewayState::Online { .. }));
     // Nothing is stuck for it.
     net.tell(person, write(&boxes(1, 1)[0]));

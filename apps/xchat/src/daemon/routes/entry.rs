@@ -1,4 +1,4 @@
-//! How a page gets in, and how a profile is opened.
+//! How a page gets in and goes, and how a profile is opened.
 
 use std::path::PathBuf;
 
@@ -10,11 +10,11 @@ use axum::response::{IntoResponse, Response};
 use rand_core::OsRng;
 use serde::Deserialize;
 use serde_json::json;
-use xchat_client::Passphrase;
+use xchat_client::{Command, Face, Passphrase};
 
 use super::super::guard;
 use super::super::socket::frames::{SessionRequest, SessionResponse};
-use super::{Shared, not_open, read, refuse};
+use super::{Shared, failed, not_open, read, refuse};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -71,5 +71,30 @@ pub(super) async fn unlock(State(shared): State<Shared>, body: Body) -> Response
     match shared.keeper.unlock(Passphrase::new(given.passphrase)).await {
         Ok(()) => Json(json!({})).into_response(),
         Err(error) => not_open(error),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DraftRequest {
+    contact: String,
+    text: String,
+    face: Face,
+}
+
+/// What was being written in a page that is going away: a browser may close the page's socket before what was said last
+/// is on it, and sends a request all the same.
+pub(super) async fn draft(State(shared): State<Shared>, body: Body) -> Response {
+    let DraftRequest { contact, text, face } = match read(body).await {
+        Ok(given) => given,
+        Err(refusal) => return refusal,
+    };
+    let client = match shared.keeper.client() {
+        Ok(client) => client,
+        Err(error) => return not_open(error),
+    };
+    match client.command(Command::SetDraft { contact, text, face }, None).await {
+        Ok(response) => Json(response).into_response(),
+        Err(error) => failed(&error),
     }
 }

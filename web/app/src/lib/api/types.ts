@@ -262,6 +262,8 @@ network_id: string,
 online: Online, 
 /** What the device sends, whatever its owner does. */
 pace: PaceStatus, 
+/** What each pace costs and gives in this network, fastest first. */
+paces: Array<PaceChoice>, 
 /** Among how many one hides. */
 crowd: Crowd, 
 /** What waits for its slot. */
@@ -274,10 +276,18 @@ registered: number,
 collector: string, 
 /** Share of packets sent to oneself that did not come back, 0 to 1. */
 loop_loss: number | null, 
+/** Whether so many of them are lost that somebody on the way drops or delays packets. What is lost goes out again. */
+losing: boolean, 
+/** Mixes that let too few packets through: for a while this device's take other ways. */
+avoided_mixes: number, 
+/** Stores that do not answer at present. What they keep lies on two others as well. */
+silent_stores: number, 
 /** Median time from a packet to its answer, in milliseconds. */
 round_trip_ms: number | null, 
 /** Answers that did not verify, since the start. */
 refused_answers: number, 
+/** Packets since the start that left later than their slot: the device was too busy for more than 50 ms. */
+late_slots: number, 
 /** Whether a store lately refused something because it had too much to do. It goes out again by itself. */
 stores_busy: boolean, 
 /** The network document in use. */
@@ -312,12 +322,24 @@ name: string,
 /** Packets a second in force: the pace's, or what the network fixes. */
 packets_per_second: number, 
 /** Bytes in a month of thirty days always online, each way. */
-bytes_per_month: number, };
+bytes_per_month: number, 
+/** Half of all messages take no longer than this, while both sides are online at this pace. */
+message_seconds: number, };
 
 /** Among how many one hides. */
 export type Crowd = { 
 /** `sufficient` if each mix holds about thirty packets at any time, `small` if fewer. */
 size: string, 
+/**
+ * Whether the network is made for trying out: it fixes everybody's pace, mixes less than the rule asks for, or
+ * runs on one machine. Its parameters say nothing of how many are there.
+ */
+trial: boolean, 
+/**
+ * About how many devices are online, to a power of ten, as the public document tells everybody: `few`, `dozens`,
+ * `hundreds`, `thousands`.
+ */
+devices: string, 
 /** Mean delay at each mix, in milliseconds. */
 mix_delay_ms: number, 
 /** How many gateways the network has. */
@@ -343,7 +365,9 @@ epoch: number,
 /** When it ends, Unix milliseconds. */
 valid_until: number, 
 /** Whether that is over: nothing is sent until there is a newer one. */
-expired: boolean, };
+expired: boolean, 
+/** How long the network keeps what nobody has fetched, in milliseconds. */
+box_lifetime_ms: number, };
 
 /** What the network document says about the clock. */
 export type ClockState = "right" | "behind" | "unsure";

@@ -1,6 +1,7 @@
 // Dates, times and amounts, by Intl.
 
 const MINUTE = 60_000;
+const HOUR = 3_600_000;
 const DAY = 86_400_000;
 
 export class Format {
@@ -71,8 +72,14 @@ export class Format {
   /** With one unit, as people say it. */
   seconds(seconds: number): string {
     const [value, unit] = seconds < 90 ? [seconds, 'second'] : [seconds / 60, 'minute'];
-    const digits = value < 9.5 && unit === 'minute' ? 1 : 0;
+    const digits = value < 9.5 ? 1 : 0;
     return this.#unit(Math.max(value, 1), unit, digits);
+  }
+
+  /** Whole days; hours, if it is less than two. */
+  days(milliseconds: number): string {
+    const long = milliseconds >= 2 * DAY;
+    return this.#unit(Math.round(milliseconds / (long ? DAY : HOUR)), long ? 'day' : 'hour', 0);
   }
 
   milliseconds(value: number): string {

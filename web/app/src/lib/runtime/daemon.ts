@@ -49,6 +49,16 @@ export class Daemon implements Runtime {
     return this.#ask({ type: 'command', command: { command: name, ...args } as Command }) as Promise<Answer<C>>;
   }
 
+  part(draft: Arguments<'set_draft'>): void {
+    const secret = token();
+    if (secret === null) return;
+    // A socket is cut off with its page, perhaps before its last frame has left; this is sent to its end.
+    const headers = { authorization: `Bearer ${secret}`, 'content-type': 'application/json' };
+    const said = fetch('/v1/draft', { method: 'POST', keepalive: true, cache: 'no-store', headers, body: JSON.stringify(draft) });
+    // A program that is away cannot keep it, and the page cannot tell anybody any more.
+    said.catch(() => undefined);
+  }
+
   async create(name: string, passphrase: string, pace: string): Promise<void> {
     await this.#ask({ type: 'create', name, passphrase, pace });
   }

@@ -24,6 +24,8 @@ export interface Runtime {
   start(listener: Listener): void;
   stop(): void;
   command<C extends CommandName>(name: C, args: Arguments<C>): Promise<Answer<C>>;
+  /** What is being written, as the page goes away: it arrives although nobody is there any more to take an answer. */
+  part(draft: Arguments<'set_draft'>): void;
   create(name: string, passphrase: string, pace: string): Promise<void>;
   unlock(passphrase: string): Promise<void>;
   lock(): Promise<void>;

@@ -1,7 +1,8 @@
 import { getContext, setContext, tick } from 'svelte';
-import type { Status } from '$lib/api/types';
+import type { Message, MessageState, Status } from '$lib/api/types';
 import type { Happening, PaceChoice, ProfileState, Welcome } from '$lib/api/wire';
 import { errorText, t } from '$lib/i18n/i18n.svelte';
+import { noticeText } from '$lib/i18n/notice';
 import type { LinkState, Listener, Runtime } from '$lib/runtime/runtime';
 import { Finder } from './finder.svelte';
 import { Meeting } from './meeting.svelte';
@@ -89,12 +90,12 @@ export class App implements Listener {
       case 'message':
         this.#threads.get(happening.contact)?.message(happening);
         if (this.people.message(happening)) void this.#loadPeople();
-        if (happening.direction === 'in') this.#announce(happening.contact, happening.text);
+        if (happening.direction === 'in') this.#announce(happening);
         return;
       case 'message_state':
         this.people.state(happening.id, happening.state);
         for (const thread of this.#threads.values()) thread.state(happening.id, happening.state);
-        return;
+        return this.#tellArrival(happening.conversation, happening.id, happening.state);
       case 'contact':
         if (this.people.contact(happening)) this.meeting.arrived(happening, this.route.place.view === 'invite');
         return;
@@ -136,13 +137,18 @@ export class App implements Listener {
     this.runtime.command('mark_read', { contact, up_to: last.id }).catch(() => undefined);
   }
 
+  /** Asks how things stand. A link that breaks meanwhile brings a new welcome. */
+  look(): Promise<void> {
+    return this.runtime.command('status', {}).then((status) => this.#take(status)).catch(() => undefined);
+  }
+
   async #refresh(): Promise<void> {
     const threads = [...this.#threads.values()].filter((thread) => thread.loaded || thread.unsaid);
     // A link that breaks meanwhile brings a new welcome.
     await Promise.allSettled([
       this.#loadPeople().then(() => this.#tellDrafts()),
       this.meeting.load(),
-      this.runtime.command('status', {}).then((status) => this.#take(status)),
+      this.look(),
       ...threads.map((thread) => thread.load()),
     ]);
   }
@@ -165,9 +171,24 @@ export class App implements Listener {
     for (const thread of this.#threads.values()) thread.draft.told(this.people.find(thread.contact)?.draft ?? '');
   }
 
-  #announce(contact: string, text: string): void {
+  #announce(message: Message): void {
+    const { contact, notice } = message;
     const name = this.people.find(contact)?.contact.name ?? '…';
-    this.speaker.say(t('talk.arrived', { name, text }));
+    if (notice === undefined) {
+      const text = message.needs_newer_version ? t('list.newer') : message.text;
+      return this.speaker.say(t('talk.arrived', { name, text }));
+    }
+    // In its open conversation the banner says it already.
+    const told = notice !== 'missing' && this.route.place.view === 'talk' && this.route.contact === contact;
+    if (!told) this.speaker.say(noticeText(message, name));
+  }
+
+  /** The last that one has said in the open conversation is there: one hears it without looking for it. */
+  #tellArrival(conversation: string, id: number, state: MessageState): void {
+    const contact = this.people.ofConversation(conversation);
+    if (state !== 'delivered' || !contact || this.route.place.view !== 'talk' || this.route.contact !== contact.contact) return;
+    const last = this.#threads.get(contact.contact)?.messages.findLast((message) => message.direction === 'out');
+    if (last?.id === id) this.speaker.say(t('state.delivered.said', { name: contact.name }));
   }
 
   #forget(keepUnsaid: boolean): void {

@@ -15,6 +15,8 @@ export class Draft {
   /** What the program has, as far as this tab knows; null if it may have anything. */
   #kept: string | null;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Keepings that the program has not answered. */
+  #underWay = 0;
 
   constructor(runtime: Runtime, contact: string, kept: string) {
     this.#runtime = runtime;
@@ -33,18 +35,25 @@ export class Draft {
     this.#timer ??= setTimeout(() => this.keep(), KEEP_AFTER_MS);
   }
 
-  /** Now: the field is left, or the page. */
+  /** Now: the field is left. */
   keep(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    // What is too long for a message is shown to be; the last that was not is kept.
-    if (!this.unkept || byteLength(this.text) > MAX_TEXT_BYTES) return;
-    const { text } = this;
-    this.#kept = text;
-    // The link broke, or the disk is full: what the program says next decides, or the next change.
-    this.#runtime.command('set_draft', { contact: this.#contact, text, face: this.#runtime.face }).catch(() => {
-      if (this.#kept === text) this.#kept = null;
-    });
+    const text = this.#take(false);
+    if (text === null) return;
+    this.#underWay += 1;
+    this.#runtime
+      .command('set_draft', this.#draft(text))
+      // The link broke, or the disk is full: what the program says next decides, or the next change.
+      .catch(() => {
+        if (this.#kept === text) this.#kept = null;
+      })
+      .finally(() => (this.#underWay -= 1));
+  }
+
+  /** Now or never: the page goes away. */
+  part(): void {
+    // What was said a moment ago may be lost with the link.
+    const text = this.#take(this.#underWay > 0);
+    if (text !== null) this.#runtime.part(this.#draft(text));
   }
 
   /** What the program has, after another tab has changed it, or at a new beginning. */
@@ -61,6 +70,20 @@ export class Draft {
     this.#timer = undefined;
     this.text = '';
     this.#kept = '';
+  }
+
+  #draft(text: string): { contact: string; text: string; face: string } {
+    return { contact: this.#contact, text, face: this.#runtime.face };
+  }
+
+  /** What is to be kept, if anything is; `again`: also what is on its way. */
+  #take(again: boolean): string | null {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    // What is too long for a message is shown to be; the last that was not is kept.
+    if (!(this.unkept || again) || byteLength(this.text) > MAX_TEXT_BYTES) return null;
+    this.#kept = this.text;
+    return this.text;
   }
 
   /** The program is away, or locked: whether what is written here outlives that. */

@@ -20,7 +20,7 @@ export function summary(online: Online | undefined): Summary {
     case 'proving':
       return { title: 'net.proving', text: 'net.proving.text', icon: 'clock', paused: true };
     case 'offline':
-      return { title: 'net.offline', text: 'net.offline.text', icon: 'broken', paused: true };
+      return { title: 'net.offline', text: null, icon: 'broken', paused: true };
     default:
       return { title: 'net.unknown', text: null, icon: 'clock', paused: true };
   }

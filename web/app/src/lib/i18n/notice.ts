@@ -1,5 +1,5 @@
 import type { Message } from '$lib/api/types';
-import { t } from '$lib/i18n/i18n.svelte';
+import { t } from './i18n.svelte';
 
 /** What a notice says. One of a later version has no words here. */
 export function noticeText(message: Message, name: string): string {
