@@ -31,6 +31,11 @@ class Tree {
     return this.#all.filter((each) => roles.includes(each.role));
   }
 
+  /** Of what is in something else. */
+  within(role, name) {
+    return new Tree(this.#all.filter((each) => each.role === role && each.name === name));
+  }
+
   get landmarks() {
     return this.of(...LANDMARKS).map(({ role, name }) => (name ? `${role} ${name}` : role));
   }

@@ -30,9 +30,10 @@ function inThisOrder(text, parts) {
   }
 }
 
-/** A list item that says this, as it is read. */
+/** A message that says this, as it is read. */
 async function row(page, text) {
-  const found = (await tree(page)).of('listitem').map(spoken).filter((each) => each.includes(text));
+  const messages = (await tree(page)).within('group', page.t('talk.messages'));
+  const found = messages.of('listitem').map(spoken).filter((each) => each.includes(text));
   assert.equal(found.length, 1, `“${text}”: ${found.join(' | ')}`);
   return found[0];
 }

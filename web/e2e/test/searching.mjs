@@ -100,7 +100,7 @@ scenario('who has come back to the newest is there again after a reload', async 
   await page.message('and back again', 'delivered').waitFor();
   await isAtTheNewest('and back again');
 
-  await goTo('line 121');
+  await goTo('line 101');
   const pane = page.tab.locator('.pane');
   while ((await sought.count()) > 0) {
     await pane.evaluate((each) => {
