@@ -236,7 +236,7 @@ impl<'a> Net<'a> {
         match what {
             Slot::Loop => carries = false,
             Slot::Write(write) => self.write(store, asked, write),
-            Slot::Register(lane, number) => self.register(store, asked, lane, number),
+            Slot::Register(lane, ahead) => self.register(store, asked, lane, ahead),
             Slot::Collect => carries = self.collect(client, store, asked, home),
         }
         if self.design.cover || carries {
@@ -252,9 +252,10 @@ impl<'a> Net<'a> {
                 let number = self.lanes.get(&(write.from, write.to)).copied().unwrap_or(0);
                 replicas(box_id(self.seed, (write.from, write.to), number))[0]
             }
-            Slot::Register(lane, number) => {
+            Slot::Register(lane, ahead) => {
+                let number = self.lanes.get(lane).copied().unwrap_or(0) + ahead;
                 let which = self.dice.index(3);
-                replicas(box_id(self.seed, *lane, *number))[which]
+                replicas(box_id(self.seed, *lane, number))[which]
             }
             Slot::Loop => GATEWAYS + self.dice.index(usize::from(STORES)) as u16,
             Slot::Collect => self.collector(client),
@@ -311,7 +312,7 @@ impl<'a> Net<'a> {
     fn deliver(&mut self, id: u64, stored: f64, write: &Write) {
         let reader = if write.message.is_none() { write.from } else { write.to };
         let from = replicas(id)[self.dice.index(3)];
-        self.clients[reader as usize].refresh((write.from, write.to), &mut self.dice);
+        self.clients[reader as usize].refresh((write.from, write.to));
         if self.design.collector {
             let collector = self.collector(reader);
             let at = self.mixed(stored, from, collector);
@@ -334,7 +335,8 @@ impl<'a> Net<'a> {
         }
     }
 
-    fn register(&mut self, store: u16, at: f64, lane: (u32, u32), number: u32) {
+    fn register(&mut self, store: u16, at: f64, lane: (u32, u32), ahead: u32) {
+        let number = self.lanes.get(&lane).copied().unwrap_or(0) + ahead;
         let id = box_id(self.seed, lane, number);
         self.inside(
             at,

@@ -6,9 +6,9 @@ use crate::traffic::{Rhythm, Traffic};
 
 use super::{Decoys, GATEWAYS, STORES, micros, secs};
 
-/// Lanes that a client follows, in use or not: 256 boxes, eight of each, of the next sixteen.
+/// Lanes that a client follows, in use or not: 256 boxes, eight of each.
 pub(super) const FOLLOWED: usize = 32;
-pub(super) const AHEAD: usize = 16;
+pub(super) const AHEAD: u32 = 8;
 
 /// The number of a decoy lane's far end is above all clients' numbers.
 pub(super) const DECOY: u32 = 1 << 24;

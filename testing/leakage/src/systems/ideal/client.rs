@@ -1,7 +1,7 @@
 //! One client of the model: what fills its slots.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
 
 use crate::dice::Dice;
 use crate::record::Micros;
@@ -31,17 +31,10 @@ pub(super) struct Item {
 pub(super) enum Slot {
     Loop,
     Write(Write),
-    /// For this box of this lane.
+    /// For the box so many ahead in this lane.
     Register((u32, u32), u32),
     Collect,
 }
-
-/// Of the boxes ahead of a lane at rest, those that are registered.
-const RESTING: [bool; AHEAD] = {
-    let mut two = [false; AHEAD];
-    (two[0], two[1]) = (true, true);
-    two
-};
 
 #[derive(Debug)]
 pub(super) struct Client {
@@ -52,10 +45,10 @@ pub(super) struct Client {
     now: f64,
     /// Lanes that it follows: real and decoy.
     follows: Vec<(u32, u32)>,
-    /// For each of them the next box, and which of it and those behind it are registered.
-    standing: BTreeMap<(u32, u32), (u32, [bool; AHEAD])>,
+    /// The place of the rotation through them.
+    turn: usize,
     /// Registrations that a box's arrival has made due.
-    fresh: VecDeque<((u32, u32), u32)>,
+    fresh: VecDeque<(u32, u32)>,
     /// Moments of decoy lanes, the next one last.
     decoys: Vec<(Micros, u32)>,
     number: u32,
@@ -78,8 +71,8 @@ impl Client {
             session: 0,
             session_until: 0.0,
             now: 0.0,
-            standing: follows.iter().map(|lane| (*lane, (0, RESTING))).collect(),
             follows,
+            turn: number as usize,
             fresh: VecDeque::new(),
             decoys: moments,
             number,
@@ -98,33 +91,21 @@ impl Client {
         if let Some(write) = self.outbox.pop_front() {
             return Slot::Write(write);
         }
-        if let Some((lane, number)) = self.fresh.pop_front() {
-            return Slot::Register(lane, number);
+        if let Some(lane) = self.fresh.pop_front() {
+            return Slot::Register(lane, AHEAD - 1);
         }
         if !self.follows.is_empty() && dice.chance(renewals) {
-            let lane = self.follows[dice.index(self.follows.len())];
-            if let Some((next, standing)) = self.standing.get(&lane) {
-                let all: Vec<u32> =
-                    (0..).zip(standing).filter(|(_, is)| **is).map(|(n, _)| n).collect();
-                return Slot::Register(lane, next + all[dice.index(all.len())]);
-            }
+            self.turn += 1;
+            let lane = self.follows[self.turn % self.follows.len()];
+            let ahead = (self.turn / self.follows.len()) as u32 % AHEAD;
+            return Slot::Register(lane, ahead);
         }
         Slot::Collect
     }
 
-    /// A lane that it follows has moved on by a box: each of those ahead is registered at a place of its own, the next two
-    /// at the latest.
-    pub(super) fn refresh(&mut self, lane: (u32, u32), dice: &mut Dice) {
-        let Some((next, standing)) = self.standing.get_mut(&lane) else { return };
-        *next += 1;
-        standing.rotate_left(1);
-        standing[AHEAD - 1] = false;
-        for (ahead, stands) in (0..).zip(standing) {
-            if !*stands && (ahead < 2 || dice.chance(1.0 / f64::from(ahead))) {
-                *stands = true;
-                self.fresh.push_back((lane, *next + ahead));
-            }
-        }
+    /// One box further along a lane that it follows.
+    pub(super) fn refresh(&mut self, lane: (u32, u32)) {
+        self.fresh.push_back(lane);
     }
 
     pub(super) fn has_items(&self) -> bool {
