@@ -131,7 +131,7 @@ person writes can tell more than is measured here. Loss, sleep of devices and fa
 
 const REPEAT: &str = "One seed gives one run, on every machine. `./x sim` without arguments measures at full length (a hundred and a thousand people,
 days for the models and evenings for the program) and takes hours; the sizes on this page are those of the command above. `--stores` prints what stores go by, and nothing else. A small version with
-wider bounds and seeds of its own runs in `./x test`, together with the mutations: each part of the design is taken away, and must be missed.
+wider bounds and seeds of its own runs in `./x test`, together with the mutations: each part of the design is taken away from its model, and must be missed.
 ";
 
 const UNMET: &str = "An interval that is wider than the bound is a matter of seeds: its centre says what more of them would show. A centre beyond the bound is a leak, and its line in the
