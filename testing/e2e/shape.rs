@@ -13,14 +13,14 @@ mod harness;
 #[path = "shape/ks.rs"]
 mod ks;
 #[path = "faults/space.rs"]
-#[allow(dead_code)] // Nothing is split here.
+#[allow(dead_code)] // Nothing is cut here.
 mod space;
 
 use std::time::{Duration, Instant};
 
 use bare::Bare;
 use capture::{Capture, Datagram};
-use harness::{Network, Person};
+use harness::{Network, Person, signal};
 use space::{RANGE, Space};
 use tempfile::TempDir;
 
@@ -79,21 +79,16 @@ fn soak() {
     compare(&["--rate", "4", "--mix-delay", "50", "--link-rate", "100"], 5_000, 0.05);
 }
 
-/// Somebody's network is away for longer than a link lives, and comes back.
+/// Somebody's device sleeps for longer than a link lives, and wakes up.
 #[test]
-fn a_session_goes_on_when_the_network_is_back() {
-    let dir = TempDir::new().expect("a temporary directory");
-    let (names, people) = (NODES.map(str::to_owned), ["alice"]);
-    let space = Space::new(&names, &people);
-    let runner = space.write_runner(dir.path());
-    let places = ["--bind-range", RANGE, "--runner", runner.to_str().expect("utf-8")];
-    let mut net = Network::up_with(&places);
-    let alice = Person::new_in(space.runner("alice"), &net, "alice");
+fn a_session_goes_on_when_the_device_wakes_up() {
+    let mut net = Network::up();
+    let alice = Person::new(&net, "alice");
     alice.ok(&["invite"]);
     for times in 1..=2 {
-        space.cut("alice");
+        signal("STOP", alice.daemon());
         until(|| counted(&net, "kept") == 1);
-        space.mend("alice");
+        signal("CONT", alice.daemon());
         until(|| counted(&net, "resumed") == times);
         // The invitation lies in the network: what the device asks for has its answer.
         alice.ok(&["invite"]);

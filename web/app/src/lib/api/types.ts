@@ -380,7 +380,7 @@ name: string,
 packets_per_second: number, 
 /** Bytes in a month of thirty days always online, each way. */
 bytes_per_month: number, 
-/** About how long a message takes while both sides are online at this pace. */
+/** Half of all messages take no longer than this, while both sides are online at this pace. */
 message_seconds: number, };
 
 /** What a page says. */
