@@ -117,7 +117,7 @@ impl Watched {
             0 | 1 => self.open(name),
             2 => {
                 if let Some(session) = self.links.remove(&name) {
-                    let lost = input.u8() % 2 == 0;
+                    let lost = input.u8() & 1 == 0;
                     self.handle(if lost {
                         Input::ClientLost { session }
                     } else {

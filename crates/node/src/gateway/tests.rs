@@ -280,11 +280,11 @@ fn token_in(effects: &[Effect]) -> SessionToken {
         Effect::ToClient { bytes, .. } => GatewayFrame::from_wire(bytes).ok(),
         _ => None,
     });
-    let welcome = frames.filter_map(|frame| match frame {
+    let mut welcome = frames.filter_map(|frame| match frame {
         GatewayFrame::Welcome { session } => Some(session),
         _ => None,
     });
-    welcome.last().expect("a welcome")
+    welcome.next_back().expect("a welcome")
 }
 
 /// A link that shows a token.

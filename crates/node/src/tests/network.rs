@@ -21,6 +21,7 @@ const LINK: Duration = Duration::from_micros(200);
 /// Little work for sessions.
 const LIMITS: Limits = Limits { max_sessions: 100, effort: 16 };
 
+#[allow(clippy::large_enum_variant)] // A handful of them, each living as long as the test.
 enum Core {
     Gateway(Gateway),
     Mix(Mix),

@@ -22,6 +22,7 @@ use crate::{Effect, Input};
 /// A client's link takes so long, always: what a transport emits must not hang on the network's dice.
 const CLIENT_LINK: Duration = Duration::from_millis(1);
 
+#[allow(clippy::large_enum_variant)] // A handful of them, each living as long as the test.
 pub(super) enum Core {
     Gateway(Gateway),
     Mix(Mix),

@@ -52,6 +52,12 @@ export class App implements Listener {
     this.route.go({ view: 'invite' });
   }
 
+  /** Opens a conversation. If it is open already, one wants to write. */
+  talk(contact: string): void {
+    this.route.go({ view: 'talk', contact });
+    document.getElementById('composer')?.focus();
+  }
+
   /** Goes to the field for searching: in all conversations, or in the one with a contact. */
   async search(contact: string | null): Promise<void> {
     this.finder.scope = contact;
