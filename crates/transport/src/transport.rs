@@ -165,6 +165,7 @@ impl Transport {
                 let _ = self.adopt(newer, now, rng, &mut out);
             }
             Input::Timer => {
+                self.notice_sleep(now);
                 self.slot(now, rng, &mut out);
                 self.link_timer(now, rng, &mut out);
             }

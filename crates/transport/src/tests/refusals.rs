@@ -5,7 +5,9 @@ use std::time::Duration;
 use xchat_base::{Timestamp, Wire};
 use xchat_node::gateway::{BASE_EFFORT, Limits};
 use xchat_sphinx::work::{ChallengeSeed, MAX_EFFORT, SHARES, Search};
-use xchat_sphinx::{Challenge, ClientFrame, GatewayFrame, LinkKey, Pace, Proof, RefusalCode};
+use xchat_sphinx::{
+    Challenge, ClientFrame, GatewayFrame, LinkKey, Pace, Proof, RefusalCode, SessionToken,
+};
 
 use super::fixture::{Fixture, T0, boxes};
 use super::network::Network;
@@ -223,4 +225,32 @@ fn stores_that_cannot_keep_up_are_asked_less_and_less_and_nothing_is_lost() {
     assert!(net.run_until(secs(20), |net| net.people[person].written().len() == 5));
     net.run_for(secs(61));
     assert!(!net.people[person].transport.status(net.now).stores_busy);
+}
+
+#[test]
+fn a_device_that_slept_does_not_blame_its_gateway_for_it() {
+    let mut alone = Alone::new();
+    let effects = alone.hear(&challenge(16, 60));
+    let puzzle = effects.into_iter().find_map(|effect| match effect {
+        Effect::Solve(puzzle) => Some(puzzle),
+        _ => None,
+    });
+    let proof = Search::new(puzzle.expect("asked for")).finish().expect("little work");
+    alone.tell(Input::Solved(proof));
+    alone.hear(&GatewayFrame::Welcome { session: SessionToken::from_bytes([5; 32]) });
+    assert!(matches!(alone.state(), GatewayState::Online { .. }));
+
+    // An hour without a timer, and still there.
+    alone.now = alone.now + secs(3_600);
+    alone.tell(Input::Timer);
+    assert!(matches!(alone.state(), GatewayState::Online { .. }));
+    // Awake, and nothing comes back.
+    let awake = alone.now;
+    while matches!(alone.state(), GatewayState::Online { .. }) {
+        alone.now = alone.now + secs(1);
+        alone.tell(Input::Timer);
+        assert!(alone.now.since(awake) < secs(60), "for ever");
+    }
+    assert!(alone.now.since(awake) > secs(5), "as long as without the sleep");
+    assert_eq!(trouble(alone.state()), Some(Trouble::Silent));
 }

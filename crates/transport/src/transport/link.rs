@@ -34,6 +34,9 @@ const SILENT_ANSWERS: u32 = 2;
 /// See [`SILENT_ANSWERS`].
 const SILENT_SLOTS: u32 = 24;
 
+/// A timer that comes so late says that the device slept.
+const SLEPT: Duration = Duration::from_secs(2);
+
 /// Documents are asked for at least this often, at most this often.
 const DOCUMENT_PERIODS: (Duration, Duration) =
     (Duration::from_secs(30), Duration::from_secs(60 * 60));
@@ -256,6 +259,17 @@ impl Transport {
         }
         self.clock.start(now, self.mean_gap());
         self.ask_document(now, out);
+    }
+
+    /// Whoever was not there itself has heard nothing, and blames nobody for it. That the link has ended meanwhile, the
+    /// driver finds out.
+    pub(super) fn notice_sleep(&mut self, now: Timestamp) {
+        let slept = self.last_wake.is_some_and(|wake| now.since(wake) > SLEPT);
+        if let Link::Online { heard, .. } = &mut self.link
+            && slept
+        {
+            heard.last = now;
+        }
     }
 
     /// One of our packets has come back as it should.
