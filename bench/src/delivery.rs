@@ -11,7 +11,7 @@ use crate::cpu;
 use crate::report::Row;
 
 /// Messages without slots to wait for, and at each pace.
-const MESSAGES: (usize, usize) = (100, 60);
+const MESSAGES: (usize, usize) = (100, 30);
 
 /// How long the stream alone is watched.
 const IDLE: Duration = Duration::from_secs(10);
