@@ -69,8 +69,7 @@ fn pipeline(args: &crate::Args) -> Vec<Row> {
         Row::new("one way without delays and slots, median", cpu::quantile(&mut delays, 0.5), "ms")
             .at_most_of_cpu(15.0),
         Row::new("the same, 95 %", cpu::quantile(&mut delays, 0.95), "ms"),
-        Row::new("a message, over all processes", each / 1e6, "ms CPU")
-            .at_most_of_cpu(5.0),
+        Row::new("a message, over all processes", each / 1e6, "ms CPU").at_most_of_cpu(5.0),
         Row::new(
             format!("two streams of {AT_ONCE} packets a second, all processes"),
             idle / 1e7,
