@@ -28,6 +28,19 @@ const MIX_DELAY: &str = "2";
 /// At so many packets a second padding would take all of the machine; `padded_links.rs` has it on.
 const LINK_RATE: &str = "0";
 
+/// The nodes of a network of the default shape, in the order of its plan.
+pub(crate) const NODES: [&str; 9] = [
+    "gateway-1",
+    "gateway-2",
+    "mix-1-1",
+    "mix-2-1",
+    "mix-3-1",
+    "store-1",
+    "store-2",
+    "store-3",
+    "store-4",
+];
+
 /// How long the next line of a `listen` may take, on the slowest machine: then something is lost.
 const PATIENCE: Duration = Duration::from_secs(120);
 

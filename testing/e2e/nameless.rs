@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use harness::{Network, PASSPHRASE, Person, program, signal};
+use harness::{NODES, Network, PASSPHRASE, Person, program, signal};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_json::Value;
@@ -29,19 +29,6 @@ const SOON: Duration = Duration::from_secs(120);
 const NAMES: [&str; 2] = ["Quittenbrot-Alma", "Zwetschgenmus-Benno"];
 const TEXTS: [&str; 3] =
     ["the plum cake waits at the north gate", "bring Tante Hedwig's umbrella", "жду у моста"];
-
-/// The nodes of a network of the default shape.
-const NODES: [&str; 9] = [
-    "gateway-1",
-    "gateway-2",
-    "mix-1-1",
-    "mix-2-1",
-    "mix-3-1",
-    "store-1",
-    "store-2",
-    "store-3",
-    "store-4",
-];
 
 /// Starts every node at its most verbose, with metrics at an address of its own.
 struct Verbose {

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use bare::Bare;
 use capture::{Capture, Datagram};
-use harness::{Network, Person, signal};
+use harness::{NODES, Network, Person, signal};
 use space::{RANGE, Space};
 use tempfile::TempDir;
 
@@ -30,19 +30,6 @@ const PEOPLE: [(&str, &str); 3] =
 
 /// Clients without cover: how many seconds apart they say something, on average.
 const BARE: [(&str, u32); 2] = [("quiet", 30), ("talker", 1)];
-
-/// Nodes, in the order of the network's plan.
-const NODES: [&str; 9] = [
-    "gateway-1",
-    "gateway-2",
-    "mix-1-1",
-    "mix-2-1",
-    "mix-3-1",
-    "store-1",
-    "store-2",
-    "store-3",
-    "store-4",
-];
 
 /// What is sure to come about does so within this, on the slowest machine.
 const SOON: Duration = Duration::from_secs(90);

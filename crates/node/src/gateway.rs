@@ -376,10 +376,12 @@ impl Gateway {
         }
     }
 
-    /// As [`Self::close`], but the seat stays taken.
+    /// As [`Self::close`], but the seat of whoever used it stays taken.
     fn lose(&mut self, session: SessionId, now: Timestamp) {
-        if let Some(held) = self.end(session) {
-            self.seats.keep(held.token, held, now);
+        match self.end(session) {
+            Some(held) if held.has_spoken() => self.seats.keep(held.token, held, now),
+            Some(held) => self.line.leave(held.pace),
+            None => {}
         }
     }
 

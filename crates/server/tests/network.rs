@@ -300,7 +300,9 @@ async fn a_gateway_lets_in_what_its_line_carries_and_says_how_much_of_it_is_prom
     let mut last = clients.pop().expect("four");
     assert_eq!(last.read(&network, STORES[0], id).await, Answer::Empty);
     // A link that is lost leaves its seat taken for a while, one that is closed does not.
-    clients.pop().expect("three").vanish();
+    let mut lost = clients.pop().expect("three");
+    assert_eq!(lost.read(&network, STORES[0], id).await, Answer::Empty);
+    lost.vanish();
     let left = |sessions, kept| {
         gateway_status(&network, move |status| {
             (status.counters["sessions"], status.counters["kept"]) == (sessions, kept)

@@ -121,9 +121,7 @@ impl Gateway {
         }
         let Some(mut held) = held else { return self.challenge(session, now, rng, effects) };
         self.counters.resumed += 1;
-        // The meter goes on where it was: a lost link is no reason for a burst.
-        held.token = SessionToken::random(rng);
-        held.hear(now);
+        held.resume(SessionToken::random(rng), now);
         self.welcome(session, held, tags, effects)
     }
 

@@ -87,16 +87,38 @@ pub(super) struct Session {
     documents: Meter,
     /// When its last packet came.
     heard: Timestamp,
+    /// Whether one has come since the session began or was resumed.
+    spoke: bool,
 }
 
 impl Session {
     pub(super) fn new(pace: Pace, token: SessionToken, now: Timestamp) -> Self {
-        Self { pace, token, packets: Meter { due: now }, documents: Meter { due: now }, heard: now }
+        Self {
+            pace,
+            token,
+            packets: Meter { due: now },
+            documents: Meter { due: now },
+            heard: now,
+            spoke: false,
+        }
     }
 
     /// Whether nothing has come for so long that nobody can be there; `gap` as in [`Self::packet`].
     pub(super) fn is_silent(&self, gap: Duration, now: Timestamp) -> bool {
         now.since(self.heard) > SILENCE.max(gap * SILENT_GAPS)
+    }
+
+    /// Whether its seat is worth keeping when its link is lost: one in which nothing came is held for the seat alone.
+    pub(super) fn has_spoken(&self) -> bool {
+        self.spoke
+    }
+
+    /// It goes on over another link, under another token. The meter goes on where it was: a lost link is no reason for
+    /// a burst.
+    pub(super) fn resume(&mut self, token: SessionToken, now: Timestamp) {
+        self.token = token;
+        self.spoke = false;
+        self.hear(now);
     }
 
     /// As if a packet had come.
@@ -107,6 +129,7 @@ impl Session {
     /// A packet came; `gap` is what the pace gives on this network.
     pub(super) fn packet(&mut self, gap: Duration, now: Timestamp) -> Verdict {
         self.hear(now);
+        self.spoke = true;
         let interval = interval(gap);
         self.packets.take(now, interval, interval * SLACK + STALL, MAX_EXCESS)
     }

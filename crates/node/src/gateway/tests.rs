@@ -287,6 +287,12 @@ fn token_in(effects: &[Effect]) -> SessionToken {
     welcome.next_back().expect("a welcome")
 }
 
+/// A packet of a session.
+fn speak(bench: &mut Bench, session: SessionId, announce: ReplyTag) -> Vec<Effect> {
+    let first_hop = tag(&bench.fixture.mix(1, 0).id);
+    bench.client(session, &ClientFrame::Packet { announce, first_hop, packet: packet() })
+}
+
 /// A link that shows a token.
 fn resume(bench: &mut Bench, session: SessionId, token: SessionToken) -> Vec<Effect> {
     let link = link(session);
@@ -298,6 +304,7 @@ fn resume(bench: &mut Bench, session: SessionId, token: SessionToken) -> Vec<Eff
 fn a_lost_link_leaves_a_seat_that_its_token_takes_once_and_within_two_minutes() {
     let mut bench = Bench::with(Limits { max_sessions: 1, ..LIMITS });
     let token = token_in(&bench.welcome(ONE, vec![reply_tag(1)]));
+    speak(&mut bench, ONE, reply_tag(2));
     bench.handle(Input::ClientLost { session: ONE });
     let counters = bench.gateway.counters();
     assert_eq!((counters.sessions, counters.kept, counters.tags), (0, 1, 0));
@@ -310,6 +317,7 @@ fn a_lost_link_leaves_a_seat_that_its_token_takes_once_and_within_two_minutes() 
     assert_eq!((counters.sessions, counters.kept, counters.resumed), (1, 0, 1));
 
     // The first token is worth nothing any more; the second is, until its time is over.
+    speak(&mut bench, TWO, reply_tag(3));
     bench.handle(Input::ClientLost { session: TWO });
     assert_eq!(frames(&resume(&mut bench, SessionId::new(3), token)), ["Busy"]);
     bench.now = bench.now + RESUME_FOR;
@@ -334,23 +342,38 @@ fn a_token_takes_the_session_over_from_a_link_that_nobody_has_noticed_to_be_dead
 }
 
 #[test]
+fn no_seat_is_kept_for_whoever_sent_nothing_in_it() {
+    let mut bench = Bench::with(Limits { max_sessions: 1, ..LIMITS });
+    bench.welcome(ONE, Vec::new());
+    bench.handle(Input::ClientLost { session: ONE });
+    assert_eq!((bench.gateway.counters().sessions, bench.gateway.counters().kept), (0, 0));
+
+    // Nor by coming back again and again.
+    let token = token_in(&bench.welcome(TWO, Vec::new()));
+    speak(&mut bench, TWO, reply_tag(4));
+    bench.handle(Input::ClientLost { session: TWO });
+    let three = SessionId::new(3);
+    token_in(&resume(&mut bench, three, token));
+    bench.handle(Input::ClientLost { session: three });
+    assert_eq!((bench.gateway.counters().sessions, bench.gateway.counters().kept), (0, 0));
+}
+
+#[test]
 fn a_resumed_session_is_held_to_the_pace_where_it_was() {
     let mut bench = Bench::new();
     let mut token = token_in(&bench.welcome(ONE, Vec::new()));
-    let first = tag(&bench.fixture.mix(1, 0).id);
     let mut passed = 0;
     for n in 2..300 {
-        bench.handle(Input::ClientLost { session: SessionId::new(n - 1) });
-        let effects = resume(&mut bench, SessionId::new(n), token);
+        let session = SessionId::new(n - 1);
+        let effects = speak(&mut bench, session, ReplyTag::from_bytes(u128::from(n).to_be_bytes()));
+        passed += u64::from(effects.iter().any(|effect| matches!(effect, Effect::ToNode { .. })));
         if bench.gateway.counters().sessions == 0 {
             break;
         }
-        token = token_in(&effects);
-        let announce = ReplyTag::from_bytes(u128::from(n).to_be_bytes());
-        let frame = ClientFrame::Packet { announce, first_hop: first, packet: packet() };
-        let effects = bench.client(SessionId::new(n), &frame);
-        passed += u64::from(effects.iter().any(|effect| matches!(effect, Effect::ToNode { .. })));
+        bench.handle(Input::ClientLost { session });
+        token = token_in(&resume(&mut bench, SessionId::new(n), token));
     }
+    assert_eq!(bench.gateway.counters().refused_too_fast, 1);
     assert_eq!(passed, bench.gateway.counters().to_mixes);
     assert!(passed <= 120, "{passed} packets at once, by losing the link after each");
 }
