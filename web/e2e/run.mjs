@@ -2,6 +2,7 @@
 import { after, before } from 'node:test';
 import { launch } from './lib/browser.mjs';
 import { Network } from './lib/network.mjs';
+import { endAll } from './lib/program.mjs';
 import { world } from './lib/world.mjs';
 
 before(async () => {
@@ -11,6 +12,7 @@ before(async () => {
 after(async () => {
   await world.browser?.close();
   await world.network?.down();
+  endAll();
 });
 
 await import('./test/meeting.mjs');

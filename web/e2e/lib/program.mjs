@@ -11,9 +11,12 @@ export const PATIENCE_MS = Number(process.env.XCHAT_PATIENCE_MS ?? 60_000);
 
 /** What is started here ends here, however the run ends. */
 const children = new Set();
-process.on('exit', () => {
+process.on('exit', endAll);
+
+/** Ends what a test that failed has left behind: a child that lives keeps the run from its end. */
+export function endAll() {
   for (const child of children) child.kill('SIGKILL');
-});
+}
 
 /** A program that stays: its lines are objects, waited for by what they hold. */
 export class Running {

@@ -4,8 +4,11 @@ import { test } from 'node:test';
 import { OUTPUT } from './browser.mjs';
 import { world } from './world.mjs';
 
+/** Longer than any of them takes with all its waiting; then something hangs. */
+const TIMEOUT_MS = 900_000;
+
 export function scenario(name, act) {
-  test(name, async () => {
+  test(name, { timeout: TIMEOUT_MS }, async () => {
     try {
       await act();
     } catch (error) {
