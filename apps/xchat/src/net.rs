@@ -66,9 +66,10 @@ pub(crate) struct UpArgs {
     /// Packets a second that every client sends, whatever its pace.
     #[arg(long, value_name = "R", value_parser = rate)]
     pub(crate) rate: Option<f64>,
-    /// Mean delay of a mix in milliseconds, 0 to 10000; 50 if the network is new.
-    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(0..=10_000))]
-    pub(crate) mix_delay: Option<u32>,
+    /// Mean delay of a mix in milliseconds, 0 to 10000, or "auto": what makes a mix hold 30 packets, by the median of what
+    /// the mixes get, with each new document; 50 if the network is new.
+    #[arg(long, value_name = "MS", value_parser = mix_delay)]
+    pub(crate) mix_delay: Option<MixDelay>,
     /// Sessions that each gateway takes, 1 to 10000; 10000 if the network is new.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) max_sessions: Option<u32>,
@@ -96,6 +97,23 @@ struct RestartArgs {
     /// The node's name or id in nodes.json.
     #[arg(long, value_name = "NODE")]
     node: String,
+}
+
+/// The mean delay of a mix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MixDelay {
+    /// So many milliseconds.
+    Fixed(u32),
+    /// By the rule of the specification (7.5).
+    ByRule,
+}
+
+fn mix_delay(text: &str) -> Result<MixDelay, String> {
+    match text.parse::<u32>() {
+        Ok(millis) if millis <= 10_000 => Ok(MixDelay::Fixed(millis)),
+        _ if text == "auto" => Ok(MixDelay::ByRule),
+        _ => Err("a number from 0 to 10000 is expected, or auto".to_owned()),
+    }
 }
 
 fn rate(text: &str) -> Result<f64, String> {

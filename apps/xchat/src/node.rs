@@ -180,6 +180,16 @@ fn print_status(status: &NodeStatus) {
     }
     println!("  links {} of {}", status.links_up, status.links_wanted);
     println!("  frames dropped {}", status.frames_dropped);
+    if let Some(loops) = &status.loops {
+        for mix in &loops.failing_mixes {
+            println!("  mix {mix} fails: too few of this gateway's loops come back through it");
+        }
+        if loops.losing {
+            println!(
+                "  many loops are lost: somebody drops or delays packets, or keeps them from mixes"
+            );
+        }
+    }
     for (name, count) in &status.counters {
         println!("  {} {count}", name.replace('_', " "));
     }

@@ -150,3 +150,24 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
     }
     assert_eq!(before, (read("secrets.json"), read("network.json")));
 }
+
+#[test]
+fn the_mix_delay_is_set_by_what_mixes_report() {
+    let place = tempfile::tempdir().expect("a directory");
+    let dir = place.path();
+    let delay = |more: &[&str]| {
+        let output = renew(dir, more);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let line: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+        line["mix_delay_ms"].as_u64().expect("a number")
+    };
+    let auto = ["--mix-delay", "auto"];
+    let first = [SHAPE.as_slice(), &auto].concat();
+    assert_eq!(delay(&first), 1_000, "nobody has reported");
+    let reports = ["--report", "100", "--report", "120", "--report", "9000"];
+    assert_eq!(delay(&[auto.as_slice(), &reports].concat()), 250);
+    assert_eq!(delay(&["--report", "1000"]), 50, "it goes on by the rule");
+    assert_eq!(delay(&["--mix-delay", "80"]), 80);
+    let (status, code) = refused(dir, &["--report", "100"]);
+    assert_eq!((status, code.as_str()), (Some(3), "fixed_mix_delay"));
+}

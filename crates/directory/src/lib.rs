@@ -21,6 +21,7 @@ pub mod document;
 pub mod error;
 #[cfg(test)]
 mod fixture;
+pub mod mix_health;
 pub mod network_file;
 pub mod parameters;
 pub mod placement;
@@ -32,6 +33,7 @@ pub use authority::{AuthorityKey, AuthoritySecret};
 pub use descriptor::{Descriptor, HopKeyPeriod, Incarnation, NodeId, OperatorId, Role};
 pub use document::{Document, DocumentHash};
 pub use error::{DirectoryError, Invalid};
+pub use mix_health::MixHealth;
 pub use network_file::{NetworkFile, NetworkFileError};
 pub use parameters::Parameters;
 pub use placement::{

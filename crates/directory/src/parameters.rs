@@ -47,6 +47,29 @@ impl Parameters {
     /// Below this a used box is empty again while writers still hold messages for it.
     pub const MIN_TOMBSTONE_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+    /// What a mix holds on average by the rule for its delay.
+    pub const HELD: u32 = 30;
+    /// The ends of the rule.
+    pub const RULED_MIX_DELAY: (Duration, Duration) =
+        (Duration::from_millis(50), Duration::from_secs(1));
+
+    /// The mean delay by rule: 30 divided by the packets a second that a mix gets, from 0.05 s to 1 s. What a mix gets is the
+    /// median (the lower of two) of what mixes report, so that no minority of them moves it beyond what
+    /// others say. Without reports, or where nothing comes: the longest.
+    pub fn ruled_mix_delay(reports: &[f64]) -> Duration {
+        let (shortest, longest) = Self::RULED_MIX_DELAY;
+        let mut reports: Vec<f64> =
+            reports.iter().copied().filter(|rate| rate.is_finite() && *rate >= 0.0).collect();
+        reports.sort_by(f64::total_cmp);
+        let median = reports.get(reports.len().saturating_sub(1) / 2).copied().unwrap_or(0.0);
+        let by_rule = f64::from(Self::HELD) / median;
+        if by_rule.is_finite() && by_rule < longest.as_secs_f64() {
+            Duration::from_secs_f64(by_rule).max(shortest)
+        } else {
+            longest
+        }
+    }
+
     /// The mean time between two packets of a client whose pace has this one: the override wins.
     pub fn mean_gap(&self, of_pace: Duration) -> Duration {
         match self.pace_override {
@@ -80,11 +103,10 @@ impl Parameters {
 }
 
 impl Default for Parameters {
-    /// For a network whose crowd is still small: the longest mixing delay that section "mixing" of
-    /// the specification allows.
+    /// For a network whose crowd is still small: the longest mixing delay of the rule.
     fn default() -> Self {
         Self {
-            mix_delay: Duration::from_secs(1),
+            mix_delay: Self::RULED_MIX_DELAY.1,
             pace_override: None,
             loop_percent: 5,
             registration_lifetime: 2 * HOUR,
@@ -113,6 +135,21 @@ mod micros {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_delay_follows_the_median_of_what_mixes_report() {
+        let millis = |reports: &[f64]| Parameters::ruled_mix_delay(reports).as_millis();
+        assert_eq!(millis(&[]), 1_000);
+        assert_eq!(millis(&[0.0, 0.0, 0.0]), 1_000);
+        assert_eq!(millis(&[20.0, 20.0, 20.0]), 1_000);
+        assert_eq!(millis(&[100.0, 110.0, 90.0]), 300);
+        assert_eq!(millis(&[5_000.0, 6_000.0, 7_000.0]), 50);
+        // A minority of liars stays without effect, whatever it says; of two the one that makes it longer counts.
+        for lie in [0.0, 1e12, f64::INFINITY, f64::NAN, -5.0] {
+            assert!((272..=334).contains(&millis(&[100.0, 110.0, 90.0, 95.0, lie])), "{lie}");
+        }
+        assert_eq!(millis(&[100.0, 1e9]), 300);
+    }
 
     #[test]
     fn the_network_may_fix_the_rate() {

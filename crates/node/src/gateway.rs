@@ -1,9 +1,11 @@
 //! The gateway: where clients connect. It knows addresses and a constant stream, and no more: it is
-//! not a Sphinx hop, cannot open anything, and finds the client of a reply by a tag that the client drew.
+//! not a Sphinx hop, cannot open anything but its own loops, and finds the client of a reply by a tag that the
+//! client drew.
 
 mod clients;
 mod door;
 mod line;
+mod loops;
 mod pace;
 mod seats;
 mod session;
@@ -16,17 +18,19 @@ use std::time::Duration;
 
 use xchat_base::{Rng, Timestamp, Wire};
 use xchat_directory::{NodeId, Role, VerifiedDocument};
-use xchat_sphinx::{GatewayFrame, LinkKey, NodeFrame, RefusalCode, SessionToken};
+use xchat_sphinx::{GatewayFrame, LinkKey, NodeFrame, PacketFormat, RefusalCode, SessionToken};
 
 use crate::start::{self, StartError};
 use door::Door;
 use line::Line;
+use loops::Loops;
 use pace::{Rates, Session};
 use seats::Seats;
 use tags::Tags;
 
 pub use door::{BASE_EFFORT, CHALLENGE_LIFETIME, MAX_OPENING, MAX_RAISE, RETRY_AFTER};
 pub use line::LineLoad;
+pub use loops::{LOOP_GAP, LOOP_SLACK, LoopReport, MAX_LOOPS};
 pub use pace::{MAX_EXCESS, SILENCE, SILENT_GAPS, SLACK, STALL};
 pub use seats::RESUME_FOR;
 pub use session::SessionId;
@@ -109,7 +113,7 @@ pub enum Input {
     },
     /// A newer document.
     Document(VerifiedDocument),
-    /// The time of the last `WakeAt` has come.
+    /// The time of the last `WakeAt` has come, or the node begins to work.
     Timer,
 }
 
@@ -188,6 +192,12 @@ pub struct Counters {
     pub opening: u64,
     /// Announced and unspent tags now.
     pub tags: u64,
+    /// Its own loops that left.
+    pub loops: u64,
+    /// Those that came back whole and in time.
+    pub loops_back: u64,
+    /// Those that did not.
+    pub loops_lost: u64,
 }
 
 /// A gateway.
@@ -202,6 +212,7 @@ pub struct Gateway {
     line: Line,
     rates: Rates,
     tags: Tags,
+    loops: Loops,
     counters: Counters,
     /// When it looks for silent sessions next, if it has any.
     look: Option<Timestamp>,
@@ -209,7 +220,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway without clients.
+    /// A gateway without clients. Its loops begin with the first `Timer`.
     ///
     /// # Errors
     /// [`StartError`]: the document does not know this node as a gateway.
@@ -225,10 +236,18 @@ impl Gateway {
             line: Line::default(),
             rates: Rates::default(),
             tags: Tags::default(),
+            loops: Loops::new(id),
             counters: Counters::default(),
             look: None,
             woken_for: None,
         })
+    }
+
+    /// With packets of another format, for simulations; before the first input.
+    #[must_use]
+    pub fn with_format(mut self, format: &'static dyn PacketFormat) -> Self {
+        self.loops.format = format;
+        self
     }
 
     /// Lets sessions in only as long as all of them together may send so many packets in 1,000 seconds. Whoever is
@@ -252,14 +271,20 @@ impl Gateway {
             }
             Input::ClientClosed { session } => self.close(session),
             Input::ClientLost { session } => self.lose(session, now),
-            Input::NodeFrame { from, bytes } => self.node_frame(&from, &bytes, &mut effects),
+            Input::NodeFrame { from, bytes } => self.node_frame(&from, &bytes, now, &mut effects),
             Input::Document(newer) => self.follow(newer, now, &mut effects),
-            Input::Timer => self.woken_for = None,
+            Input::Timer => {
+                self.woken_for = None;
+                self.loops.begin(now, rng);
+            }
         }
         self.let_go_of_the_late(now, &mut effects);
         self.let_go_of_the_silent(now, &mut effects);
         while let Some(seat) = self.seats.over(now) {
             self.line.leave(seat.pace);
+        }
+        if let Some((to, packet)) = self.loops.turn(&self.document, now, rng) {
+            effects.push(Effect::ToNode { to, bytes: NodeFrame::to_node(packet).to_bytes() });
         }
         self.wake(&mut effects);
         effects
@@ -272,6 +297,9 @@ impl Gateway {
             kept: self.seats.len() as u64,
             opening: self.door.len() as u64,
             tags: self.tags.len() as u64,
+            loops: self.loops.counts.sent,
+            loops_back: self.loops.counts.back,
+            loops_lost: self.loops.counts.lost,
             ..self.counters
         }
     }
@@ -282,6 +310,11 @@ impl Gateway {
         let proof_attempts = self.door.attempts(self.fullness(now), max_sessions, now);
         let line = self.line.load(&self.rates, &self.document.parameters, now);
         Load { sessions, max_sessions, line, proof_attempts }
+    }
+
+    /// What its own loops say about the mixes.
+    pub fn loop_report(&self, now: Timestamp) -> LoopReport {
+        self.loops.report(now)
     }
 
     /// The document in use.
@@ -323,6 +356,7 @@ impl Gateway {
             }
         }
         self.rates.replaced(before, until, now);
+        self.loops.follow(&self.document);
     }
 
     fn let_go_of_the_late(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
@@ -362,7 +396,7 @@ impl Gateway {
     }
 
     fn wake(&mut self, effects: &mut Vec<Effect>) {
-        let ends = [self.door.next_end(), self.seats.next_end(), self.look];
+        let ends = [self.door.next_end(), self.seats.next_end(), self.look, self.loops.next()];
         let next = ends.into_iter().flatten().min();
         if next != self.woken_for {
             self.woken_for = next;
@@ -413,7 +447,13 @@ impl Gateway {
         effects.push(Effect::CloseClient { session, reason: code });
     }
 
-    fn node_frame(&mut self, from: &NodeId, bytes: &[u8], effects: &mut Vec<Effect>) {
+    fn node_frame(
+        &mut self,
+        from: &NodeId,
+        bytes: &[u8],
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
         let last = xchat_directory::descriptor::LAYERS;
         if !self.document.node(from).is_some_and(|peer| peer.is_mix_of(last)) {
             self.counters.unknown_peer += 1;
@@ -423,6 +463,9 @@ impl Gateway {
             self.counters.malformed += 1;
             return;
         };
+        if self.loops.came(&tag, &packet, &self.document, now) {
+            return;
+        }
         let Some(session) = self.tags.spend(&tag) else {
             self.counters.unknown_tag += 1;
             return;

@@ -2,6 +2,7 @@
 
 mod client;
 pub(crate) mod fixture;
+mod loops;
 mod network;
 mod parameters;
 pub(crate) mod peeled;

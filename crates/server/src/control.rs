@@ -1,7 +1,7 @@
 //! The control socket: a running node tells its operator how it is.
 //!
-//! Whoever can enter the node's directory may ask; the answer is one JSON line and names no peer and
-//! no client.
+//! Whoever can enter the node's directory may ask; the answer is one JSON line and names no client, and of the
+//! other nodes only mixes that fail.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -65,8 +65,20 @@ pub struct NodeStatus {
     pub load: Option<Load>,
     /// A store's table.
     pub table: Option<TableStatus>,
+    /// What a gateway's own loops say about the mixes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loops: Option<LoopStatus>,
     /// What it has done since it started.
     pub counters: BTreeMap<String, u64>,
+}
+
+/// What loops that did not come back say. Mixes are public, and loops are nobody's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoopStatus {
+    /// Ids of mixes that are silent, or lose more than others of their layer, in hexadecimal.
+    pub failing_mixes: Vec<String>,
+    /// Whether a quarter of the recent loops was lost, and more.
+    pub losing: bool,
 }
 
 /// How a store's table is.
@@ -174,6 +186,7 @@ impl Reporter {
             catching_up: core.catching_up,
             load: core.load,
             table: core.table,
+            loops: core.loops,
             counters: core.counters,
         })
     }

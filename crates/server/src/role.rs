@@ -12,7 +12,7 @@ use xchat_node::directory::{NodeId, VerifiedDocument};
 use xchat_node::gateway::SessionId;
 use xchat_node::sphinx::{HopKey, HopSecret, LinkKey};
 
-use crate::control::{Load, TableStatus};
+use crate::control::{Load, LoopStatus, TableStatus};
 use crate::error::NodeError;
 
 pub(crate) use gateway::GatewayRole;
@@ -55,6 +55,7 @@ pub(crate) struct RoleStatus {
     pub(crate) catching_up: bool,
     pub(crate) load: Option<Load>,
     pub(crate) table: Option<TableStatus>,
+    pub(crate) loops: Option<LoopStatus>,
     pub(crate) counters: BTreeMap<String, u64>,
 }
 

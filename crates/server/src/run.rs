@@ -28,7 +28,7 @@ use crate::journal::Journal;
 use crate::links::Links;
 use crate::metrics::Metrics;
 use crate::prepared::Prepared;
-use crate::role::{Act, GatewayRole, MixRole, Role, StoreRole};
+use crate::role::{Act, GatewayRole, Input, MixRole, Role, StoreRole};
 use crate::table::DiskTable;
 
 /// Whatever still holds a link of a closed endpoint has so long to let go of it.
@@ -140,7 +140,9 @@ fn start_core(prepared: &mut Prepared) -> Result<Started, NodeError> {
             if let Some(mbit_per_s) = prepared.config.max_mbit_per_s {
                 gateway.limit_packets(config::packets(mbit_per_s));
             }
-            (Box::new(GatewayRole(gateway)), Vec::new())
+            let mut role = GatewayRole(gateway);
+            let acts = role.handle(Input::Timer, clock::now(), &mut OsRng);
+            (Box::new(role), acts)
         }
         RoleName::Mix => {
             let (mix, effects) = Mix::new(id, document, hop, clock::now())?;

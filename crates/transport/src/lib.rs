@@ -43,7 +43,6 @@ mod follows;
 mod guards;
 mod health;
 mod measure;
-mod mixes;
 mod outstanding;
 mod pace;
 mod queue;

@@ -7,7 +7,7 @@ mod slot;
 use core::time::Duration;
 
 use xchat_base::{Rng, Timestamp, Wire};
-use xchat_directory::{DirectoryError, Root, SignedDocument, VerifiedDocument};
+use xchat_directory::{DirectoryError, MixHealth, Root, SignedDocument, VerifiedDocument};
 use xchat_pigeonhole::SealedBox;
 use xchat_sphinx::pace::bytes_per_month;
 use xchat_sphinx::{CollectorSession, Pace, PacketFormat, Sphinx};
@@ -22,7 +22,6 @@ use crate::follows::Follows;
 use crate::guards::{Guards, Stored};
 use crate::health::Health;
 use crate::measure::Measure;
-use crate::mixes::MixHealth;
 use crate::outstanding::Outstanding;
 use crate::pace::Rotation;
 use crate::queue::Queue;

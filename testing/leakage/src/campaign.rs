@@ -360,18 +360,57 @@ fn told_apart(table: &Table) -> Figure {
     Figure::Auc(stats::bootstrap(&table.auc_by_seed(&scores)), positives)
 }
 
-/// How well an estimator that is trained on other seeds estimates.
+/// How well an estimator that is trained on other seeds estimates. Within runs: what a run as a whole has more of than
+/// another is nobody's in particular, and estimates of models that were trained on different seeds have no common zero.
 fn estimated(table: &Table) -> Figure {
     let scores = table.cross_fitted(Goal::Number);
-    let runs = table.runs();
-    let of_seed: Vec<Vec<usize>> = runs
-        .iter()
-        .map(|&seed| (0..table.rows.len()).filter(|&i| table.seeds[i] == seed).collect())
-        .collect();
+    let of_seed = |seed: u64| -> (Vec<f64>, Vec<f64>) {
+        let mine = (0..table.rows.len()).filter(|&i| table.seeds[i] == seed);
+        let (x, y): (Vec<f64>, Vec<f64>) = mine.map(|i| (scores[i], table.labels[i])).unzip();
+        (stats::centred(&x), stats::centred(&y))
+    };
+    let runs: Vec<_> = table.runs().into_iter().map(of_seed).collect();
     let interval = stats::bootstrap_of(runs.len(), |drawn| {
-        let all = drawn.iter().flat_map(|&run| &of_seed[run]);
-        let (x, y): (Vec<f64>, Vec<f64>) = all.map(|&i| (scores[i], table.labels[i])).unzip();
+        let (mut x, mut y) = (Vec::new(), Vec::new());
+        for &run in drawn {
+            x.extend_from_slice(&runs[run].0);
+            y.extend_from_slice(&runs[run].1);
+        }
         stats::correlation(&x, &y)
     });
     Figure::Correlation(interval, table.rows.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dice::Dice;
+
+    fn correlation(table: &Table) -> Interval {
+        match estimated(table) {
+            Figure::Correlation(interval, _) => interval,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Runs that differ as a whole in what is said and in what is seen, and people in whom nothing is seen.
+    fn runs(seen_in_people: f64) -> Table {
+        let (mut dice, mut table) = (Dice::new(5, 0), Table::default());
+        for seed in 0..20 {
+            let day = 3.0 * dice.normal();
+            for _ in 0..60 {
+                let said = dice.normal();
+                let seen = day + seen_in_people * said + dice.normal();
+                table.add(vec![seen], day + said, seed);
+            }
+        }
+        table
+    }
+
+    #[test]
+    fn a_loud_day_is_nobodys_volume() {
+        let nothing = correlation(&runs(0.0));
+        assert!(nothing.low < 0.0 && nothing.high > 0.0 && nothing.high < 0.12, "{nothing:?}");
+        assert!(correlation(&runs(1.0)).low > 0.5);
+    }
 }

@@ -51,6 +51,12 @@ pub fn correlation(x: &[f64], y: &[f64]) -> f64 {
     if xx <= f64::EPSILON || yy <= f64::EPSILON { 0.0 } else { xy / (xx * yy).sqrt() }
 }
 
+/// Values as distances from their mean.
+pub fn centred(values: &[f64]) -> Vec<f64> {
+    let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+    values.iter().map(|value| value - mean).collect()
+}
+
 /// The mean of one figure a seed, and what it could have been with other seeds: seeds are drawn with replacement,
 /// since what is of one seed belongs together.
 pub fn bootstrap(by_seed: &[f64]) -> Interval {

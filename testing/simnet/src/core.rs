@@ -35,7 +35,7 @@ impl Core {
     /// With packets of this format.
     pub(crate) fn with_format(self, format: &'static dyn PacketFormat) -> Self {
         match self {
-            Self::Gateway(gateway) => Self::Gateway(gateway),
+            Self::Gateway(gateway) => Self::Gateway(gateway.with_format(format)),
             Self::Mix(mix) => Self::Mix(mix.with_format(format)),
             Self::Store(store) => Self::Store(store.with_format(format)),
         }

@@ -10,13 +10,13 @@ use xchat_base::{Secret, Timestamp, id, random};
 use xchat_server::RoleName;
 use xchat_server::files as disk;
 use xchat_server::node::directory::{
-    Incarnation, MAX_PAST, NodeId, OperatorId, Past, PlacedStore, Token,
+    Incarnation, MAX_PAST, NodeId, OperatorId, Parameters, Past, PlacedStore, Token,
 };
 use xchat_server::prepared::node_id;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::addresses::{Addresses, is_taken};
-use super::{UpArgs, broken};
+use super::{MixDelay, UpArgs, broken};
 use crate::failure::{Failure, exit};
 
 const FILE: &str = "secrets.json";
@@ -43,6 +43,9 @@ pub(super) struct Plan {
     pub(super) name: String,
     pub(super) authorities: Vec<StoredSecret>,
     pub(super) mix_delay_ms: u32,
+    /// Whether that follows from what mixes report.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(super) mix_delay_by_rule: bool,
     /// Packets per 1,000 seconds.
     pub(super) pace: Option<u32>,
     /// Of each gateway, if not what a gateway does by itself.
@@ -57,6 +60,11 @@ pub(super) struct Plan {
     #[serde(default)]
     pub(super) past: Vec<Past>,
     pub(super) nodes: Vec<PlannedNode>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // As serde calls it.
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 const fn first_placement() -> u32 {
@@ -180,12 +188,30 @@ impl Plan {
         plan.check_shape(args)?;
         plan.max_sessions = args.max_sessions.or(plan.max_sessions);
         plan.link_rate = args.link_rate.or(plan.link_rate);
-        plan.mix_delay_ms = args.mix_delay.unwrap_or(plan.mix_delay_ms);
+        match args.mix_delay {
+            Some(MixDelay::Fixed(millis)) => {
+                plan.mix_delay_ms = millis;
+                plan.mix_delay_by_rule = false;
+            }
+            Some(MixDelay::ByRule) if !plan.mix_delay_by_rule => {
+                plan.mix_delay_by_rule = true;
+                plan.rule_mix_delay(&[]);
+            }
+            Some(MixDelay::ByRule) | None => {}
+        }
         if let Some(rate) = args.rate {
             // Checked to lie between 0.001 and 1000 a second.
             plan.pace = Some((rate * 1_000.0).round() as u32);
         }
         Ok(plan)
+    }
+
+    /// Takes up what mixes report, in packets a second, if the network goes by that. Nobody's report is the longest delay.
+    pub(super) fn rule_mix_delay(&mut self, reports: &[f64]) {
+        if self.mix_delay_by_rule {
+            let ruled = Parameters::ruled_mix_delay(reports).as_millis();
+            self.mix_delay_ms = u32::try_from(ruled).unwrap_or(u32::MAX);
+        }
     }
 
     fn parse(text: &str) -> Result<Self, Failure> {
@@ -232,6 +258,7 @@ impl Plan {
             name: format!("local-{}", id::hex(&random::bytes::<4>(&mut OsRng))),
             authorities: (0..AUTHORITIES).map(|_| authority()).collect(),
             mix_delay_ms: MIX_DELAY_MS,
+            mix_delay_by_rule: false,
             pace: None,
             max_sessions: None,
             link_rate: None,
@@ -331,11 +358,34 @@ mod tests {
         assert!(plan.nodes.iter().all(|node| node.address.ip().is_loopback()));
         plan.save(dir.path()).expect("saves");
 
-        let changed = UpArgs { rate: Some(0.2), mix_delay: Some(7), ..args(dir.path()) };
+        let changed =
+            UpArgs { rate: Some(0.2), mix_delay: Some(MixDelay::Fixed(7)), ..args(dir.path()) };
         let again = Plan::load_or_new(dir.path(), &changed).expect("reads");
         assert_eq!((again.pace, again.mix_delay_ms), (Some(200), 7));
         assert_eq!(again.nodes[0].address, plan.nodes[0].address);
         assert_eq!(again.nodes[0].id().expect("a key"), plan.nodes[0].id().expect("a key"));
+    }
+
+    #[test]
+    fn the_mix_delay_goes_by_reports_where_that_is_wanted_and_by_nothing_else() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut plan = Plan::continued(dir.path(), &args(dir.path())).expect("a new plan");
+        plan.rule_mix_delay(&[100.0]);
+        assert_eq!(plan.mix_delay_ms, MIX_DELAY_MS, "it was not asked for");
+        plan.save(dir.path()).expect("saves");
+
+        let ruled = UpArgs { mix_delay: Some(MixDelay::ByRule), ..args(dir.path()) };
+        let mut plan = Plan::continued(dir.path(), &ruled).expect("reads");
+        assert_eq!(plan.mix_delay_ms, 1_000, "nobody has reported yet");
+        plan.rule_mix_delay(&[100.0]);
+        plan.save(dir.path()).expect("saves");
+        let again = Plan::continued(dir.path(), &ruled).expect("reads");
+        assert_eq!(again.mix_delay_ms, 300, "the last report holds until the next");
+
+        let fixed = UpArgs { mix_delay: Some(MixDelay::Fixed(7)), ..args(dir.path()) };
+        let mut plan = Plan::continued(dir.path(), &fixed).expect("reads");
+        plan.rule_mix_delay(&[100.0]);
+        assert_eq!(plan.mix_delay_ms, 7);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use xchat_server::node::directory::Incarnation;
 use xchat_server::{clock, files as disk};
 
 use super::plan::Plan;
-use super::{UpArgs, broken, files, request};
+use super::{MixDelay, UpArgs, broken, files, mix_delay, request};
 use crate::failure::{Failure, exit};
 
 /// What `xchat net renew` understands.
@@ -30,9 +30,13 @@ pub(crate) struct RenewArgs {
     /// Stores, 3 to 64; 4 if the network is new.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(3..=64))]
     stores: Option<u8>,
-    /// Mean delay of a mix in milliseconds, 0 to 10000; 50 if the network is new.
-    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(0..=10_000))]
-    mix_delay: Option<u32>,
+    /// Mean delay of a mix in milliseconds, 0 to 10000, or "auto": by what the mixes report; 50 if the network is new.
+    #[arg(long, value_name = "MS", value_parser = mix_delay)]
+    mix_delay: Option<MixDelay>,
+    /// Packets a second that a mix got lately (its `received`, over the time between two looks), once for each mix; for
+    /// "auto". Without any, the delay is the longest.
+    #[arg(long, value_name = "RATE", value_parser = report)]
+    report: Vec<f64>,
     /// Where a node listens from now on: gateway-1=203.0.113.7:4010. May be given for each node.
     #[arg(long, value_name = "NODE=ADDRESS", value_parser = address)]
     address: Vec<(String, SocketAddr)>,
@@ -49,6 +53,13 @@ fn address(text: &str) -> Result<(String, SocketAddr), String> {
         return Err("clients and nodes need an address and a port that they can reach".to_owned());
     }
     Ok((name.to_owned(), address))
+}
+
+fn report(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate >= 0.0 => Ok(rate),
+        _ => Err("packets a second are expected".to_owned()),
+    }
 }
 
 fn incarnation(text: &str) -> Result<(String, Incarnation), String> {
@@ -102,6 +113,13 @@ pub(super) async fn renew(args: &RenewArgs) -> Result<(), Failure> {
             }
         }
     }
+    if plan.mix_delay_by_rule {
+        plan.rule_mix_delay(&args.report);
+    } else if !args.report.is_empty() {
+        let text = "reports are for a network whose mix delay goes by them";
+        let failure = Failure::new(exit::INVALID, "fixed_mix_delay", text.to_owned());
+        return Err(failure.hint("give --mix-delay auto as well"));
+    }
     plan.save(&dir)?;
     files::make_tables(&mut plan, &dir)?;
     let document = files::renew(&mut plan, &dir, clock::now())?;
@@ -110,6 +128,7 @@ pub(super) async fn renew(args: &RenewArgs) -> Result<(), Failure> {
         "network": files::network_path(&dir),
         "epoch": document.epoch,
         "valid_until": document.valid_until.as_millis(),
+        "mix_delay_ms": document.parameters.mix_delay.as_millis() as u64,
     });
     println!("{line}");
     Ok(())

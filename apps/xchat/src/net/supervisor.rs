@@ -1,5 +1,6 @@
 //! The supervisor: starts the nodes, watches them, keeps the document fresh, and stops them all.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use xchat_base::Timestamp;
 use xchat_server::control::{self, NodeStatus};
 use xchat_server::node::directory::Incarnation;
-use xchat_server::{clock, files as disk};
+use xchat_server::{RoleName, clock, files as disk};
 
 use super::authority::RENEW_AFTER;
 use super::child::{Ended, Node, exit_fields, log_tail};
@@ -79,6 +80,9 @@ struct Supervisor {
     ended: mpsc::UnboundedReceiver<Ended>,
     end: mpsc::UnboundedSender<Ended>,
     renewed: Timestamp,
+    /// What each mix had received in all when they were last asked, and when that was.
+    received: BTreeMap<usize, u64>,
+    reported: Timestamp,
     /// Whether every node has served once.
     ready: bool,
     /// Nodes that have moved to another port since the start.
@@ -116,7 +120,20 @@ impl Supervisor {
         let (end, ended) = mpsc::unbounded_channel();
         let slots = plan.nodes.iter().map(|_| Slot::default()).collect();
         let runner = args.runner.clone();
-        Ok(Self { dir, plan, runner, lock, slots, ended, end, renewed, ready: false, moves: 0 })
+        Ok(Self {
+            dir,
+            plan,
+            runner,
+            lock,
+            slots,
+            ended,
+            end,
+            renewed,
+            received: BTreeMap::new(),
+            reported: renewed,
+            ready: false,
+            moves: 0,
+        })
     }
 
     async fn run(
@@ -279,6 +296,8 @@ impl Supervisor {
         }
         let now = clock::now();
         if now.since(self.renewed) >= RENEW_AFTER {
+            let reports = self.reports(now).await;
+            self.plan.rule_mix_delay(&reports);
             self.renewed = now;
             if let Err(failure) = files::renew(&mut self.plan, &self.dir, now) {
                 // Half of the validity is left to mend it; the next renewal tries again.
@@ -286,6 +305,26 @@ impl Supervisor {
             }
         }
         Ok(())
+    }
+
+    /// The packets a second that each mix has got since they were last asked; of those that have run since then.
+    async fn reports(&mut self, now: Timestamp) -> Vec<f64> {
+        let seconds = now.since(std::mem::replace(&mut self.reported, now)).as_secs_f64();
+        let mut reports = Vec::new();
+        for index in 0..self.plan.nodes.len() {
+            if self.plan.nodes[index].role != RoleName::Mix {
+                continue;
+            }
+            let status = ask(&self.plan.nodes[index].dir(&self.dir)).await;
+            let Some(received) = status.and_then(|s| s.counters.get("received").copied()) else {
+                self.received.remove(&index);
+                continue;
+            };
+            let before = self.received.insert(index, received);
+            // One that has started again counts from nothing.
+            reports.extend(received.checked_sub(before.unwrap_or(0)).map(|n| n as f64 / seconds));
+        }
+        reports
     }
 
     /// Asks a node that starts whether it serves.

@@ -36,6 +36,15 @@ enum Event {
     Timer,
 }
 
+/// What happens to the packets of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meddling {
+    Drop,
+    Delay(Duration),
+    /// Payloads are changed, headers are not.
+    Tag,
+}
+
 /// All nodes, all frames on their way, all clients' inboxes.
 pub(super) struct Network {
     pub(super) fixture: Fixture,
@@ -43,12 +52,16 @@ pub(super) struct Network {
     pub(super) rng: ChaCha20Rng,
     cores: BTreeMap<NodeId, Core>,
     down: BTreeSet<NodeId>,
+    /// What somebody on a link does to the packets on it.
+    between: BTreeMap<(NodeId, NodeId), Meddling>,
     order: BinaryHeap<Reverse<(Timestamp, u64)>>,
     events: BTreeMap<u64, (NodeId, Event)>,
     next: u64,
     inboxes: BTreeMap<SessionId, Vec<Vec<u8>>>,
     /// The one timer of each node: a `WakeAt` replaces it.
     timers: BTreeMap<NodeId, u64>,
+    /// Whether gateways have timers: without them they send no loops, and keep clients of whom nothing comes.
+    gateways_wake: bool,
 }
 
 impl Network {
@@ -59,11 +72,13 @@ impl Network {
             rng: rng(seed),
             cores: BTreeMap::new(),
             down: BTreeSet::new(),
+            between: BTreeMap::new(),
             order: BinaryHeap::new(),
             events: BTreeMap::new(),
             next: 0,
             inboxes: BTreeMap::new(),
             timers: BTreeMap::new(),
+            gateways_wake: false,
             fixture,
         };
         let ids: Vec<_> = network.fixture.nodes.iter().map(|node| node.id).collect();
@@ -95,6 +110,16 @@ impl Network {
                 self.store_effects(id, effects);
             }
         }
+    }
+
+    /// A network whose gateways send loops.
+    pub(super) fn with_loops(seed: u64) -> Self {
+        let mut network = Self { gateways_wake: true, ..Self::new(seed) };
+        for gateway in 0..2 {
+            let gateway = network.fixture.gateway(gateway).id;
+            network.wake_at(network.now, gateway);
+        }
+        network
     }
 
     /// From now on nothing reaches or leaves this node.
@@ -228,7 +253,8 @@ impl Network {
                     self.inboxes.entry(session).or_default().push(bytes);
                 }
                 gateway::Effect::ToNode { to, bytes } => self.packet(from, to, bytes),
-                gateway::Effect::CloseClient { .. } | gateway::Effect::WakeAt(_) => {}
+                gateway::Effect::WakeAt(at) if self.gateways_wake => self.wake_at(at, from),
+                gateway::Effect::WakeAt(_) | gateway::Effect::CloseClient { .. } => {}
             }
         }
     }
@@ -263,7 +289,20 @@ impl Network {
         }
     }
 
-    fn packet(&mut self, from: NodeId, to: NodeId, bytes: Vec<u8>) {
-        self.schedule(self.now + LINK, to, Event::Packet { from, bytes });
+    /// Somebody meddles with all links from and to these nodes.
+    pub(super) fn meddle(&mut self, from: &[NodeId], to: &[NodeId], how: Meddling) {
+        let links = from.iter().flat_map(|from| to.iter().map(|to| (*from, *to)));
+        self.between.extend(links.map(|link| (link, how)));
+    }
+
+    pub(super) fn packet(&mut self, from: NodeId, to: NodeId, mut bytes: Vec<u8>) {
+        let mut after = LINK;
+        match self.between.get(&(from, to)) {
+            Some(Meddling::Drop) => return,
+            Some(Meddling::Delay(longer)) => after += *longer,
+            Some(Meddling::Tag) => *bytes.last_mut().expect("not empty") ^= 1,
+            None => {}
+        }
+        self.schedule(self.now + after, to, Event::Packet { from, bytes });
     }
 }

@@ -72,6 +72,9 @@ const COUNTERS: &[Shown] = &[
     now("kept", "Seats kept for clients whose links were lost."),
     now("opening", "Links without a session."),
     now("tags", "Announced and unspent tags."),
+    count("loops", "The gateway's own loops that left."),
+    count("loops_back", "Those that came back whole and in time."),
+    count("loops_lost", "Those that did not."),
     // Mixes.
     count("forwarded", "Packets passed on."),
     count("unreadable", "Frames, packets and requests that could not be read."),
@@ -133,6 +136,11 @@ fn health(page: &mut Page, status: &NodeStatus) {
     page.gauge("document_valid_until_seconds", "When that ends, in Unix time.", until);
     page.gauge("links_wanted", "Links that the node keeps to others.", status.links_wanted);
     page.gauge("links_up", "Of these, links that are up.", status.links_up);
+    if let Some(loops) = &status.loops {
+        let failing = loops.failing_mixes.len();
+        page.gauge("failing_mixes", "Mixes through which too few loops come back.", failing);
+        page.gauge("losing", "1 if many loops are lost.", u8::from(loops.losing));
+    }
     let Some(table) = &status.table else { return };
     page.gauge(
         "catching_up",

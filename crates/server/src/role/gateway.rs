@@ -1,11 +1,12 @@
 //! The gateway's core in the common shape.
 
 use xchat_base::{Rng, Timestamp};
+use xchat_node::directory::NodeId;
 use xchat_node::gateway::{Effect, Gateway, Input as GatewayInput};
 
 use super::{Act, Input, Kind, Role, RoleStatus, counters};
 use crate::config::kbit_per_s;
-use crate::control::{LineStatus, Load};
+use crate::control::{LineStatus, Load, LoopStatus};
 
 pub(crate) struct GatewayRole(pub(crate) Gateway);
 
@@ -30,7 +31,8 @@ impl Role for GatewayRole {
     fn status(&self, now: Timestamp) -> RoleStatus {
         let counters = counters!(self.0.counters(); to_mixes, to_clients, unknown_tag, refused_tags,
             unknown_peer, unknown_mix, malformed, welcomed, resumed, refused_busy, refused_too_fast, over_pace,
-            refused_proof, refused_silent, refused_idle, documents, refused_documents, sessions, kept, opening, tags);
+            refused_proof, refused_silent, refused_idle, documents, refused_documents, sessions, kept, opening, tags, loops,
+            loops_back, loops_lost);
         let load = self.0.load(now);
         let load = Load::Gateway {
             sessions: load.sessions as u64,
@@ -42,7 +44,12 @@ impl Role for GatewayRole {
                 max_kbit_per_s: kbit_per_s(line.most),
             }),
         };
-        RoleStatus { catching_up: false, table: None, load: Some(load), counters }
+        let report = self.0.loop_report(now);
+        let loops = Some(LoopStatus {
+            failing_mixes: report.failing.iter().map(NodeId::to_hex).collect(),
+            losing: report.losing,
+        });
+        RoleStatus { catching_up: false, table: None, load: Some(load), loops, counters }
     }
 }
 

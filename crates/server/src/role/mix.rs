@@ -31,7 +31,7 @@ impl Role for MixRole {
         let counters = counters!(self.0.counters(); received, forwarded, unknown_peer, unreadable,
             replays, cache_full, bad_next_hop, delay_too_long, queue_full, late, refused_documents,
             waiting, remembered);
-        RoleStatus { catching_up: false, table: None, load: None, counters }
+        RoleStatus { catching_up: false, table: None, load: None, loops: None, counters }
     }
 }
 

@@ -130,6 +130,6 @@ impl Role for StoreRole {
             full: room.full,
         };
         let load = Some(Load::Store { busy: self.pressed });
-        RoleStatus { catching_up: !state.complete, table: Some(table), load, counters }
+        RoleStatus { catching_up: !state.complete, table: Some(table), load, loops: None, counters }
     }
 }

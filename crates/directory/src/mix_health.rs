@@ -1,4 +1,4 @@
-//! Which mixes let packets through, as far as our own packets tell.
+//! Which mixes let packets through, as far as the packets of one client or gateway tell it.
 //!
 //! Every packet passes six mixes (a loop three), and its answer says that all of them let it pass. A lost one says only
 //! that one of them, or the store, or a link did not; so a mix is judged by many packets, and beside those of its
@@ -11,8 +11,9 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use xchat_base::Timestamp;
-use xchat_directory::descriptor::LAYERS;
-use xchat_directory::{NodeId, OperatorId, VerifiedDocument};
+
+use crate::descriptor::{LAYERS, NodeId, OperatorId};
+use crate::signed::VerifiedDocument;
 
 /// A mix through which so many packets in a row had no answer, while others had, may be silent.
 const SILENT_AFTER: u32 = 8;
@@ -59,14 +60,14 @@ impl Record {
 
 /// By mix; bounded by the mixes of the document.
 #[derive(Debug, Default)]
-pub(crate) struct MixHealth {
+pub struct MixHealth {
     all: All,
     mixes: BTreeMap<NodeId, Record>,
 }
 
 impl MixHealth {
     /// A packet over these mixes was answered in time.
-    pub(crate) fn answered(&mut self, way: &[NodeId]) {
+    pub fn answered(&mut self, way: &[NodeId]) {
         self.all.passed += 1;
         for mix in way {
             let record = self.mixes.entry(*mix).or_default();
@@ -80,7 +81,7 @@ impl MixHealth {
     }
 
     /// A packet over these mixes had no answer.
-    pub(crate) fn lost(&mut self, way: &[NodeId], document: &VerifiedDocument, now: Timestamp) {
+    pub fn lost(&mut self, way: &[NodeId], document: &VerifiedDocument, now: Timestamp) {
         let before = self.all;
         self.all.lost += 1;
         for mix in way {
@@ -128,8 +129,14 @@ impl MixHealth {
         }
     }
 
-    /// The mixes that are avoided now: of each layer at most half, those that were struck most.
-    pub(crate) fn avoided(&self, document: &VerifiedDocument, now: Timestamp) -> Vec<OperatorId> {
+    /// The mixes that are taken for silent or for droppers now.
+    pub fn failing(&self, now: Timestamp) -> Vec<NodeId> {
+        let failing = self.mixes.iter().filter(|(_, record)| record.avoided_until > now);
+        failing.map(|(mix, _)| *mix).collect()
+    }
+
+    /// Whose mixes are to be avoided now: of each layer at most half of those that fail, those that were struck most.
+    pub fn avoided(&self, document: &VerifiedDocument, now: Timestamp) -> Vec<OperatorId> {
         let mut avoided = Vec::new();
         for layer in 1..=LAYERS {
             let most = document.mixes(layer).count() / 2;
@@ -144,7 +151,8 @@ impl MixHealth {
         avoided
     }
 
-    pub(crate) fn follow_document(&mut self, document: &VerifiedDocument) {
+    /// Forgets mixes that are no more.
+    pub fn follow_document(&mut self, document: &VerifiedDocument) {
         self.mixes.retain(|mix, _| layer_of(document, mix).is_some());
     }
 }

@@ -1,0 +1,190 @@
+//! A gateway's own loops: packets through one mix of each layer back to itself, at its own times. They look to mixes
+//! like its clients' loops, so whoever drops, delays or alters packets, or keeps those of others from a mix to find
+//! out where one goes (an n−1 attack), does it to these too, and the gateway notices (after Loopix, section 4.2.2).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use xchat_base::{Rng, Timestamp, random};
+use xchat_directory::descriptor::LAYERS;
+use xchat_directory::{Descriptor, MixHealth, NodeId, VerifiedDocument, random_route};
+use xchat_sphinx::{
+    Hop, HopAddress, HopKey, HopSecret, NodeTag, Packet, PacketFormat, ReplyKey, ReplyTag, Route,
+    Sphinx, Unwrapped,
+};
+
+/// Mean time between two loops; the times are a Poisson process.
+pub const LOOP_GAP: Duration = Duration::from_secs(1);
+
+/// A loop that is not back so long after the sum of its delays is lost: what links and queues may take.
+pub const LOOP_SLACK: Duration = Duration::from_secs(3);
+
+/// Loops under way at most; with more, none leaves.
+pub const MAX_LOOPS: usize = 256;
+
+/// A gateway that wakes so much later than it wanted to was not there itself: what it missed says nothing.
+const ASLEEP: Duration = Duration::from_secs(5);
+
+/// Recent loops by which a share of losses is judged: this many, and not before so many.
+const RECENT: (usize, usize) = (64, 16);
+
+/// From this share of lost loops on, the operator is told.
+const ALARM: f64 = 0.25;
+
+/// What the loops have shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LoopReport {
+    /// Mixes that are taken for silent, or for dropping packets.
+    pub failing: Vec<NodeId>,
+    /// Whether a quarter and more of the recent ones was lost, whoever is to blame.
+    pub losing: bool,
+}
+
+/// What has happened to them since the start.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct LoopCounts {
+    pub(super) sent: u64,
+    pub(super) back: u64,
+    pub(super) lost: u64,
+}
+
+struct UnderWay {
+    key: ReplyKey,
+    way: [NodeId; LAYERS as usize],
+    due: Timestamp,
+}
+
+pub(super) struct Loops {
+    pub(super) format: &'static dyn PacketFormat,
+    pub(super) counts: LoopCounts,
+    own: NodeId,
+    /// Their last hop. No other packet is made for it, and it ends with the process.
+    secret: Option<HopSecret>,
+    under_way: BTreeMap<ReplyTag, UnderWay>,
+    health: MixHealth,
+    recent: VecDeque<bool>,
+    next: Option<Timestamp>,
+}
+
+impl Loops {
+    pub(super) fn new(own: NodeId) -> Self {
+        Self {
+            format: &Sphinx,
+            counts: LoopCounts::default(),
+            own,
+            secret: None,
+            under_way: BTreeMap::new(),
+            health: MixHealth::default(),
+            recent: VecDeque::new(),
+            next: None,
+        }
+    }
+
+    /// From now on, if not before.
+    pub(super) fn begin(&mut self, now: Timestamp, rng: &mut Rng) {
+        self.next.get_or_insert_with(|| now + random::exponential(rng, LOOP_GAP));
+    }
+
+    /// When it wants to be asked next.
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        self.under_way.values().map(|one| one.due).chain(self.next).min()
+    }
+
+    pub(super) fn report(&self, now: Timestamp) -> LoopReport {
+        let lost = self.recent.iter().filter(|lost| **lost).count();
+        let share = lost as f64 / self.recent.len().max(1) as f64;
+        let losing = self.recent.len() >= RECENT.1 && share >= ALARM;
+        LoopReport { failing: self.health.failing(now), losing }
+    }
+
+    pub(super) fn follow(&mut self, document: &VerifiedDocument) {
+        self.health.follow_document(document);
+    }
+
+    /// Takes the late ones for lost, and makes the next one when its time has come: its first hop, and the packet.
+    pub(super) fn turn(
+        &mut self,
+        document: &VerifiedDocument,
+        now: Timestamp,
+        rng: &mut Rng,
+    ) -> Option<(NodeId, Packet)> {
+        let slept = self.next().is_some_and(|next| now.since(next) > ASLEEP);
+        let late: Vec<_> =
+            self.under_way.iter().filter(|(_, one)| one.due <= now).map(|(tag, _)| *tag).collect();
+        for tag in late {
+            if let Some(one) = self.under_way.remove(&tag).filter(|_| !slept) {
+                self.judge(&one, true, document, now);
+            }
+        }
+        let due = self.next.is_some_and(|next| next <= now);
+        if due {
+            self.next = Some(now + random::exponential(rng, LOOP_GAP));
+        }
+        let may = due && !document.is_expired(now) && self.under_way.len() < MAX_LOOPS;
+        if may { self.make(document, now, rng) } else { None }
+    }
+
+    /// A packet with this tag came back from the last layer; whether it is a loop's.
+    pub(super) fn came(
+        &mut self,
+        tag: &ReplyTag,
+        packet: &Packet,
+        document: &VerifiedDocument,
+        now: Timestamp,
+    ) -> bool {
+        let Some(one) = self.under_way.remove(tag) else { return false };
+        let opened = self.secret.as_ref().and_then(|own| self.format.unwrap(own, packet).ok());
+        let whole = match opened.map(|processed| processed.unwrapped) {
+            Some(Unwrapped::Reply { id, payload }) => {
+                id == one.key.id() && self.format.recover(&one.key, payload).is_ok()
+            }
+            _ => false,
+        };
+        // One that was altered is as good as lost, and the alteration marks it for whoever looks: a tagging attack.
+        self.judge(&one, !whole, document, now);
+        true
+    }
+
+    fn judge(&mut self, one: &UnderWay, lost: bool, document: &VerifiedDocument, now: Timestamp) {
+        if lost {
+            self.counts.lost += 1;
+            self.health.lost(&one.way, document, now);
+        } else {
+            self.counts.back += 1;
+            self.health.answered(&one.way);
+        }
+        if self.recent.len() >= RECENT.0 {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(lost);
+    }
+
+    fn make(
+        &mut self,
+        document: &VerifiedDocument,
+        now: Timestamp,
+        rng: &mut Rng,
+    ) -> Option<(NodeId, Packet)> {
+        let operator = document.node(&self.own)?.operator;
+        let mixes = random_route(rng, document, &[operator])?;
+        let [a, b, c] = mixes.map(|mix| hop(mix, now));
+        let secret = self.secret.get_or_insert_with(|| HopSecret::random(rng));
+        let tag = ReplyTag::random(rng);
+        let address = HopAddress::client(NodeTag::from_bytes(self.own.tag()), tag);
+        let route: Route = [a?, b?, c?, Hop { address, key: secret.public() }];
+        let mean = document.parameters.mix_delay;
+        let mut draw = || random::exponential(rng, mean);
+        let delays = [draw(), draw(), draw(), Duration::ZERO];
+        let (_, packet, key) = self.format.loop_packet(rng, &route, &delays).ok()?;
+        let due = now + delays.iter().sum() + LOOP_SLACK;
+        let way = mixes.map(|mix| mix.id);
+        self.under_way.insert(tag, UnderWay { key, way, due });
+        self.counts.sent += 1;
+        Some((way[0], packet))
+    }
+}
+
+fn hop(node: &Descriptor, now: Timestamp) -> Option<Hop> {
+    let key = HopKey::from_bytes(node.hop_key(now)?);
+    Some(Hop { address: HopAddress::node(NodeTag::from_bytes(node.tag())), key })
+}
