@@ -3,6 +3,10 @@
 mod long;
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
 
 use crate::adversary::store::{StoreSamples, Stores};
 use crate::adversary::{
@@ -61,7 +65,12 @@ impl Extent {
 
     /// Two hours of people who talk much, for the production cores at any size.
     pub fn evening(clients: u32, seeds: u64) -> Self {
-        let limits = Limits { pairs: 120, people: 250, windows: &[1] };
+        // A hundred people give some fifty pairs and a hundred of these hours, a thousand ten times as many.
+        let limits = Limits {
+            pairs: 120.max(clients as usize / 2),
+            people: 250.max(clients as usize),
+            windows: &[1],
+        };
         Self {
             clients,
             hours: 2,
@@ -175,16 +184,10 @@ fn lenses(system: &dyn System) -> Vec<Box<dyn Lens>> {
 
 /// Runs a system and everything against it. `say` is told what is being done.
 pub fn measure(system: &dyn System, extent: Extent, say: &mut dyn FnMut(&str)) -> Measured {
+    let title = format!("{}, {} clients", system.name(), extent.clients);
+    let runs = seeds(&title, extent.seeds, say, |seed| Days::of(system, extent, seed));
     let mut days = Days::default();
-    for seed in 1..=extent.seeds {
-        say(&format!(
-            "{}, {} clients, seed {seed} of {}",
-            system.name(),
-            extent.clients,
-            extent.seeds
-        ));
-        days.run(system, extent, seed);
-    }
+    runs.into_iter().for_each(|run| days.append(run));
     let mut lines = days.lines();
     let (seeds, hours) = extent.long;
     if seeds > 0 {
@@ -221,15 +224,48 @@ pub struct Sign {
 
 /// What stores learn of a system, and nothing else.
 pub fn signs(system: &dyn System, extent: Extent, say: &mut dyn FnMut(&str)) -> Vec<Sign> {
-    let mut days = Days::default();
-    for seed in 1..=extent.seeds {
-        say(&format!("{}, stores, seed {seed} of {}", system.name(), extent.seeds));
+    let title = format!("{}, stores", system.name());
+    let stores = seeds(&title, extent.seeds, say, |seed| {
         let traffic = Traffic::new(extent.shape(), seed);
         let mut stores = Stores::default();
         let truth = system.run(&traffic, seed, &mut Audience(vec![&mut stores]));
-        days.stores.push(stores.samples(&truth, extent.boxes, seed));
-    }
-    days.signs()
+        stores.samples(&truth, extent.boxes, seed)
+    });
+    Days { stores, ..Days::default() }.signs()
+}
+
+/// One run for each seed, as many at a time as there are processors; what they give, in the order of seeds.
+fn seeds<T: Send>(
+    title: &str,
+    count: u64,
+    say: &mut dyn FnMut(&str),
+    run: impl Fn(u64) -> T + Sync,
+) -> Vec<T> {
+    let (next, runs) = (AtomicU64::new(1), Mutex::new(BTreeMap::new()));
+    let (begun, begins) = mpsc::channel();
+    let workers = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            let (next, runs, run, begun) = (&next, &runs, &run, begun.clone());
+            scope.spawn(move || {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed > count {
+                        break;
+                    }
+                    // Whoever is told may be gone.
+                    let _ = begun.send(seed);
+                    let given = run(seed);
+                    runs.lock().unwrap_or_else(PoisonError::into_inner).insert(seed, given);
+                }
+            });
+        }
+        drop(begun);
+        for seed in begins {
+            say(&format!("{title}, seed {seed} of {count}"));
+        }
+    });
+    runs.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
 }
 
 /// What the runs of a day have given.
@@ -243,7 +279,9 @@ struct Days {
 }
 
 impl Days {
-    fn run(&mut self, system: &dyn System, extent: Extent, seed: u64) {
+    /// Of one run.
+    fn of(system: &dyn System, extent: Extent, seed: u64) -> Self {
+        let mut days = Self::default();
         let traffic = Traffic::new(extent.shape(), seed);
         let plan = Plan::new(&traffic, extent.limits, seed);
         let mut watches: Vec<(&'static str, Watch<'_>)> = lenses(system)
@@ -260,14 +298,25 @@ impl Days {
         }
         let truth = system.run(&traffic, seed, &mut audience);
         for (name, watch) in watches {
-            self.samples.entry(name).or_default().append(watch.into_samples());
+            days.samples.entry(name).or_default().append(watch.into_samples());
         }
         if system.has_stores() {
-            self.stores.push(stores.samples(&truth, extent.boxes, seed));
+            days.stores.push(stores.samples(&truth, extent.boxes, seed));
         }
-        self.activity.append(activity.samples(&traffic, seed));
-        self.bytes.extend(meter.bytes_an_hour());
-        self.latencies.extend(latencies(&traffic, &truth));
+        days.activity.append(activity.samples(&traffic, seed));
+        days.bytes.extend(meter.bytes_an_hour());
+        days.latencies.extend(latencies(&traffic, &truth));
+        days
+    }
+
+    fn append(&mut self, other: Self) {
+        for (name, samples) in other.samples {
+            self.samples.entry(name).or_default().append(samples);
+        }
+        self.stores.extend(other.stores);
+        self.activity.append(other.activity);
+        self.bytes.extend(other.bytes);
+        self.latencies.extend(other.latencies);
     }
 
     fn lines(&self) -> Vec<Finding> {

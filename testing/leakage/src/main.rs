@@ -15,7 +15,7 @@ use xchat_leakage::systems::{Direct, Expectation, Ideal, Nym, System, ThreeHop, 
 #[derive(Parser)]
 struct Args {
     /// Seeds of each size.
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 42)]
     seeds: u64,
     /// Seeds of the systems that take a minute and more for each: the program, Nym, and the idealised stream.
     #[arg(long)]
@@ -64,7 +64,8 @@ fn extent(system: &dyn System, clients: u32, seeds: u64) -> Option<Extent> {
     // An hour of a hundred clients of the program itself takes the better part of a minute: evenings, in which people
     // talk much, in place of days.
     if system.name() == Xchat::default().name() {
-        let seeds = seeds.min(if clients > 100 { 2 } else { 20 });
+        // With fewer, an interval of a hundred people is wider than the bounds.
+        let seeds = seeds.min(if clients > 100 { 20 } else { 42 });
         return Some(Extent::evening(clients, seeds));
     }
     let windows: &'static [u32] = if heavy { &[1] } else { &[1, 24] };

@@ -155,7 +155,7 @@ const ATTACKS: &str = "## Attacks
   of the window at most). Features: correlations of what one sends with what the other gets, at bins from 0.25 s to 5 min and lags up to half a minute; of what both send; of
   what both get; of what both send and do not get back; and whatever the adversary makes of what its nodes see. Ridge regression or a random forest, whichever does
   better on training seeds.
-- **How much.** The number of messages that one person writes and gets in an hour, estimated from that person's traffic.
+- **How much.** The number of messages that one person writes and gets in an hour, estimated from that person's traffic. People are compared with others of the same run.
 - **Who else could it be.** The adversary is told that somebody got a message at a moment and weighs all senders by how long messages take in this
   system; and the other way round. Entropy of what it is left with.
 - **Disclosure over days.** Whoever gets more than usual when one person sends, summed up over days. Rounds: messages that the person had sent when
