@@ -126,7 +126,6 @@ impl Network {
             Role::Gateway => {
                 let gateway = Gateway::new(id, document, self.limits).expect("listed");
                 self.cores.insert(id, Core::Gateway(gateway));
-                self.schedule(self.now, id, Event::Timer);
             }
             Role::Mix { .. } => {
                 let setup = node.hop_setup();
