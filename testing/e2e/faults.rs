@@ -159,6 +159,7 @@ fn go_through(step: &Step, world: &mut World, ledger: &Arc<Ledger>) -> Result<()
     }
     step.faults.iter().try_for_each(|fault| world.inflict(fault, ledger))?;
     let kept: Vec<_> = step.faults.iter().filter_map(Fault::person).collect();
+    ledger.keep(&kept);
     match step.until {
         Until::Accepted(count) => ledger.wait(&format!("{count} more are accepted"), |state| {
             state.accepted >= accepted + count || state.all_begun(&kept)
@@ -169,6 +170,7 @@ fn go_through(step: &Step, world: &mut World, ledger: &Arc<Ledger>) -> Result<()
         Until::Noticed => step.faults.iter().try_for_each(|fault| world.wait_until_noticed(fault)),
     }?;
     step.faults.iter().try_for_each(|fault| world.mend(fault, ledger))?;
+    ledger.keep(&[]);
     ledger.end_grant();
     Ok(())
 }

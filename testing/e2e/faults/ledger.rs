@@ -74,6 +74,8 @@ pub(crate) struct State {
     events: usize,
     /// Messages that each person may have on their way beyond [`WINDOW`], so that sending goes on in a fault.
     grant: [usize; PEOPLE],
+    /// Who is kept from taking part by the fault of the moment: what is on its way to them is in nobody's way.
+    kept: [bool; PEOPLE],
     /// Whose sending rests.
     pub(crate) away: [bool; PEOPLE],
     /// A send of this person may fail: so many have, and so many may.
@@ -108,7 +110,8 @@ impl State {
     }
 
     fn on_the_way(&self, from: usize) -> usize {
-        self.directions[from].iter().map(|direction| direction.missing().len()).sum()
+        let directions = self.directions[from].iter().zip(self.kept).filter(|(_, kept)| !kept);
+        directions.map(|(direction, _)| direction.missing().len()).sum()
     }
 
     fn problem(&mut self, text: String) {
@@ -199,6 +202,11 @@ impl Ledger {
                 return Err(format!("waiting until {what}: nothing happens any more\n{state}"));
             }
         }
+    }
+
+    /// These people cannot take part from now on; nobody, when the fault is mended.
+    pub(crate) fn keep(&self, kept: &[usize]) {
+        self.change(|state| state.kept = std::array::from_fn(|who| kept.contains(&who)));
     }
 
     /// Each person may send so many more, whatever arrives.
@@ -384,6 +392,25 @@ mod tests {
         assert!(!ledger.lock().all_settled());
         ledger.told(BOB, ALICE, &incoming(0));
         assert!(ledger.lock().all_settled() && ledger.lock().problems.is_empty());
+    }
+
+    /// Bob cannot take part, and more is on its way to him than a window holds.
+    #[test]
+    fn whoever_cannot_take_part_keeps_nobody_from_talking_to_others() {
+        let ledger = Ledger::new(600);
+        ledger.keep(&[BOB]);
+        for id in 0..2 * WINDOW as u64 + 4 {
+            assert_eq!(ledger.lock().on_the_way(ALICE), 0, "or the next one would wait");
+            let (to, number) = ledger.next(ALICE).expect("there is more to say");
+            ledger.sent(ALICE, to, number, Ok(id));
+            if to != BOB {
+                ledger.change(|state| {
+                    state.directions[ALICE][to].arrived.insert(number);
+                });
+            }
+        }
+        ledger.keep(&[]);
+        assert!(ledger.lock().on_the_way(ALICE) > WINDOW);
     }
 
     #[test]
