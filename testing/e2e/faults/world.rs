@@ -109,6 +109,8 @@ impl World {
             }
             Fault::Away(who) => {
                 may_fail(*who);
+                // Whoever would start another is gone below.
+                self.daemon(*who)?;
                 ledger.change(|state| state.away[*who] = true);
                 if let Some((mut listen, reader)) = self.listens[*who].take() {
                     listen.kill().expect("ours");
