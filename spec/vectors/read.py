@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """Reads the vectors by the specification alone, sharing no code with the crates.
 
-It re-derives a lane and opens its boxes (03), and the lanes of the rejoin windows (04), takes an invitation link apart (05), puts frames together from
+It re-derives a lane and opens its boxes (03), the secrets of lanes from an epoch's exporter and the lanes of the rejoin windows (04), takes an invitation link apart (05), puts frames together from
 cells (06), checks a network file's signatures (07), and decodes every other format of 03 to 07 to its last byte. Needs Python 3 and the package `cryptography`. Ends with a line that
 says how many it has read, or with an error.
 """
@@ -482,6 +482,27 @@ def rejoin_secrets():
     return len(given["windows"])
 
 
+def expand_with_label(secret, label, context, length):
+    """RFC 9420, section 8, with HKDF-SHA256; vectors with lengths below 64 have a length of one byte."""
+    label = b"MLS 1.0 " + label
+    assert len(label) < 64 and len(context) < 64 and length <= 32
+    info = struct.pack(">HB", length, len(label)) + label + bytes([len(context)]) + context
+    return hmac.new(secret, info + b"\1", hashlib.sha256).digest()[:length]
+
+
+def exported_secrets():
+    """What MLS-Exporter (RFC 9420, section 8.5) gives for the labels of 04, 4.5; the number of them."""
+    count = 0
+    for epoch in json.loads((HERE / "exporter.json").read_text())["epochs"]:
+        exporter = bytes.fromhex(epoch["exporter_secret"])
+        for given in epoch["exports"]:
+            derived = expand_with_label(exporter, b"xchat/1 " + given["label"].encode(), b"", 32)
+            context = hashlib.sha256(bytes.fromhex(given["context"])).digest()
+            assert expand_with_label(derived, b"exported", context, 32).hex() == given["secret"], given["label"]
+            count += 1
+    return count
+
+
 def main():
     lane = json.loads((HERE / "boxes.json").read_text())
     secret, at, opened = bytes.fromhex(lane["lane_secret"]), 0, 0
@@ -491,7 +512,7 @@ def main():
         content = open_box(secret, bytes.fromhex(given["box"]))
         assert content.hex() == given["content"], f"box {at} says something else"
         opened += 1
-    derived = rejoin_secrets()
+    derived = rejoin_secrets() + exported_secrets()
     read, unknown = 0, set(FORMATS)
     known_formats = json.loads((HERE / "formats.json").read_text())
     known_formats += json.loads((HERE / "conversation.json").read_text())["formats"]

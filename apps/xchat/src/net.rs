@@ -67,7 +67,7 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "R", value_parser = rate)]
     pub(crate) rate: Option<f64>,
     /// Mean delay of a mix in milliseconds, 0 to 10000, or "auto": what makes a mix hold 30 packets, by the median of what
-    /// the mixes get, with each new document; 50 if the network is new.
+    /// the mixes pass on, with each new document; 50 if the network is new.
     #[arg(long, value_name = "MS", value_parser = mix_delay)]
     pub(crate) mix_delay: Option<MixDelay>,
     /// Sessions that each gateway takes, 1 to 10000; 10000 if the network is new.

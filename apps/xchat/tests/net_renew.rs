@@ -167,6 +167,7 @@ fn the_mix_delay_is_set_by_what_mixes_report() {
     let reports = ["--report", "100", "--report", "120", "--report", "9000"];
     assert_eq!(delay(&[auto.as_slice(), &reports].concat()), 250);
     assert_eq!(delay(&["--report", "1000"]), 50, "it goes on by the rule");
+    assert_eq!(delay(&[]), 50, "and stays, if nobody reports");
     assert_eq!(delay(&["--mix-delay", "80"]), 80);
     let (status, code) = refused(dir, &["--report", "100"]);
     assert_eq!((status, code.as_str()), (Some(3), "fixed_mix_delay"));

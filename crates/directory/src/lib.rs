@@ -33,7 +33,6 @@ pub use authority::{AuthorityKey, AuthoritySecret};
 pub use descriptor::{Descriptor, HopKeyPeriod, Incarnation, NodeId, OperatorId, Role};
 pub use document::{Document, DocumentHash};
 pub use error::{DirectoryError, Invalid};
-pub use mix_health::MixHealth;
 pub use network_file::{NetworkFile, NetworkFileError};
 pub use parameters::Parameters;
 pub use placement::{

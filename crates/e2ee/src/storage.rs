@@ -6,6 +6,9 @@
 
 mod entities;
 
+#[cfg(test)]
+pub(crate) use entities::EPOCH_SECRETS;
+
 use std::cell::{RefCell, RefMut};
 use std::collections::{BTreeMap, BTreeSet};
 

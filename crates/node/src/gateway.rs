@@ -154,7 +154,7 @@ pub struct Counters {
     pub to_mixes: u64,
     /// Packets handed to clients.
     pub to_clients: u64,
-    /// Packets whose tag no session has announced, or which was spent.
+    /// Packets whose tag no session has announced, or which was spent; own loops that came too late.
     pub unknown_tag: u64,
     /// Tags that were zero or somebody's already.
     pub refused_tags: u64,
@@ -271,7 +271,7 @@ impl Gateway {
             }
             Input::ClientClosed { session } => self.close(session),
             Input::ClientLost { session } => self.lose(session, now),
-            Input::NodeFrame { from, bytes } => self.node_frame(&from, &bytes, now, &mut effects),
+            Input::NodeFrame { from, bytes } => self.node_frame(&from, &bytes, &mut effects),
             Input::Document(newer) => self.follow(newer, now, &mut effects),
             Input::Timer => {
                 self.woken_for = None;
@@ -313,8 +313,8 @@ impl Gateway {
     }
 
     /// What its own loops say about the mixes.
-    pub fn loop_report(&self, now: Timestamp) -> LoopReport {
-        self.loops.report(now)
+    pub fn loop_report(&self) -> LoopReport {
+        self.loops.report(&self.document)
     }
 
     /// The document in use.
@@ -447,13 +447,7 @@ impl Gateway {
         effects.push(Effect::CloseClient { session, reason: code });
     }
 
-    fn node_frame(
-        &mut self,
-        from: &NodeId,
-        bytes: &[u8],
-        now: Timestamp,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn node_frame(&mut self, from: &NodeId, bytes: &[u8], effects: &mut Vec<Effect>) {
         let last = xchat_directory::descriptor::LAYERS;
         if !self.document.node(from).is_some_and(|peer| peer.is_mix_of(last)) {
             self.counters.unknown_peer += 1;
@@ -463,7 +457,7 @@ impl Gateway {
             self.counters.malformed += 1;
             return;
         };
-        if self.loops.came(&tag, &packet, &self.document, now) {
+        if self.loops.came(&tag, &packet, &self.document) {
             return;
         }
         let Some(session) = self.tags.spend(&tag) else {

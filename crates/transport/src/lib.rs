@@ -43,6 +43,7 @@ mod follows;
 mod guards;
 mod health;
 mod measure;
+mod mixes;
 mod outstanding;
 mod pace;
 mod queue;

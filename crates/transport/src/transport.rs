@@ -7,7 +7,7 @@ mod slot;
 use core::time::Duration;
 
 use xchat_base::{Rng, Timestamp, Wire};
-use xchat_directory::{DirectoryError, MixHealth, Root, SignedDocument, VerifiedDocument};
+use xchat_directory::{DirectoryError, Root, SignedDocument, VerifiedDocument};
 use xchat_pigeonhole::SealedBox;
 use xchat_sphinx::pace::bytes_per_month;
 use xchat_sphinx::{CollectorSession, Pace, PacketFormat, Sphinx};
@@ -22,6 +22,7 @@ use crate::follows::Follows;
 use crate::guards::{Guards, Stored};
 use crate::health::Health;
 use crate::measure::Measure;
+use crate::mixes::Mixes;
 use crate::outstanding::Outstanding;
 use crate::pace::Rotation;
 use crate::queue::Queue;
@@ -59,7 +60,7 @@ pub struct Transport {
     collectors: Collectors,
     outstanding: Outstanding,
     health: Health,
-    mixes: MixHealth,
+    mixes: Mixes,
     measure: Measure,
     turns: Turns,
     last_wake: Option<Timestamp>,
@@ -122,7 +123,7 @@ impl Transport {
             collectors: Collectors::new(),
             outstanding: Outstanding::default(),
             health: Health::default(),
-            mixes: MixHealth::default(),
+            mixes: Mixes::new(),
             measure: Measure::default(),
             turns: Turns::default(),
             last_wake: None,

@@ -75,7 +75,10 @@ pub fn bound(
         (Expectation::Hides, Attack::Activity, Figure::Correlation(interval, _)) => bounds
             .activity
             .and_then(|limit| below(limit, interval.low.abs().max(interval.high.abs()))),
-        (Expectation::Leaks, Attack::Pairs(_), Figure::Auc(interval, _)) if alone => {
+        (Expectation::Leaks, Attack::Pairs(_), Figure::Auc(interval, _))
+        | (Expectation::Leaks, Attack::Volume, Figure::Correlation(interval, _))
+            if alone =>
+        {
             Some((format!("≥ {WORKS}"), interval.low >= WORKS))
         }
         _ => None,

@@ -409,9 +409,11 @@ fn told_apart(table: &Table) -> Figure {
     Figure::Auc(stats::bootstrap(&table.auc_by_seed(&scores)), positives)
 }
 
-/// How well an estimator that is trained on other seeds estimates. Within runs: what a run as a whole has more of than
-/// another is nobody's in particular, and estimates of models that were trained on different seeds have no common zero.
+/// How well an estimator that is trained on other seeds estimates. Within runs, also when it learns: what a run as a whole has
+/// more of than another is nobody's in particular, and estimates of models that were trained on different seeds have no
+/// common zero.
 fn estimated(table: &Table) -> Figure {
+    let table = &table.centred();
     let scores = table.cross_fitted(Goal::Number);
     let of_seed = |seed: u64| -> (Vec<f64>, Vec<f64>) {
         let mine = (0..table.rows.len()).filter(|&i| table.seeds[i] == seed);

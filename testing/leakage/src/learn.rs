@@ -93,6 +93,26 @@ impl Table {
         runs
     }
 
+    /// Features and labels as distances from their means in their run.
+    #[must_use]
+    pub fn centred(&self) -> Self {
+        let mut all = self.clone();
+        for run in self.runs() {
+            let mine: Vec<usize> = (0..self.rows.len()).filter(|&i| self.seeds[i] == run).collect();
+            let labels: Vec<f64> = mine.iter().map(|&i| self.labels[i]).collect();
+            for (&i, label) in mine.iter().zip(stats::centred(&labels)) {
+                all.labels[i] = label;
+            }
+            for column in 0..self.rows.first().map_or(0, Vec::len) {
+                let values: Vec<f64> = mine.iter().map(|&i| self.rows[i][column]).collect();
+                for (&i, value) in mine.iter().zip(stats::centred(&values)) {
+                    all.rows[i][column] = value;
+                }
+            }
+        }
+        all
+    }
+
     fn of(&self, seeds: &[u64]) -> Self {
         let mut some = Self::default();
         for (row, (&label, &seed)) in self.rows.iter().zip(self.labels.iter().zip(&self.seeds)) {

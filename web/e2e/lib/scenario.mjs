@@ -7,10 +7,16 @@ import { world } from './world.mjs';
 /** Longer than any of them takes with all its waiting; then something hangs. */
 const TIMEOUT_MS = 900_000;
 
+function hung() {
+  return new Promise((_, reject) => {
+    setTimeout(() => reject(new Error(`not over after ${TIMEOUT_MS / 1000} s`)), TIMEOUT_MS).unref();
+  });
+}
+
 export function scenario(name, act) {
-  test(name, { timeout: TIMEOUT_MS }, async () => {
+  test(name, async () => {
     try {
-      await act();
+      await Promise.race([act(), hung()]);
     } catch (error) {
       const pages = world.browser.contexts().flatMap((context) => context.pages());
       const place = (at) => join(OUTPUT, `failed-${name.replace(/\W+/g, '-').slice(0, 40)}-${at}.png`);

@@ -33,8 +33,8 @@ pub(crate) struct RenewArgs {
     /// Mean delay of a mix in milliseconds, 0 to 10000, or "auto": by what the mixes report; 50 if the network is new.
     #[arg(long, value_name = "MS", value_parser = mix_delay)]
     mix_delay: Option<MixDelay>,
-    /// Packets a second that a mix got lately (its `received`, over the time between two looks), once for each mix; for
-    /// "auto". Without any, the delay is the longest.
+    /// Packets a second that a mix passed on lately (its `forwarded`, over the time between two looks), once for each mix; for
+    /// "auto". Without any, the delay stays what it is; of a network that is new to this, it is the longest.
     #[arg(long, value_name = "RATE", value_parser = report)]
     report: Vec<f64>,
     /// Where a node listens from now on: gateway-1=203.0.113.7:4010. May be given for each node.
@@ -113,7 +113,7 @@ pub(super) async fn renew(args: &RenewArgs) -> Result<(), Failure> {
             }
         }
     }
-    if plan.mix_delay_by_rule {
+    if plan.mix_delay_by_rule && !args.report.is_empty() {
         plan.rule_mix_delay(&args.report);
     } else if !args.report.is_empty() {
         let text = "reports are for a network whose mix delay goes by them";

@@ -80,9 +80,9 @@ struct Supervisor {
     ended: mpsc::UnboundedReceiver<Ended>,
     end: mpsc::UnboundedSender<Ended>,
     renewed: Timestamp,
-    /// What each mix had received in all when they were last asked, and when that was.
-    received: BTreeMap<usize, u64>,
-    reported: Timestamp,
+    started: Timestamp,
+    /// What each mix had passed on in all when it last told, and when that was.
+    forwarded: BTreeMap<usize, (u64, Timestamp)>,
     /// Whether every node has served once.
     ready: bool,
     /// Nodes that have moved to another port since the start.
@@ -129,8 +129,8 @@ impl Supervisor {
             ended,
             end,
             renewed,
-            received: BTreeMap::new(),
-            reported: renewed,
+            started: renewed,
+            forwarded: BTreeMap::new(),
             ready: false,
             moves: 0,
         })
@@ -307,22 +307,21 @@ impl Supervisor {
         Ok(())
     }
 
-    /// The packets a second that each mix has got since they were last asked; of those that have run since then.
+    /// The packets a second that each mix has passed on since it was last asked; of those that answer, and have run since
+    /// then. The first time, since the network was started.
     async fn reports(&mut self, now: Timestamp) -> Vec<f64> {
-        let seconds = now.since(std::mem::replace(&mut self.reported, now)).as_secs_f64();
         let mut reports = Vec::new();
         for index in 0..self.plan.nodes.len() {
             if self.plan.nodes[index].role != RoleName::Mix {
                 continue;
             }
             let status = ask(&self.plan.nodes[index].dir(&self.dir)).await;
-            let Some(received) = status.and_then(|s| s.counters.get("received").copied()) else {
-                self.received.remove(&index);
+            let Some(forwarded) = status.and_then(|s| s.counters.get("forwarded").copied()) else {
                 continue;
             };
-            let before = self.received.insert(index, received);
-            // One that has started again counts from nothing.
-            reports.extend(received.checked_sub(before.unwrap_or(0)).map(|n| n as f64 / seconds));
+            let (before, since) =
+                self.forwarded.insert(index, (forwarded, now)).unwrap_or((0, self.started));
+            reports.extend(rate(before, forwarded, now.since(since)));
         }
         reports
     }
@@ -405,6 +404,27 @@ impl Supervisor {
     }
 }
 
+/// Nothing of a node that has started again meanwhile, which counts from nothing.
+fn rate(before: u64, after: u64, between: Duration) -> Option<f64> {
+    let seconds = between.as_secs_f64();
+    after.checked_sub(before).filter(|_| seconds > 0.0).map(|count| count as f64 / seconds)
+}
+
 async fn ask(dir: &Path) -> Option<NodeStatus> {
     timeout(ASK_TIMEOUT, control::query(dir)).await.ok()?.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_of_the_time_since_the_last_answer_and_of_one_life() {
+        let hours = |n: u64| Duration::from_secs(3_600 * n);
+        assert_eq!(rate(0, 36_000, hours(1)), Some(10.0));
+        // A mix that did not answer in between: over twice the time.
+        assert_eq!(rate(36_000, 108_000, hours(2)), Some(10.0));
+        assert_eq!(rate(36_000, 1_000, hours(1)), None);
+        assert_eq!(rate(0, 1, Duration::ZERO), None);
+    }
 }

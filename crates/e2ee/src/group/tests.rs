@@ -2,6 +2,7 @@
 
 mod attacks;
 mod commits;
+mod exporter;
 mod persistence;
 
 use rand_chacha::ChaCha20Rng;

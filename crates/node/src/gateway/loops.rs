@@ -1,13 +1,14 @@
 //! A gateway's own loops: packets through one mix of each layer back to itself, at its own times. They look to mixes
-//! like its clients' loops, so whoever drops, delays or alters packets, or keeps those of others from a mix to find
-//! out where one goes (an n−1 attack), does it to these too, and the gateway notices (after Loopix, section 4.2.2).
+//! like its clients' loops, so whoever drops, delays or alters packets, or goes on keeping those of others from a mix
+//! to find out where some go (n−1 attacks), does it to these too, and the gateway notices (after Loopix, section 4.2.2).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use xchat_base::{Rng, Timestamp, random};
 use xchat_directory::descriptor::LAYERS;
-use xchat_directory::{Descriptor, MixHealth, NodeId, VerifiedDocument, random_route};
+use xchat_directory::mix_health::{Memory, MixHealth};
+use xchat_directory::{Descriptor, NodeId, VerifiedDocument, random_route};
 use xchat_sphinx::{
     Hop, HopAddress, HopKey, HopSecret, NodeTag, Packet, PacketFormat, ReplyKey, ReplyTag, Route,
     Sphinx, Unwrapped,
@@ -25,8 +26,9 @@ pub const MAX_LOOPS: usize = 256;
 /// A gateway that wakes so much later than it wanted to was not there itself: what it missed says nothing.
 const ASLEEP: Duration = Duration::from_secs(5);
 
-/// Recent loops by which a share of losses is judged: this many, and not before so many.
-const RECENT: (usize, usize) = (64, 16);
+/// Recent loops by which a share of losses is judged, and not before there are so many: while a network starts, nodes have
+/// no links yet.
+const RECENT: usize = 64;
 
 /// From this share of lost loops on, the operator is told.
 const ALARM: f64 = 0.25;
@@ -74,7 +76,7 @@ impl Loops {
             own,
             secret: None,
             under_way: BTreeMap::new(),
-            health: MixHealth::default(),
+            health: MixHealth::new(Memory::SHORT),
             recent: VecDeque::new(),
             next: None,
         }
@@ -90,11 +92,12 @@ impl Loops {
         self.under_way.values().map(|one| one.due).chain(self.next).min()
     }
 
-    pub(super) fn report(&self, now: Timestamp) -> LoopReport {
+    pub(super) fn report(&self, document: &VerifiedDocument) -> LoopReport {
         let lost = self.recent.iter().filter(|lost| **lost).count();
-        let share = lost as f64 / self.recent.len().max(1) as f64;
-        let losing = self.recent.len() >= RECENT.1 && share >= ALARM;
-        LoopReport { failing: self.health.failing(now), losing }
+        let losing = self.recent.len() >= RECENT && lost as f64 >= ALARM * RECENT as f64;
+        let mixes = (1..=LAYERS).flat_map(|layer| document.mixes(layer)).map(|mix| mix.id);
+        let failing = mixes.filter(|mix| self.health.failing(mix, document).is_some()).collect();
+        LoopReport { failing, losing }
     }
 
     pub(super) fn follow(&mut self, document: &VerifiedDocument) {
@@ -113,8 +116,11 @@ impl Loops {
             self.under_way.iter().filter(|(_, one)| one.due <= now).map(|(tag, _)| *tag).collect();
         for tag in late {
             if let Some(one) = self.under_way.remove(&tag).filter(|_| !slept) {
-                self.judge(&one, true, document, now);
+                self.judge(&one, true, document);
             }
+        }
+        if slept || document.is_expired(now) {
+            self.recent.clear();
         }
         let due = self.next.is_some_and(|next| next <= now);
         if due {
@@ -130,7 +136,6 @@ impl Loops {
         tag: &ReplyTag,
         packet: &Packet,
         document: &VerifiedDocument,
-        now: Timestamp,
     ) -> bool {
         let Some(one) = self.under_way.remove(tag) else { return false };
         let opened = self.secret.as_ref().and_then(|own| self.format.unwrap(own, packet).ok());
@@ -141,19 +146,22 @@ impl Loops {
             _ => false,
         };
         // One that was altered is as good as lost, and the alteration marks it for whoever looks: a tagging attack.
-        self.judge(&one, !whole, document, now);
+        self.judge(&one, !whole, document);
         true
     }
 
-    fn judge(&mut self, one: &UnderWay, lost: bool, document: &VerifiedDocument, now: Timestamp) {
+    fn judge(&mut self, one: &UnderWay, lost: bool, document: &VerifiedDocument) {
         if lost {
             self.counts.lost += 1;
-            self.health.lost(&one.way, document, now);
+            // Loops go on through mixes that are known to fail; what is lost there says nothing about the others.
+            let fails = |mix: &&NodeId| self.health.failing(mix, document).is_some();
+            let failing: Vec<_> = one.way.iter().filter(fails).copied().collect();
+            self.health.lost(if failing.is_empty() { &one.way } else { &failing });
         } else {
             self.counts.back += 1;
             self.health.answered(&one.way);
         }
-        if self.recent.len() >= RECENT.0 {
+        if self.recent.len() >= RECENT {
             self.recent.pop_front();
         }
         self.recent.push_back(lost);

@@ -13,7 +13,7 @@ use crate::gateway::{LOOP_GAP, LoopReport};
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn report(net: &Network, gateway: usize) -> LoopReport {
-    net.gateway(&net.fixture.gateway(gateway).id).loop_report(net.now)
+    net.gateway(&net.fixture.gateway(gateway).id).loop_report()
 }
 
 /// Sent, back and lost.
@@ -64,11 +64,48 @@ fn a_mix_from_which_the_packets_of_others_are_kept_is_named() {
         let (after, named) = named_after(&mut net, 3 * MINUTE);
         assert_eq!(named, [victim], "layer {layer}");
         assert!(after <= MINUTE, "{after:?}");
-        // And it stays named for as long as it goes on.
-        net.run_for(4 * MINUTE);
-        assert_eq!(report(&net, 0).failing, [victim]);
+        // And it stays named for as long as it goes on, and nobody else ever is.
+        for _ in 0..120 {
+            net.run_for(Duration::from_secs(2));
+            assert_eq!(report(&net, 0).failing, [victim]);
+        }
         assert!(report(&net, 0).losing);
     }
+}
+
+/// Loops through a mix that is down take two others with them each time.
+#[test]
+fn a_mix_that_is_down_from_the_start_is_named_and_no_other_and_not_for_long_when_it_is_back() {
+    for seed in 20..28 {
+        let mut net = Network::with_loops(seed);
+        let down = net.fixture.mix(2, 0).id;
+        net.take_down(down);
+        for _ in 0..60 {
+            net.run_for(Duration::from_secs(2));
+            assert!([&[][..], &[down]].contains(&&report(&net, 0).failing[..]), "seed {seed}");
+        }
+        assert_eq!(report(&net, 0).failing, [down], "seed {seed}");
+        net.bring_up(down);
+        net.run_for(5 * MINUTE);
+        assert_eq!(report(&net, 0), LoopReport::default(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_mix_that_drops_a_third_is_named_for_most_of_the_time() {
+    let mut net = Network::with_loops(30);
+    let (dropper, next) = (net.fixture.mix(2, 1).id, [0, 1].map(|n| net.fixture.mix(3, n).id));
+    net.meddle(&[dropper], &next, Meddling::DropEvery(3));
+    let (after, named) = named_after(&mut net, 5 * MINUTE);
+    assert_eq!(named, [dropper], "after {after:?}");
+    let mut named = 0;
+    for _ in 0..150 {
+        net.run_for(Duration::from_secs(2));
+        let failing = report(&net, 0).failing;
+        assert!([&[][..], &[dropper]].contains(&&failing[..]));
+        named += failing.len();
+    }
+    assert!(named >= 120, "{named} of 150");
 }
 
 /// The attacker's other half alone: a flood that replaces nothing. It harms nobody, and nobody is blamed for it.

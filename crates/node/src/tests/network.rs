@@ -40,6 +40,8 @@ enum Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meddling {
     Drop,
+    /// Of so many packets one.
+    DropEvery(u64),
     Delay(Duration),
     /// Payloads are changed, headers are not.
     Tag,
@@ -54,6 +56,8 @@ pub(super) struct Network {
     down: BTreeSet<NodeId>,
     /// What somebody on a link does to the packets on it.
     between: BTreeMap<(NodeId, NodeId), Meddling>,
+    /// Packets on links where some are dropped.
+    passed: u64,
     order: BinaryHeap<Reverse<(Timestamp, u64)>>,
     events: BTreeMap<u64, (NodeId, Event)>,
     next: u64,
@@ -73,6 +77,7 @@ impl Network {
             cores: BTreeMap::new(),
             down: BTreeSet::new(),
             between: BTreeMap::new(),
+            passed: 0,
             order: BinaryHeap::new(),
             events: BTreeMap::new(),
             next: 0,
@@ -125,6 +130,11 @@ impl Network {
     /// From now on nothing reaches or leaves this node.
     pub(super) fn take_down(&mut self, id: NodeId) {
         self.down.insert(id);
+    }
+
+    /// What was taken down is there again, with all that it knew.
+    pub(super) fn bring_up(&mut self, id: NodeId) {
+        self.down.remove(&id);
     }
 
     pub(super) fn open(&mut self, gateway: NodeId, session: SessionId) {
@@ -299,6 +309,12 @@ impl Network {
         let mut after = LINK;
         match self.between.get(&(from, to)) {
             Some(Meddling::Drop) => return,
+            Some(Meddling::DropEvery(nth)) => {
+                self.passed += 1;
+                if self.passed.is_multiple_of(*nth) {
+                    return;
+                }
+            }
             Some(Meddling::Delay(longer)) => after += *longer,
             Some(Meddling::Tag) => *bytes.last_mut().expect("not empty") ^= 1,
             None => {}

@@ -44,7 +44,7 @@ impl Role for GatewayRole {
                 max_kbit_per_s: kbit_per_s(line.most),
             }),
         };
-        let report = self.0.loop_report(now);
+        let report = self.0.loop_report();
         let loops = Some(LoopStatus {
             failing_mixes: report.failing.iter().map(NodeId::to_hex).collect(),
             losing: report.losing,

@@ -1,0 +1,90 @@
+//! Which mixes are gone round.
+//!
+//! A mix that is avoided cannot be told from others by what a client sends: routes are drawn from the rest. At most half
+//! of a layer is avoided, so that nobody can lead a client's packets to few mixes by dropping what goes to the others.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use xchat_base::Timestamp;
+use xchat_directory::descriptor::LAYERS;
+use xchat_directory::mix_health::{Failing, Memory, MixHealth, SILENT_AFTER};
+use xchat_directory::{NodeId, OperatorId, VerifiedDocument};
+
+/// A mix is avoided for the first of these, doubled each time, at most the second.
+const AVOIDED_FOR: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
+
+#[derive(Debug, Clone, Copy)]
+struct Struck {
+    strikes: u32,
+    until: Timestamp,
+}
+
+/// What is known of mixes, and which were struck; bounded by the mixes of the document.
+#[derive(Debug)]
+pub(crate) struct Mixes {
+    health: MixHealth,
+    struck: BTreeMap<NodeId, Struck>,
+}
+
+impl Mixes {
+    pub(crate) const fn new() -> Self {
+        Self { health: MixHealth::new(Memory::LONG), struck: BTreeMap::new() }
+    }
+
+    /// A packet over these mixes was answered in time.
+    pub(crate) fn answered(&mut self, way: &[NodeId]) {
+        self.health.answered(way);
+        for mix in way {
+            if let Some(struck) = self.struck.get_mut(mix)
+                && self.health.is_well_known(mix)
+            {
+                struck.strikes = 0;
+            }
+        }
+    }
+
+    /// A packet over these mixes had no answer.
+    pub(crate) fn lost(&mut self, way: &[NodeId], document: &VerifiedDocument, now: Timestamp) {
+        self.health.lost(way);
+        for mix in way {
+            if self.struck.get(mix).is_some_and(|struck| struck.until > now) {
+                continue;
+            }
+            if let Some(how) = self.health.failing(mix, document) {
+                self.strike(mix, how, now);
+            }
+        }
+    }
+
+    fn strike(&mut self, mix: &NodeId, how: Failing, now: Timestamp) {
+        let (first, longest) = AVOIDED_FOR;
+        let strikes = self.struck.get(mix).map_or(0, |struck| struck.strikes);
+        let until = now + first.saturating_mul(1 << strikes.min(10)).min(longest);
+        self.struck.insert(*mix, Struck { strikes: strikes.saturating_add(1), until });
+        // Tried again, it is judged by what it does then; one more silence is enough.
+        let in_a_row = if how == Failing::Silent { SILENT_AFTER - 1 } else { 0 };
+        self.health.begin_anew(mix, in_a_row);
+    }
+
+    /// Whose mixes are to be avoided now: of each layer at most half, those that were struck most.
+    pub(crate) fn avoided(&self, document: &VerifiedDocument, now: Timestamp) -> Vec<OperatorId> {
+        let mut avoided = Vec::new();
+        for layer in 1..=LAYERS {
+            let most = document.mixes(layer).count() / 2;
+            let mut struck: Vec<_> = document
+                .mixes(layer)
+                .filter_map(|mix| Some((self.struck.get(&mix.id)?, mix.operator)))
+                .filter(|(struck, _)| struck.until > now)
+                .collect();
+            struck.sort_by_key(|(struck, _)| core::cmp::Reverse(struck.strikes));
+            avoided.extend(struck.into_iter().take(most).map(|(_, operator)| operator));
+        }
+        avoided
+    }
+
+    pub(crate) fn follow_document(&mut self, document: &VerifiedDocument) {
+        self.health.follow_document(document);
+        self.struck.retain(|mix, _| document.node(mix).is_some());
+    }
+}
