@@ -26,7 +26,7 @@ pub const FULL: Bounds =
 /// Wider ones, for a run that is small.
 pub const QUICK: Bounds = Bounds {
     auc: 0.68,
-    correlation: 0.25,
+    correlation: 0.18,
     with_stores: Some(0.80),
     activity: Some(0.2),
     decoys: Some(0.85),
