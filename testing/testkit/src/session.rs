@@ -44,6 +44,9 @@ async fn heard(receiver: &mut LinkReceiver) -> Option<GatewayFrame> {
     GatewayFrame::from_wire(&bytes).ok()
 }
 
+/// A gateway ends sessions in which nothing comes for two minutes.
+const LONGEST_PAUSE: Duration = Duration::from_secs(100);
+
 /// A client without cover: one packet at the times of a Poisson process of this mean gap, as somebody says something,
 /// and else nothing. For as long as the process lives.
 pub fn without_cover(network: &Path, mean: Duration) {
@@ -68,7 +71,7 @@ async fn talk(document: &VerifiedDocument, mean: Duration) {
     let home = HopSecret::random(&mut dice);
     let mut next = Instant::now();
     loop {
-        next += random::exponential(&mut dice, mean);
+        next += random::exponential(&mut dice, mean).min(LONGEST_PAUSE);
         sleep_until(next).await;
         let mixes = random_route(&mut dice, document, &[gateway.operator]).expect("three mixes");
         let [one, two, three] = mixes.map(hop);
