@@ -12,6 +12,8 @@
 //! [`Document`]'s contents from bytes is [`SignedDocument::verify`]. Normative text:
 //! `spec/07-directory.md`.
 //!
+//! [`mix_health`] judges the mixes of a document by what comes back through them, for clients and gateways alike.
+//!
 //! This crate does not fetch, store or agree on documents; it says whether one is good, and signs
 //! one for those who hold authority keys.
 

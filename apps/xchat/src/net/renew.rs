@@ -113,12 +113,13 @@ pub(super) async fn renew(args: &RenewArgs) -> Result<(), Failure> {
             }
         }
     }
-    if plan.mix_delay_by_rule && !args.report.is_empty() {
+    if !args.report.is_empty() {
+        if !plan.mix_delay_by_rule {
+            let text = "reports are for a network whose mix delay goes by them";
+            let failure = Failure::new(exit::INVALID, "fixed_mix_delay", text.to_owned());
+            return Err(failure.hint("give --mix-delay auto as well"));
+        }
         plan.rule_mix_delay(&args.report);
-    } else if !args.report.is_empty() {
-        let text = "reports are for a network whose mix delay goes by them";
-        let failure = Failure::new(exit::INVALID, "fixed_mix_delay", text.to_owned());
-        return Err(failure.hint("give --mix-delay auto as well"));
     }
     plan.save(&dir)?;
     files::make_tables(&mut plan, &dir)?;

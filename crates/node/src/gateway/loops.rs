@@ -111,7 +111,8 @@ impl Loops {
         now: Timestamp,
         rng: &mut Rng,
     ) -> Option<(NodeId, Packet)> {
-        let slept = self.next().is_some_and(|next| now.since(next) > ASLEEP);
+        let next = self.next().filter(|next| *next <= now)?;
+        let slept = now.since(next) > ASLEEP;
         let late: Vec<_> =
             self.under_way.iter().filter(|(_, one)| one.due <= now).map(|(tag, _)| *tag).collect();
         for tag in late {
