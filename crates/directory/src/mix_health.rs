@@ -4,7 +4,7 @@
 //! that one of them, or the store, or a link did not; so a mix is judged by many packets, and beside those of its
 //! own layer: whatever else is wrong meets them all alike.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::descriptor::{LAYERS, NodeId};
 use crate::signed::VerifiedDocument;
@@ -16,8 +16,12 @@ pub const SILENT_AFTER: u32 = 8;
 /// a dead one of two takes three packets of four with it, and so does bad luck with the others.
 const BY_CHANCE: f64 = 0.001;
 
-/// A mix that loses so much more of the packets than the best of its layer is taken for a dropper.
+/// A mix that loses so much more of the packets than the best of its layer is taken for a dropper, if it is far from chance.
 const MORE_THAN_THE_BEST: f64 = 0.15;
+
+/// Standard deviations between two shares of losses that are far from chance: with a dead mix in another layer half or
+/// three quarters of all packets are lost, and two that are well differ by much while few have passed them.
+const FAR_FROM_CHANCE: f64 = 4.0;
 
 /// How much of the past counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,6 +53,8 @@ pub enum Failing {
 struct Record {
     passed: f64,
     lost: f64,
+    /// The sum of the squares of what each packet counts.
+    squares: f64,
     in_a_row: u32,
     /// All packets before the first of these.
     before: All,
@@ -62,6 +68,25 @@ struct All {
 }
 
 impl Record {
+    fn count(&mut self, passed: f64, lost: f64, fading: f64) {
+        self.passed = self.passed * fading + passed;
+        self.lost = self.lost * fading + lost;
+        self.squares = self.squares * fading * fading + 1.0;
+    }
+
+    /// So many packets that all count the same would say as much (Kish's effective sample size).
+    fn size(&self) -> f64 {
+        self.weight() * self.weight() / self.squares.max(1.0)
+    }
+
+    /// Whether this one loses more than the best, by more than chance could do: the test of two proportions.
+    fn loses_more_than(&self, best: &Self) -> bool {
+        let more = self.share() - best.share();
+        let pooled = (self.lost + best.lost) / (self.weight() + best.weight());
+        let variance = pooled * (1.0 - pooled) * (1.0 / self.size() + 1.0 / best.size());
+        more > MORE_THAN_THE_BEST && more > FAR_FROM_CHANCE * variance.sqrt()
+    }
+
     fn weight(&self) -> f64 {
         self.lost + self.passed
     }
@@ -88,10 +113,9 @@ impl MixHealth {
     /// A packet over these mixes was answered in time.
     pub fn answered(&mut self, way: &[NodeId]) {
         self.all.passed += 1;
-        for mix in way {
-            let record = self.mixes.entry(*mix).or_default();
-            record.passed = record.passed * self.memory.fading + 1.0;
-            record.lost *= self.memory.fading;
+        for mix in different(way) {
+            let record = self.mixes.entry(mix).or_default();
+            record.count(1.0, 0.0, self.memory.fading);
             record.in_a_row = 0;
         }
     }
@@ -100,10 +124,9 @@ impl MixHealth {
     pub fn lost(&mut self, way: &[NodeId]) {
         let before = self.all;
         self.all.lost += 1;
-        for mix in way {
-            let record = self.mixes.entry(*mix).or_default();
-            record.lost = record.lost * self.memory.fading + 1.0;
-            record.passed *= self.memory.fading;
+        for mix in different(way) {
+            let record = self.mixes.entry(mix).or_default();
+            record.count(0.0, 1.0, self.memory.fading);
             if record.in_a_row == 0 {
                 record.before = before;
             }
@@ -122,15 +145,10 @@ impl MixHealth {
         if record.in_a_row >= SILENT_AFTER && by_chance <= BY_CHANCE {
             return Some(Failing::Silent);
         }
-        let best = document
-            .mixes(layer)
-            .filter_map(|other| self.mixes.get(&other.id))
-            .filter(|record| record.weight() >= self.memory.enough)
-            .map(Record::share)
-            .fold(f64::INFINITY, f64::min);
-        let drops =
-            record.weight() >= self.memory.enough && record.share() > best + MORE_THAN_THE_BEST;
-        drops.then_some(Failing::Drops)
+        let known = |record: &&Record| record.weight() >= self.memory.enough;
+        let others = document.mixes(layer).filter_map(|other| self.mixes.get(&other.id));
+        let best = others.filter(known).min_by(|a, b| a.share().total_cmp(&b.share()))?;
+        (known(&record) && record.loses_more_than(best)).then_some(Failing::Drops)
     }
 
     /// Whether a share of losses could be told by what is known of this mix.
@@ -149,6 +167,11 @@ impl MixHealth {
     pub fn follow_document(&mut self, document: &VerifiedDocument) {
         self.mixes.retain(|mix, _| layer_of(document, mix).is_some());
     }
+}
+
+/// A packet that passes a mix twice, out and back, says once whether it lets packets through.
+fn different(way: &[NodeId]) -> BTreeSet<NodeId> {
+    way.iter().copied().collect()
 }
 
 fn layer_of(document: &VerifiedDocument, mix: &NodeId) -> Option<u8> {

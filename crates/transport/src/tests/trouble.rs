@@ -207,6 +207,24 @@ fn a_dead_mix_is_avoided_and_tried_again_when_it_is_back() {
     assert!(at_peace(&net), "and it is good now");
 }
 
+/// Three packets of four are lost at once, while few have passed the others: chance makes them differ by much.
+#[test]
+fn with_a_mix_that_dies_early_no_other_is_blamed() {
+    for seed in 30..38 {
+        let mut net = Network::new(Fixture::new(2), seed);
+        let person = net.join(1);
+        net.run_for(secs(2 * (seed % 8)));
+        let dead = net.fixture.all(|role| *role == Role::Mix { layer: 1 })[0];
+        net.down.insert(dead);
+        for _ in 0..25 {
+            net.run_for(secs(1));
+            let avoided = net.people[person].transport.avoided_mixes(net.now);
+            assert!([&[][..], &[dead]].contains(&&avoided[..]), "seed {seed}");
+        }
+        assert_eq!(net.people[person].transport.avoided_mixes(net.now), [dead], "seed {seed}");
+    }
+}
+
 #[test]
 fn a_mix_that_drops_a_third_is_found_out_by_many_packets() {
     let mut net = Network::new(Fixture::new(3), 22);
