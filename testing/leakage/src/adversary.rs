@@ -91,7 +91,7 @@ pub struct Watch<'a> {
 pub struct Samples {
     /// Pairs, by the hours of their windows.
     pub pairs: BTreeMap<u32, Table>,
-    /// People.
+    /// People, as distances from the means of their hour.
     pub people: Table,
 }
 
@@ -176,12 +176,15 @@ impl<'a> Watch<'a> {
         for (index, evidence) in mine.into_iter().zip(&hour.evidence) {
             self.add_pair(index, &hour, *evidence);
         }
+        let mut people = Table::default();
         for sample in self.plan.people.iter().filter(|sample| sample.hour == number) {
             if let Some((_, signals)) = hour.clients.get(&sample.client) {
                 let row = person_features::features(signals);
-                self.samples.people.add(row, f64::from(sample.messages), self.seed);
+                people.add(row, f64::from(sample.messages), self.seed);
             }
         }
+        // How much all say together changes with the hour and is no secret of anybody's.
+        self.samples.people.append(people.centred());
     }
 
     fn add_pair(&mut self, index: usize, hour: &Hour, evidence: [f64; EVIDENCE]) {

@@ -37,8 +37,8 @@ pub const CORES: Bounds = Bounds {
     auc: 0.75,
     correlation: 0.35,
     with_stores: Some(0.85),
-    activity: Some(0.2),
-    decoys: Some(0.70),
+    activity: Some(0.3),
+    decoys: Some(0.75),
 };
 
 /// What a baseline must leak at least, at the lower end of the interval, so that it is known that the attack works.

@@ -18,6 +18,7 @@ use crate::attack::entropy::Unsure;
 use crate::learn::{Goal, Table};
 use crate::meter::Meter;
 use crate::plan::{Limits, Plan};
+use crate::record::HOUR;
 use crate::stats::{self, Interval};
 use crate::systems::{System, Truth, secs};
 use crate::traffic::{Shape, Traffic};
@@ -29,7 +30,7 @@ pub struct Extent {
     pub clients: u32,
     /// Days of 24 hours, one each seed, for pairs and people; seeds count from 1.
     pub seeds: u64,
-    /// Hours of such a run, and the hour of the day at which it begins.
+    /// Hours of such a run that are looked at, and the hour of the day at which the first of them begins.
     pub hours: u32,
     /// See above.
     pub first_hour: u32,
@@ -52,7 +53,7 @@ impl Extent {
             hours: 4,
             first_hour: 17,
             sessions_a_day: 16.0,
-            limits: Limits { pairs: 40, people: 60, windows: &[1] },
+            limits: Limits { pairs: 40, people: 60, windows: &[1], warm_up: 0 },
             boxes: 150,
             long: (0, 0),
         }
@@ -60,16 +61,18 @@ impl Extent {
 
     /// The smallest, an hour of a few who talk all the time, for the production cores.
     pub fn small(seeds: u64) -> Self {
-        Self { clients: 12, hours: 1, first_hour: 19, sessions_a_day: 96.0, ..Self::quick(seeds) }
+        Self { clients: 24, hours: 1, first_hour: 19, sessions_a_day: 48.0, ..Self::quick(seeds) }
     }
 
-    /// Two hours of people who talk much, for the production cores at any size.
-    pub fn evening(clients: u32, seeds: u64) -> Self {
+    /// Two hours of people who talk much, after others in which sessions begin, read sets fill, and decoys are few and young; for
+    /// the production cores at any size.
+    pub fn evening(clients: u32, seeds: u64, warm_up: u32) -> Self {
         // A hundred people give some fifty pairs and a hundred of these hours, a thousand ten times as many.
         let limits = Limits {
             pairs: 120.max(clients as usize / 2),
             people: 250.max(clients as usize),
             windows: &[1],
+            warm_up,
         };
         Self {
             clients,
@@ -83,8 +86,10 @@ impl Extent {
     }
 
     fn shape(&self) -> Shape {
-        let usual = Shape::talkative(self.clients, self.hours);
-        Shape { first_hour: self.first_hour, sessions_a_day: self.sessions_a_day, ..usual }
+        let warm_up = self.limits.warm_up;
+        let usual = Shape::talkative(self.clients, self.hours + warm_up);
+        let first_hour = (24 + self.first_hour - warm_up % 24) % 24;
+        Shape { first_hour, sessions_a_day: self.sessions_a_day, ..usual }
     }
 }
 
@@ -229,7 +234,7 @@ pub fn signs(system: &dyn System, extent: Extent, say: &mut dyn FnMut(&str)) -> 
         let traffic = Traffic::new(extent.shape(), seed);
         let mut stores = Stores::default();
         let truth = system.run(&traffic, seed, &mut Audience(vec![&mut stores]));
-        stores.samples(&truth, extent.boxes, seed)
+        stores.samples(&truth, extent.limits.warm_up, extent.boxes, seed)
     });
     Days { stores, ..Days::default() }.signs()
 }
@@ -290,7 +295,8 @@ impl Days {
             .collect();
         let mut meter = Meter::new(&plan);
         let mut stores = Stores::default();
-        let mut activity = Activity::new(extent.hours);
+        let warm_up = extent.limits.warm_up;
+        let mut activity = Activity::new(warm_up, extent.hours);
         let mut audience = Audience(vec![&mut meter, &mut activity]);
         audience.0.extend(watches.iter_mut().map(|(_, watch)| watch as _));
         if system.has_stores() {
@@ -301,11 +307,11 @@ impl Days {
             days.samples.entry(name).or_default().append(watch.into_samples());
         }
         if system.has_stores() {
-            days.stores.push(stores.samples(&truth, extent.boxes, seed));
+            days.stores.push(stores.samples(&truth, warm_up, extent.boxes, seed));
         }
         days.activity.append(activity.samples(&traffic, seed));
         days.bytes.extend(meter.bytes_an_hour());
-        days.latencies.extend(latencies(&traffic, &truth));
+        days.latencies.extend(latencies(&traffic, warm_up, &truth));
         days
     }
 
@@ -396,9 +402,11 @@ impl Days {
 }
 
 /// Seconds from writing to having come, of messages whose reader was online when they were written.
-fn latencies(traffic: &Traffic, truth: &Truth) -> Vec<f64> {
+fn latencies(traffic: &Traffic, warm_up: u32, truth: &Truth) -> Vec<f64> {
+    let from = u64::from(warm_up) * HOUR;
     let both = traffic.messages.iter().zip(&truth.delivered);
-    let here = both.filter(|(message, _)| traffic.is_online(message.to, message.at));
+    let here =
+        both.filter(|(message, _)| message.at >= from && traffic.is_online(message.to, message.at));
     here.filter_map(|(message, came)| Some(secs((*came)?) - secs(message.at))).collect()
 }
 

@@ -35,6 +35,9 @@ struct Args {
     /// The same evenings for all systems, without days and what is asked of days.
     #[arg(long)]
     evenings: bool,
+    /// Hours of an evening before the first that is looked at: without them sessions only begin, and read sets are not full.
+    #[arg(long, default_value_t = 1)]
+    warm_up: u32,
     /// Only what stores learn, sign by sign, of evenings in which people talk much.
     #[arg(long)]
     stores: bool,
@@ -55,7 +58,7 @@ fn systems() -> Vec<Box<dyn System>> {
 }
 
 /// How much of a system is run at a size; nothing, if it is not.
-fn extent(system: &dyn System, clients: u32, seeds: u64) -> Option<Extent> {
+fn extent(system: &dyn System, clients: u32, seeds: u64, warm_up: u32) -> Option<Extent> {
     // 55 packets a second of a thousand people are more than a day of computing.
     let heavy = system.name() == Nym.name();
     if heavy && clients > 100 {
@@ -66,10 +69,10 @@ fn extent(system: &dyn System, clients: u32, seeds: u64) -> Option<Extent> {
     if system.name() == Xchat::default().name() {
         // With fewer, an interval of a hundred people is wider than the bounds.
         let seeds = seeds.min(if clients > 100 { 20 } else { 42 });
-        return Some(Extent::evening(clients, seeds));
+        return Some(Extent::evening(clients, seeds, warm_up));
     }
     let windows: &'static [u32] = if heavy { &[1] } else { &[1, 24] };
-    let limits = Limits { pairs: 120, people: 250, windows };
+    let limits = Limits { pairs: 120, people: 250, windows, warm_up: 0 };
     let long = if clients > 100 { (0, 0) } else { (8, if heavy { 24 } else { 72 }) };
     Some(Extent {
         clients,
@@ -150,18 +153,18 @@ impl Args {
 
     fn extent(&self, system: &dyn System, clients: u32) -> Option<Extent> {
         if self.quick {
-            return Some(Extent::quick(6));
+            return Some(Extent::quick(12));
         }
         if self.evenings {
-            return Some(Extent::evening(clients, self.seeds_of(system)));
+            return Some(Extent::evening(clients, self.seeds_of(system), self.warm_up));
         }
-        extent(system, clients, self.seeds_of(system))
+        extent(system, clients, self.seeds_of(system), self.warm_up)
     }
 }
 
 fn stores(args: &Args) -> ExitCode {
     let clients = args.clients.unwrap_or(40);
-    let extent = Extent::evening(clients, args.seeds);
+    let extent = Extent::evening(clients, args.seeds, args.warm_up);
     for system in systems().iter().filter(|system| system.has_stores()) {
         if !args.wants(system.as_ref()) {
             continue;

@@ -82,6 +82,8 @@ pub struct Limits {
     pub people: usize,
     /// Lengths of windows, in hours.
     pub windows: &'static [u32],
+    /// Hours before the first that is looked at: what only begins is not what goes on.
+    pub warm_up: u32,
 }
 
 /// What somebody does in a window: written, received.
@@ -93,23 +95,29 @@ impl Plan {
         let mut dice = Dice::new(seed, 0x706c_616e);
         let mut plan = Self::default();
         for &hours in limits.windows {
-            let starts =
-                (0..traffic.shape.hours / hours).map(|nth| Window { start: nth * hours, hours });
+            let judged = traffic.shape.hours.saturating_sub(limits.warm_up);
+            let starts = (0..judged / hours)
+                .map(|nth| Window { start: limits.warm_up + nth * hours, hours });
             let mut found: Vec<_> =
                 starts.flat_map(|window| matched(traffic, window, &mut dice)).collect();
             dice.shuffle(&mut found);
             found.truncate(limits.pairs);
             plan.pairs.extend(found.into_iter().flatten());
         }
-        plan.people = people(traffic, limits.people, &mut dice);
+        plan.people = people(traffic, limits, &mut dice);
         plan
     }
 
-    /// Whose frames have to be looked at in an hour.
+    /// Whose frames have to be looked at in an hour; before the first hour that is judged, those of everybody who is judged later:
+    /// what is done then leads to what is done in the next one.
     pub fn watched(&self, hour: u32) -> Vec<u32> {
-        let pairs = self.pairs.iter().filter(|sample| sample.window.has(hour));
+        let starts = self.pairs.iter().map(|sample| sample.window.start);
+        let first = starts.chain(self.people.iter().map(|sample| sample.hour)).min();
+        let early = first.is_some_and(|first| hour < first);
+        let pairs = self.pairs.iter().filter(|sample| early || sample.window.has(hour));
         let pairs = pairs.flat_map(|sample| [sample.pair.0, sample.pair.1]);
-        let people = self.people.iter().filter(|sample| sample.hour == hour).map(|s| s.client);
+        let people = self.people.iter().filter(|sample| early || sample.hour == hour);
+        let people = people.map(|sample| sample.client);
         let mut all: Vec<u32> = pairs.chain(people).collect();
         all.sort_unstable();
         all.dedup();
@@ -182,8 +190,8 @@ fn stand_in(
 }
 
 /// People's hours, none of a person next to each other: half of them such in which something was said.
-fn people(traffic: &Traffic, count: usize, dice: &mut Dice) -> Vec<PersonSample> {
-    let hours = traffic.shape.hours;
+fn people(traffic: &Traffic, limits: Limits, dice: &mut Dice) -> Vec<PersonSample> {
+    let (hours, count) = (limits.warm_up..traffic.shape.hours, limits.people);
     let mut said: BTreeMap<(u32, u32), u32> = BTreeMap::new();
     for message in &traffic.messages {
         let hour = (message.at / HOUR) as u32;
@@ -196,7 +204,7 @@ fn people(traffic: &Traffic, count: usize, dice: &mut Dice) -> Vec<PersonSample>
         overlap(spans, spans, from, until) == until - from
     };
     let all =
-        (0..traffic.shape.clients).flat_map(|client| (0..hours).map(move |hour| (client, hour)));
+        (0..traffic.shape.clients).flat_map(|client| hours.clone().map(move |hour| (client, hour)));
     let mut all: Vec<_> = all.filter(|&(client, hour)| here(client, hour)).collect();
     dice.shuffle(&mut all);
     let (mut loud, mut quiet) = (Vec::new(), Vec::new());
@@ -222,7 +230,7 @@ mod tests {
     use super::*;
     use crate::traffic::Shape;
 
-    const LIMITS: Limits = Limits { pairs: 200, people: 200, windows: &[1, 24] };
+    const LIMITS: Limits = Limits { pairs: 200, people: 200, windows: &[1, 24], warm_up: 0 };
 
     fn runs() -> Vec<(Traffic, Plan)> {
         let one = |seed| {
@@ -231,6 +239,19 @@ mod tests {
             (traffic, plan)
         };
         (1..4).map(one).collect()
+    }
+
+    #[test]
+    fn a_warm_up_is_watched_and_not_judged() {
+        let traffic = Traffic::new(Shape::talkative(100, 24), 1);
+        let plan = Plan::new(&traffic, Limits { windows: &[1], warm_up: 20, ..LIMITS }, 1);
+        assert!(
+            plan.pairs.iter().all(|sample| sample.window.start >= 20) && !plan.pairs.is_empty()
+        );
+        assert!(plan.people.iter().all(|sample| sample.hour >= 20) && !plan.people.is_empty());
+        let judged = (0..100).filter(|&client| plan.watches(client)).collect::<Vec<u32>>();
+        assert_eq!(plan.watched(3), judged);
+        assert!(plan.watched(22).len() < judged.len());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::dice::Dice;
 use crate::learn::Table;
-use crate::record::{Asked, Inside, Insight, Micros, Observer, SECOND};
+use crate::record::{Asked, HOUR, Inside, Insight, Micros, Observer, SECOND};
 use crate::systems::{Boxed, Truth};
 
 /// What stores see, in the words of the report.
@@ -84,11 +84,12 @@ impl Stores {
         writes
     }
 
-    /// At most so many samples of each class.
-    pub fn samples(&self, truth: &Truth, count: usize, seed: u64) -> StoreSamples {
+    /// At most so many samples of each class, of boxes that were written after the first hours.
+    pub fn samples(&self, truth: &Truth, warm_up: u32, count: usize, seed: u64) -> StoreSamples {
+        let from = u64::from(warm_up) * HOUR;
         let mut dice = Dice::new(seed, 0x7374_6f72);
         let mut writes = self.writes();
-        writes.retain(|(_, id)| truth.boxes.contains_key(id));
+        writes.retain(|(at, id)| *at >= from && truth.boxes.contains_key(id));
         StoreSamples {
             chained: self.chained(truth, &writes, count, seed, &mut dice),
             real: self.real(truth, &writes, count, seed, &mut dice),

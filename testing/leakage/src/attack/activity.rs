@@ -14,14 +14,16 @@ const MINUTE: Micros = 60 * SECOND;
 /// Counts frames of each kind.
 #[derive(Debug, Default)]
 pub struct Activity {
-    /// For each minute: of client links, of packets and of copies between nodes.
+    /// The first hour that is looked at.
+    first: u64,
+    /// For each minute from then on: of client links, of packets and of copies between nodes.
     minutes: Vec<[f64; 3]>,
 }
 
 impl Activity {
-    /// Of a run of so many hours.
-    pub fn new(hours: u32) -> Self {
-        Self { minutes: vec![[0.0; 3]; hours as usize * MINUTES] }
+    /// Of so many hours of a run, after the first ones.
+    pub fn new(warm_up: u32, hours: u32) -> Self {
+        Self { first: warm_up.into(), minutes: vec![[0.0; 3]; hours as usize * MINUTES] }
     }
 
     /// A sample for each minute: frames, and messages written in it. Both as differences from their mean over the
@@ -29,7 +31,7 @@ impl Activity {
     pub fn samples(&self, traffic: &Traffic, seed: u64) -> Table {
         let mut table = Table::default();
         for (nth, minutes) in self.minutes.chunks(MINUTES).enumerate() {
-            let start = nth as u64 * HOUR;
+            let start = (self.first + nth as u64) * HOUR;
             let written = |minute: usize| {
                 let from = start + minute as u64 * MINUTE;
                 traffic.between(from, from + MINUTE).len() as f64
@@ -58,7 +60,8 @@ impl Observer for Activity {
             Kind::Packet => 1,
             Kind::Replica => 2,
         };
-        if let Some(minute) = self.minutes.get_mut((seen.at_micros / MINUTE) as usize) {
+        let Some(at) = seen.at_micros.checked_sub(self.first * HOUR) else { return };
+        if let Some(minute) = self.minutes.get_mut((at / MINUTE) as usize) {
             minute[kind] += 1.0;
         }
     }

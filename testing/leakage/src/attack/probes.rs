@@ -104,7 +104,8 @@ mod tests {
     #[test]
     fn probes_are_in_the_traffic_where_the_samples_look_for_them() {
         let traffic = Traffic::new(Shape::talkative(30, 24), 2);
-        let plan = Plan::new(&traffic, Limits { pairs: 0, people: 20, windows: &[] }, 2);
+        let plan =
+            Plan::new(&traffic, Limits { pairs: 0, people: 20, windows: &[], warm_up: 0 }, 2);
         let probes = Probes::new(&traffic, &plan);
         assert!(probes.hours.len() >= 10);
         for (places, _) in &probes.hours {

@@ -84,7 +84,11 @@ impl Long {
 
     fn probe(&mut self, system: &dyn System, shape: Shape, seed: u64) {
         let traffic = Traffic::new(shape, seed);
-        let plan = Plan::new(&traffic, Limits { pairs: 0, people: PROBED, windows: &[] }, seed);
+        let plan = Plan::new(
+            &traffic,
+            Limits { pairs: 0, people: PROBED, windows: &[], warm_up: 0 },
+            seed,
+        );
         let probes = Probes::new(&traffic, &plan);
         let truth = system.run(&probes.traffic, seed, &mut Audience(Vec::new()));
         self.probed.append(probes.samples(&truth, seed));
