@@ -23,12 +23,13 @@ fn calm(plans: &[&[Step]], lanes: usize) -> Scenario {
     }
 }
 
-/// Visits every world; its figures are for the reader of `--no-capture`.
+/// Visits every world, depth first: beside fingerprints only what is still to be visited is kept, and level by level that is
+/// more than a machine holds. Its figures are for the reader of `--no-capture`.
 fn holds(scenario: Scenario) {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let checker = GroupModel::new(scenario).checker().threads(threads).spawn_bfs().join();
+    let checker = GroupModel::new(scenario).checker().threads(threads).spawn_dfs().join();
     println!(
-        "{} worlds, {} steps, depth {}",
+        "{} worlds, {} steps, longest way {}",
         checker.unique_state_count(),
         checker.state_count(),
         checker.max_depth()

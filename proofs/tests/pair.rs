@@ -22,11 +22,12 @@ fn calm(one: &[Step], other: &[Step]) -> Scenario {
     }
 }
 
-/// Visits every world; its figures are for the reader of `--no-capture`.
+/// Visits every world, depth first: beside fingerprints only what is still to be visited is kept, and level by level that is
+/// more than a machine holds. Its figures are for the reader of `--no-capture`.
 fn holds(scenario: Scenario) {
-    let checker = PairModel::new(scenario).checker().spawn_bfs().join();
+    let checker = PairModel::new(scenario).checker().spawn_dfs().join();
     println!(
-        "{} worlds, {} steps, depth {}",
+        "{} worlds, {} steps, longest way {}",
         checker.unique_state_count(),
         checker.state_count(),
         checker.max_depth()
