@@ -10,17 +10,34 @@ use xchat_transport::Pace;
 use crate::cpu;
 use crate::report::Row;
 
-/// Messages without slots to wait for, and at each pace.
-const MESSAGES: (usize, usize) = (100, 30);
+/// Messages without slots to wait for.
+const MESSAGES: usize = 100;
+
+/// A pace on real processes: so many messages, one every so often, that it is watched for 600 slots and more.
+struct Watched {
+    name: &'static str,
+    pace: Pace,
+    every: Duration,
+    messages: usize,
+}
+
+// Somebody types; the pace carries 55 and 14 messages a minute before they are put together (spec 08, 8.8).
+const FAST: Watched =
+    Watched { name: "fast", pace: Pace::Fast, every: Duration::from_millis(2_500), messages: 120 };
+const DESK: Watched =
+    Watched { name: "desk", pace: Pace::Desk, every: Duration::from_secs(6), messages: 100 };
+/// Twenty times as fast as it is.
+const PHONE: Watched =
+    Watched { name: "phone", pace: Pace::Phone, every: Duration::from_secs(3), messages: 120 };
+
+/// Messages of a simulated pair.
+const SIMULATED: usize = 60;
 
 /// How long the stream alone is watched.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// As the network document of a local network has it.
 const MIX_DELAY: Duration = Duration::from_millis(50);
-
-/// How much faster than `phone` its real run is, so that it takes minutes.
-const SCALE: u32 = 20;
 
 /// Simulated pairs of people for each figure.
 const PAIRS: u64 = 5;
@@ -30,19 +47,14 @@ const AT_ONCE: &str = "150";
 
 pub(crate) fn run(args: &crate::Args) -> Vec<Row> {
     let mut rows = pipeline(args);
-    // Somebody types; the pace carries 55 and 14 messages a minute before they are put together (spec 08, 8.8).
-    for (name, pace, aim, every) in [("fast", Pace::Fast, 1.3, 2.5), ("desk", Pace::Desk, 3.5, 6.0)]
-    {
-        let (every, what) =
-            (Duration::from_secs_f64(every), format!("delivery at `{name}`, D = 50 ms"));
-        let [median, rare] = real(args, name, &["--mix-delay", "50"], every);
-        let [simulated, _] = simulated(pace, None, MIX_DELAY, every);
+    for (watched, aim) in [(FAST, 1.3), (DESK, 3.5)] {
+        let what = format!("delivery at `{}`, D = 50 ms", watched.name);
+        let [median, rare] = real(args, &watched, &["--mix-delay", "50"]);
+        let [beside, beside_rare] = simulated(watched.pace, None, MIX_DELAY, watched.every);
         rows.push(
-            Row::new(format!("{what}, median"), median, "s")
-                .at_most(aim)
-                .beside("simulator", simulated),
+            Row::new(format!("{what}, median"), median, "s").at_most(aim).beside_simulated(beside),
         );
-        rows.push(Row::new("the same, 95 %", rare, "s"));
+        rows.push(Row::new("the same, 95 %", rare, "s").beside_simulated(beside_rare));
     }
     rows.extend(slow_paces(args));
     rows
@@ -63,8 +75,8 @@ fn pipeline(args: &crate::Args) -> Vec<Row> {
 
     let listening = bob.listen();
     let (before, start) = (spent(), Instant::now());
-    let mut delays = talk(&alice, "bob", &listening, MESSAGES.0, Duration::from_millis(100));
-    let each = (spent() - before - idle * start.elapsed().as_secs_f64()) / MESSAGES.0 as f64;
+    let mut delays = talk(&alice, "bob", &listening, MESSAGES, Duration::from_millis(100));
+    let each = (spent() - before - idle * start.elapsed().as_secs_f64()) / MESSAGES as f64;
     vec![
         Row::new("one way without delays and slots, median", cpu::quantile(&mut delays, 0.5), "ms")
             .at_most_of_cpu(15.0),
@@ -80,12 +92,10 @@ fn pipeline(args: &crate::Args) -> Vec<Row> {
 
 /// `phone`, twenty times as fast, beside the simulator; and what that says of `phone` and `thrift` as they are.
 fn slow_paces(args: &crate::Args) -> Vec<Row> {
-    let every = Duration::from_secs(60) / SCALE;
-    let scaled = ["--rate", "4", "--mix-delay", "3"];
-    let [median, _] = real(args, "phone", &scaled, every);
-    let [beside, _] = simulated(Pace::Phone, Some(4_000), Duration::from_millis(3), every);
+    let [median, _] = real(args, &PHONE, &["--rate", "4", "--mix-delay", "3"]);
+    let [beside, _] = simulated(PHONE.pace, Some(4_000), Duration::from_millis(3), PHONE.every);
     let what = "delivery at `phone`, twenty times as fast, D = 3 ms, median";
-    let mut rows = vec![Row::new(what, median, "s").beside("simulator", beside)];
+    let mut rows = vec![Row::new(what, median, "s").beside_simulated(beside)];
     for (name, pace, minutes) in [("phone", Pace::Phone, 1), ("thrift", Pace::Thrift, 10)] {
         let every = Duration::from_secs(60 * minutes);
         let [median, rare] = simulated(pace, None, MIX_DELAY, every);
@@ -97,11 +107,11 @@ fn slow_paces(args: &crate::Args) -> Vec<Row> {
 }
 
 /// On real processes: the median and the 95th percentile, in seconds.
-fn real(args: &crate::Args, pace: &str, options: &[&str], every: Duration) -> [f64; 2] {
+fn real(args: &crate::Args, watched: &Watched, options: &[&str]) -> [f64; 2] {
     let ground = Ground::up(&args.xchat, options);
-    let (alice, bob) = acquainted(&ground, pace);
+    let (alice, bob) = acquainted(&ground, watched.name);
     let listening = bob.listen();
-    let mut delays = talk(&alice, "bob", &listening, MESSAGES.1, every);
+    let mut delays = talk(&alice, "bob", &listening, watched.messages, watched.every);
     [0.5, 0.95].map(|of| cpu::quantile(&mut delays, of) / 1_000.0)
 }
 
@@ -114,7 +124,7 @@ fn simulated(pace: Pace, rate: Option<u32>, mix_delay: Duration, every: Duration
         let mut world = World::with_format(seed, &shape, links, &Transparent);
         let [alice, bob] = ["alice", "bob"].map(|name| world.add_at(name, pace));
         let [conversation, _] = world.meet(alice, bob);
-        for n in 0..MESSAGES.1 {
+        for n in 0..SIMULATED {
             world.send(alice, conversation, &format!("{n}"));
             world.run_for(every);
         }

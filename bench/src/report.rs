@@ -7,6 +7,9 @@ use std::sync::OnceLock;
 /// What one unwrapping by `sphinx-packet` takes on the machine for which the aims were set, in microseconds.
 const UNWRAPPING: f64 = 88.0;
 
+/// How far a figure of real processes may be from the simulator's.
+const AGREES_WITHIN: f64 = 0.15;
+
 /// How much slower this machine is, by the same measure.
 static SLOWER: OnceLock<f64> = OnceLock::new();
 
@@ -31,6 +34,8 @@ pub(crate) struct Row {
     pub(crate) aim: Option<Aim>,
     /// The same of a peer of this run, in the same unit.
     pub(crate) peer: Option<(&'static str, f64)>,
+    /// How far the two may be apart.
+    apart: Option<f64>,
 }
 
 /// What a figure should reach.
@@ -42,7 +47,7 @@ pub(crate) enum Aim {
 
 impl Row {
     pub(crate) fn new(what: impl Into<String>, value: f64, unit: &'static str) -> Self {
-        Self { what: what.into(), value, unit, aim: None, peer: None }
+        Self { what: what.into(), value, unit, aim: None, peer: None, apart: None }
     }
 
     pub(crate) fn at_most(self, aim: f64) -> Self {
@@ -63,6 +68,11 @@ impl Row {
         Self { peer: Some((peer, value)), ..self }
     }
 
+    /// What the simulator says of the same, which should agree.
+    pub(crate) fn beside_simulated(self, value: f64) -> Self {
+        Self { apart: Some(AGREES_WITHIN), ..self.beside("simulator", value) }
+    }
+
     fn cells(&self) -> [String; 4] {
         let aim = self.aim.map(|aim| match aim {
             Aim::AtMost(most) => (format!("≤ {}", number(most)), self.value <= most),
@@ -70,7 +80,10 @@ impl Row {
         });
         let aim = aim.map(|(text, met)| if met { text } else { format!("{text} **missed**") });
         let peer = self.peer.map(|(name, value)| {
-            format!("{name}: {}, ratio {}", number(value), number(self.value / value))
+            let ratio = self.value / value;
+            let apart = self.apart.is_some_and(|most| (ratio - 1.0).abs() > most);
+            let mark = if apart { " **apart**" } else { "" };
+            format!("{name}: {}, ratio {}{mark}", number(value), number(ratio))
         });
         [
             self.what.clone(),
