@@ -223,11 +223,11 @@ fn varying(rows: &[Vec<f64>]) -> Vec<(usize, f64, f64)> {
     (0..rows.first().map_or(0, Vec::len)).filter_map(one).collect()
 }
 
-/// Of more columns than half the samples, those that go with the labels most: ridge regression takes no more columns than
-/// samples, and whoever has few samples is not thereby blind.
+/// Of as many columns as samples or more, those that go with the labels most, half as many as samples: ridge regression takes no
+/// more, and whoever has few samples is not thereby blind.
 fn telling(mut columns: Vec<(usize, f64, f64)>, table: &Table) -> Vec<(usize, f64, f64)> {
     let most = table.rows.len() / 2;
-    if columns.len() > most {
+    if columns.len() >= table.rows.len() {
         let goes_with = |&(column, ..): &(usize, f64, f64)| {
             let values: Vec<f64> = table.rows.iter().map(|row| row[column]).collect();
             stats::correlation(&values, &table.labels).abs()
