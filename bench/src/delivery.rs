@@ -1,5 +1,6 @@
 //! Messages between two people: how long they take, and what they cost.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use xchat_engine::MessageState;
@@ -39,7 +40,8 @@ const IDLE: Duration = Duration::from_secs(10);
 /// As the network document of a local network has it.
 const MIX_DELAY: Duration = Duration::from_millis(50);
 
-/// Simulated pairs of people for each figure.
+/// Pairs of people for each figure, on real processes side by side: what somebody says waits for what was said before, so
+/// delays of one pair hang together.
 const PAIRS: u64 = 5;
 
 /// Packets a second at which nothing waits for its slot.
@@ -64,13 +66,13 @@ pub(crate) fn run(args: &crate::Args) -> Vec<Row> {
 fn pipeline(args: &crate::Args) -> Vec<Row> {
     let ground =
         Ground::up(&args.xchat, &["--rate", AT_ONCE, "--mix-delay", "0", "--link-rate", "0"]);
-    let (alice, bob) = acquainted(&ground, "desk");
+    let (alice, bob) = acquainted(&ground, &["alice", "bob"].map(str::to_owned), "desk");
     let pids =
         || ground.nodes().into_iter().filter_map(|node| node.pid).chain([alice.pid(), bob.pid()]);
     let spent = || pids().map(cpu::of_process).sum::<u64>() as f64;
 
     let (before, start) = (spent(), Instant::now());
-    std::thread::sleep(IDLE);
+    thread::sleep(IDLE);
     let idle = (spent() - before) / start.elapsed().as_secs_f64();
 
     let listening = bob.listen();
@@ -108,10 +110,17 @@ fn slow_paces(args: &crate::Args) -> Vec<Row> {
 
 /// On real processes: the median and the 95th percentile, in seconds.
 fn real(args: &crate::Args, watched: &Watched, options: &[&str]) -> [f64; 2] {
-    let ground = Ground::up(&args.xchat, options);
-    let (alice, bob) = acquainted(&ground, watched.name);
-    let listening = bob.listen();
-    let mut delays = talk(&alice, "bob", &listening, watched.messages, watched.every);
+    let ground = &Ground::up(&args.xchat, options);
+    let pair = |number: u64| {
+        let names = ["alice", "bob"].map(|name| format!("{name}{number}"));
+        let (alice, bob) = acquainted(ground, &names, watched.name);
+        let listening = bob.listen();
+        talk(&alice, &names[1], &listening, watched.messages, watched.every)
+    };
+    let mut delays: Vec<f64> = thread::scope(|scope| {
+        let pairs: Vec<_> = (0..PAIRS).map(|number| scope.spawn(move || pair(number))).collect();
+        pairs.into_iter().flat_map(|one| one.join().expect("they talk")).collect()
+    });
     [0.5, 0.95].map(|of| cpu::quantile(&mut delays, of) / 1_000.0)
 }
 
@@ -140,11 +149,10 @@ fn simulated(pace: Pace, rate: Option<u32>, mix_delay: Duration, every: Duration
     [0.5, 0.95].map(|of| cpu::quantile(&mut delays, of))
 }
 
-fn acquainted(ground: &Ground, pace: &str) -> (Person, Person) {
-    let alice = Person::at_pace(ground, "alice", pace);
-    let bob = Person::at_pace(ground, "bob", pace);
+fn acquainted(ground: &Ground, names: &[String; 2], pace: &str) -> (Person, Person) {
+    let [alice, bob] = [0, 1].map(|one| Person::at_pace(ground, &names[one], pace));
     bob.ok(&["accept", &alice.invite()]);
-    alice.ok(&["contacts", "--wait", "bob"]);
+    alice.ok(&["contacts", "--wait", &names[1]]);
     (alice, bob)
 }
 
@@ -160,7 +168,7 @@ fn talk(
     let mut said = Vec::new();
     for n in 0..count {
         let next = every * u32::try_from(n).expect("few");
-        std::thread::sleep(next.saturating_sub(start.elapsed()));
+        thread::sleep(next.saturating_sub(start.elapsed()));
         let text = format!("{to}, {n}");
         assert!(from.send(to, &text), "it is taken");
         said.push(text);
