@@ -37,7 +37,7 @@ pub const CORES: Bounds = Bounds {
     auc: 0.75,
     correlation: 0.35,
     with_stores: Some(0.85),
-    activity: Some(0.3),
+    activity: Some(0.2),
     decoys: Some(0.75),
 };
 
