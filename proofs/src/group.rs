@@ -11,6 +11,7 @@
 //! later or never. Who has crashed starts again at any time: a laggard.
 
 mod member;
+mod settle;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -199,12 +200,21 @@ pub enum Action {
 /// The model of one scenario.
 pub struct GroupModel {
     scenario: Scenario,
+    /// Steps of each member.
+    steps: Vec<usize>,
+    settles: bool,
 }
 
 impl GroupModel {
     /// Of this scenario.
     pub fn new(scenario: Scenario) -> Self {
-        Self { scenario }
+        let steps = scenario.plans.iter().map(Vec::len).collect();
+        Self { scenario, steps, settles: true }
+    }
+
+    /// Worlds that nothing can tell apart are visited one by one.
+    pub fn unsettled(scenario: Scenario) -> Self {
+        Self { settles: false, ..Self::new(scenario) }
     }
 
     fn step(&self, world: &mut World, who: usize) {
@@ -580,6 +590,9 @@ impl Model for GroupModel {
             }
             Action::DecideOrphan(orphan) => Self::orphan_decided(&mut world, orphan.clone()),
             Action::Insider => self.act_as_insider(&mut world),
+        }
+        if self.settles {
+            world.settle(&self.steps);
         }
         Some(world)
     }
