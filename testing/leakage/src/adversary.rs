@@ -13,6 +13,8 @@ mod with_stores;
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::attack::pair_features::{EVIDENCE, PairSums};
 use crate::attack::person_features;
 use crate::learn::Table;
@@ -87,7 +89,7 @@ pub struct Watch<'a> {
 }
 
 /// What a run has given.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Samples {
     /// Pairs, by the hours of their windows.
     pub pairs: BTreeMap<u32, Table>,

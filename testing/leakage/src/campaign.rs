@@ -1,12 +1,16 @@
 //! A system, many seeds, all adversaries: from runs to findings.
 
+mod kept;
 mod long;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
+
+use serde::{Deserialize, Serialize};
 
 use crate::adversary::store::{StoreSamples, Stores};
 use crate::adversary::{
@@ -22,6 +26,8 @@ use crate::record::HOUR;
 use crate::stats::{self, Interval};
 use crate::systems::{System, Truth, secs};
 use crate::traffic::{Shape, Traffic};
+
+pub use kept::Kept;
 
 /// How much is run.
 #[derive(Debug, Clone, Copy)]
@@ -64,10 +70,16 @@ impl Extent {
         Self { clients: 24, hours: 1, first_hour: 19, sessions_a_day: 48.0, ..Self::quick(seeds) }
     }
 
-    /// Two hours of people who talk much, after others in which sessions begin, read sets fill, and decoys are few and young; for
+    /// Hours of people who talk much, after others in which sessions begin, read sets fill, and decoys are few and young; for
     /// the production cores at any size.
-    pub fn evening(clients: u32, seeds: u64, warm_up: u32) -> Self {
-        // A hundred people give some fifty pairs and a hundred of these hours, a thousand ten times as many.
+    pub fn evening(
+        clients: u32,
+        seeds: u64,
+        hours: u32,
+        warm_up: u32,
+        sessions_a_day: f64,
+    ) -> Self {
+        // A hundred people give some fifty pairs and a hundred hours in two of these, a thousand ten times as many.
         let limits = Limits {
             pairs: 120.max(clients as usize / 2),
             people: 250.max(clients as usize),
@@ -76,9 +88,9 @@ impl Extent {
         };
         Self {
             clients,
-            hours: 2,
+            hours,
             first_hour: 19,
-            sessions_a_day: 24.0,
+            sessions_a_day,
             limits,
             boxes: 200,
             ..Self::quick(seeds)
@@ -187,13 +199,31 @@ fn lenses(system: &dyn System) -> Vec<Box<dyn Lens>> {
     all
 }
 
-/// Runs a system and everything against it. `say` is told what is being done.
-pub fn measure(system: &dyn System, extent: Extent, say: &mut dyn FnMut(&str)) -> Measured {
+/// Runs a system and everything against it. `say` is told what is being done. What is kept is not run again.
+///
+/// # Errors
+/// What reading and writing of what is kept gives.
+pub fn measure(
+    system: &dyn System,
+    extent: Extent,
+    kept: Option<&Kept>,
+    say: &mut dyn FnMut(&str),
+) -> io::Result<Measured> {
     let title = format!("{}, {} clients", system.name(), extent.clients);
-    let runs = seeds(&title, extent.seeds, say, |seed| Days::of(system, extent, seed));
+    let runs = seeds(&title, extent.seeds, say, |seed| -> io::Result<Days> {
+        let Some(kept) = kept else { return Ok(Days::of(system, extent, seed)) };
+        if let Some(days) = kept.load(system, extent, seed)? {
+            return Ok(days);
+        }
+        let days = Days::of(system, extent, seed);
+        kept.store(system, extent, seed, &days)?;
+        Ok(days)
+    });
     let mut days = Days::default();
-    runs.into_iter().for_each(|run| days.append(run));
-    let mut lines = days.lines();
+    for run in runs {
+        days.append(run?);
+    }
+    let mut lines = days.lines(system);
     let (seeds, hours) = extent.long;
     if seeds > 0 {
         say(&format!("{}, {} clients, {seeds} long runs", system.name(), extent.clients));
@@ -202,7 +232,8 @@ pub fn measure(system: &dyn System, extent: Extent, say: &mut dyn FnMut(&str)) -
     lines.sort_by_key(|line| (line.adversary, line.attack));
     let cost = days.cost();
     let (system, clients, seeds) = (system.name(), extent.clients, extent.seeds);
-    Measured { findings: Findings { system, clients, seeds, lines, cost }, signs: days.signs() }
+    let findings = Findings { system, clients, seeds, lines, cost };
+    Ok(Measured { findings, signs: days.signs() })
 }
 
 /// What was measured of a system.
@@ -274,9 +305,10 @@ fn seeds<T: Send>(
 }
 
 /// What the runs of a day have given.
-#[derive(Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Days {
-    samples: BTreeMap<&'static str, Samples>,
+    /// By the adversary's name.
+    samples: BTreeMap<String, Samples>,
     stores: Vec<StoreSamples>,
     activity: Table,
     bytes: Vec<f64>,
@@ -304,7 +336,7 @@ impl Days {
         }
         let truth = system.run(&traffic, seed, &mut audience);
         for (name, watch) in watches {
-            days.samples.entry(name).or_default().append(watch.into_samples());
+            days.samples.entry(name.to_owned()).or_default().append(watch.into_samples());
         }
         if system.has_stores() {
             days.stores.push(stores.samples(&truth, warm_up, extent.boxes, seed));
@@ -325,9 +357,11 @@ impl Days {
         self.latencies.extend(other.latencies);
     }
 
-    fn lines(&self) -> Vec<Finding> {
+    fn lines(&self, system: &dyn System) -> Vec<Finding> {
         let mut lines = Vec::new();
-        for (&adversary, samples) in &self.samples {
+        for lens in lenses(system) {
+            let adversary = lens.name();
+            let Some(samples) = self.samples.get(adversary) else { continue };
             for (&hours, table) in &samples.pairs {
                 lines.push(Finding {
                     adversary,

@@ -3,6 +3,7 @@
 //! Two learners that fail in different ways: ridge regression, which adds up many weak signs, and a random forest, which
 //! finds thresholds and combinations. Which of the two is used is decided on seeds of the training set.
 
+use serde::{Deserialize, Serialize};
 use smartcore::ensemble::random_forest_regressor::{
     RandomForestRegressor, RandomForestRegressorParameters,
 };
@@ -14,7 +15,7 @@ use crate::stats;
 type Matrix = DenseMatrix<f64>;
 
 /// Samples with their labels, and the seed that each is of.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Table {
     /// Features, equally many of each sample.
     pub rows: Vec<Vec<f64>>,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use xchat_leakage::bounds::{FULL, QUICK, broken};
-use xchat_leakage::campaign::{Extent, Measured, measure, signs};
+use xchat_leakage::campaign::{Extent, Kept, Measured, measure, signs};
 use xchat_leakage::plan::Limits;
 use xchat_leakage::report;
 use xchat_leakage::systems::{Direct, Expectation, Ideal, Nym, System, ThreeHop, TwoHop, Xchat};
@@ -38,6 +38,15 @@ struct Args {
     /// Hours of an evening before the first that is looked at: without them sessions only begin, and read sets are not full.
     #[arg(long, default_value_t = 1)]
     warm_up: u32,
+    /// Hours of an evening that are looked at.
+    #[arg(long, default_value_t = 2)]
+    hours: u32,
+    /// Sittings of a person and day, of evenings.
+    #[arg(long, default_value_t = 24.0)]
+    sittings: f64,
+    /// Keeps in this directory what each seed gives, and goes on from what is there: for campaigns that are stopped and begun again.
+    #[arg(long)]
+    keep: Option<PathBuf>,
     /// Only what stores learn, sign by sign, of evenings in which people talk much.
     #[arg(long)]
     stores: bool,
@@ -57,8 +66,8 @@ fn systems() -> Vec<Box<dyn System>> {
     ]
 }
 
-/// How much of a system is run at a size; nothing, if it is not.
-fn extent(system: &dyn System, clients: u32, seeds: u64, warm_up: u32) -> Option<Extent> {
+/// How much of a system is run at a size, where nothing else is asked for; nothing, if it is not.
+fn extent(system: &dyn System, clients: u32, seeds: u64, args: &Args) -> Option<Extent> {
     // 55 packets a second of a thousand people are more than a day of computing.
     let heavy = system.name() == Nym.name();
     if heavy && clients > 100 {
@@ -69,7 +78,7 @@ fn extent(system: &dyn System, clients: u32, seeds: u64, warm_up: u32) -> Option
     if system.name() == Xchat::default().name() {
         // With fewer, an interval of a hundred people is wider than the bounds.
         let seeds = seeds.min(if clients > 100 { 20 } else { 42 });
-        return Some(Extent::evening(clients, seeds, warm_up));
+        return Some(args.evening(clients, seeds));
     }
     let windows: &'static [u32] = if heavy { &[1] } else { &[1, 24] };
     let limits = Limits { pairs: 120, people: 250, windows, warm_up: 0 };
@@ -88,9 +97,18 @@ fn extent(system: &dyn System, clients: u32, seeds: u64, warm_up: u32) -> Option
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if args.stores {
-        return stores(&args);
-    }
+    let done = if args.stores { stores(&args) } else { campaign(&args) };
+    done.unwrap_or_else(|why| {
+        eprintln!("sim: {why}");
+        ExitCode::FAILURE
+    })
+}
+
+fn campaign(args: &Args) -> Result<ExitCode, String> {
+    let kept = args.keep.as_deref().map(|directory| {
+        Kept::new(directory).map_err(|why| format!("{}: {why}", directory.display()))
+    });
+    let kept = kept.transpose()?;
     let sizes =
         if args.quick { vec![40] } else { args.clients.map_or(vec![100, 1_000], |n| vec![n]) };
     let bounds = if args.quick { QUICK } else { FULL };
@@ -104,7 +122,9 @@ fn main() -> ExitCode {
         for &clients in &sizes {
             let Some(extent) = args.extent(system.as_ref(), clients) else { continue };
             let begun = std::time::Instant::now();
-            let found = measure(system.as_ref(), extent, &mut |what| eprintln!("sim: {what}"));
+            let mut say = |what: &str| eprintln!("sim: {what}");
+            let found = measure(system.as_ref(), extent, kept.as_ref(), &mut say)
+                .map_err(|why| format!("what is kept: {why}"))?;
             eprintln!("sim: {}: {:.0} s", system.name(), begun.elapsed().as_secs_f64());
             let Measured { findings, signs } = found;
             faults.extend(broken(system.expectation(), &findings, bounds));
@@ -129,21 +149,24 @@ fn main() -> ExitCode {
             signs: &told,
             bounds,
         };
-        if let Err(why) = write(docs, &report::page(&report), report::pictures(&all)) {
-            eprintln!("sim: {}: {why}", docs.display());
-            return ExitCode::FAILURE;
-        }
+        write(docs, &report::page(&report), report::pictures(&all))
+            .map_err(|why| format!("{}: {why}", docs.display()))?;
     }
     for fault in &faults {
         eprintln!("BOUND PASSED: {fault}");
     }
-    if faults.is_empty() && !all.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let met = faults.is_empty() && !all.is_empty();
+    Ok(if met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 impl Args {
     fn wants(&self, system: &dyn System) -> bool {
         let has = |part: &String| system.name().contains(part.as_str());
         self.only.as_ref().is_none_or(has) && !self.without.as_ref().is_some_and(has)
+    }
+
+    fn evening(&self, clients: u32, seeds: u64) -> Extent {
+        Extent::evening(clients, seeds, self.hours, self.warm_up, self.sittings)
     }
 
     fn seeds_of(&self, system: &dyn System) -> u64 {
@@ -156,15 +179,16 @@ impl Args {
             return Some(Extent::quick(12));
         }
         if self.evenings {
-            return Some(Extent::evening(clients, self.seeds_of(system), self.warm_up));
+            let seeds = self.seeds_of(system);
+            return Some(self.evening(clients, seeds));
         }
-        extent(system, clients, self.seeds_of(system), self.warm_up)
+        extent(system, clients, self.seeds_of(system), self)
     }
 }
 
-fn stores(args: &Args) -> ExitCode {
+fn stores(args: &Args) -> Result<ExitCode, String> {
     let clients = args.clients.unwrap_or(40);
-    let extent = Extent::evening(clients, args.seeds, args.warm_up);
+    let extent = args.evening(clients, args.seeds);
     for system in systems().iter().filter(|system| system.has_stores()) {
         if !args.wants(system.as_ref()) {
             continue;
@@ -172,7 +196,7 @@ fn stores(args: &Args) -> ExitCode {
         let found = signs(system.as_ref(), extent, &mut |what| eprintln!("sim: {what}"));
         print!("{}", report::signs(system.name(), clients, &found));
     }
-    ExitCode::SUCCESS
+    Ok(ExitCode::SUCCESS)
 }
 
 fn write(docs: &std::path::Path, page: &str, pictures: Vec<(&str, String)>) -> std::io::Result<()> {

@@ -14,7 +14,9 @@ use xchat_simnet::DecoyLanes;
 fn findings(change: impl FnOnce(&mut Xchat), seeds: u64) -> Findings {
     let mut system = Xchat::default();
     change(&mut system);
-    let found = measure(&system, Extent::small(seeds), &mut |_| {}).findings;
+    let found = measure(&system, Extent::small(seeds), None, &mut |_| {})
+        .expect("nothing is kept")
+        .findings;
     for line in &found.lines {
         println!("{}, {:?}: {:?}", line.adversary, line.attack, line.figure);
     }

@@ -12,7 +12,7 @@ const FEW: u64 = 6;
 const MANY: u64 = 12;
 
 fn findings(system: &dyn System, seeds: u64) -> Findings {
-    measure(system, Extent::quick(seeds), &mut |_| {}).findings
+    measure(system, Extent::quick(seeds), None, &mut |_| {}).expect("nothing is kept").findings
 }
 
 fn faults(system: &dyn System, seeds: u64) -> Vec<String> {

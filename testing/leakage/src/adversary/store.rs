@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::dice::Dice;
 use crate::learn::Table;
 use crate::record::{Asked, HOUR, Inside, Insight, Micros, Observer, SECOND};
@@ -23,10 +25,12 @@ const MAX_BOXES: usize = 1_000_000;
 struct Known {
     written: Option<Micros>,
     registered: Vec<Micros>,
-    read: Vec<Micros>,
+    /// Reads before it was written, and afterwards.
+    reads: (u32, u32),
+    last_read: Option<Micros>,
 }
 
-/// Registrations of a box that are kept, and reads.
+/// Registrations of a box that are kept.
 const KEPT: usize = 32;
 
 /// Keeps what stores see of a run.
@@ -36,7 +40,7 @@ pub struct Stores {
 }
 
 /// Samples of one run.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct StoreSamples {
     /// Pairs of boxes: neighbours in a lane, or of two lanes.
     pub chained: Table,
@@ -69,8 +73,13 @@ impl Observer for Stores {
             Asked::Register { .. } if known.registered.len() < KEPT => {
                 known.registered.push(insight.at_micros);
             }
-            Asked::Read(_) if known.read.len() < KEPT => known.read.push(insight.at_micros),
-            _ => {}
+            Asked::Read(_) => {
+                let (before, after) = &mut known.reads;
+                let count = if known.written.is_none() { before } else { after };
+                *count += 1;
+                known.last_read = Some(insight.at_micros);
+            }
+            Asked::Register { .. } | Asked::Collect { .. } => {}
         }
     }
 }
@@ -89,10 +98,14 @@ impl Stores {
         let from = u64::from(warm_up) * HOUR;
         let mut dice = Dice::new(seed, 0x7374_6f72);
         let mut writes = self.writes();
-        writes.retain(|(at, id)| *at >= from && truth.boxes.contains_key(id));
+        writes.retain(|(_, id)| truth.boxes.contains_key(id));
+        let mut order: Vec<usize> = (0..writes.len()).filter(|at| writes[*at].0 >= from).collect();
+        dice.shuffle(&mut order);
+        let chained = self.chained(truth, &writes, &order, count, seed, &mut dice);
+        dice.shuffle(&mut order);
         StoreSamples {
-            chained: self.chained(truth, &writes, count, seed, &mut dice),
-            real: self.real(truth, &writes, count, seed, &mut dice),
+            chained,
+            real: self.real(truth, &writes, &order, count, seed),
             decoys: truth.boxes.values().any(|one| one.decoy),
         }
     }
@@ -103,6 +116,7 @@ impl Stores {
         &self,
         truth: &Truth,
         writes: &[(Micros, u64)],
+        order: &[usize],
         count: usize,
         seed: u64,
         dice: &mut Dice,
@@ -113,9 +127,7 @@ impl Stores {
             .map(|(index, (_, id))| ((truth.boxes[id].lane, truth.boxes[id].number), index))
             .collect();
         let mut table = Table::default();
-        let mut order: Vec<usize> = (0..writes.len()).collect();
-        dice.shuffle(&mut order);
-        for index in order {
+        for &index in order {
             if table.rows.len() >= 2 * count {
                 break;
             }
@@ -133,15 +145,13 @@ impl Stores {
         &self,
         truth: &Truth,
         writes: &[(Micros, u64)],
+        order: &[usize],
         count: usize,
         seed: u64,
-        dice: &mut Dice,
     ) -> Table {
         let mut table = Table::default();
-        let mut order: Vec<usize> = (0..writes.len()).collect();
-        dice.shuffle(&mut order);
         let mut left = [count, count];
-        for index in order {
+        for &index in order {
             let decoy = truth.boxes[&writes[index].1].decoy;
             let room = &mut left[usize::from(decoy)];
             if *room > 0 {
@@ -165,7 +175,8 @@ impl Stores {
         let stood = |at: Micros, registered: &[Micros]| {
             registered.first().map_or(20.0, |&first| signed_log(first, at))
         };
-        let counts = [a.len(), b.len(), known.read.len(), other.read.len()].map(|n| n as f64);
+        let counts = [a.len(), b.len()].map(|n| n as f64);
+        let reads = |known: &Known| f64::from(known.reads.0 + known.reads.1);
         vec![
             signed_log(one.0, two.0),
             apart(a.first(), b.first()),
@@ -177,13 +188,13 @@ impl Stores {
             counts[1],
             (counts[0] - counts[1]).abs(),
             stood(one.0, a) - stood(two.0, b),
-            (counts[2] - counts[3]).abs(),
+            (reads(known) - reads(other)).abs(),
         ]
     }
 
     fn box_features(&self, writes: &[(Micros, u64)], index: usize) -> Vec<f64> {
         let (at, id) = writes[index];
-        let Known { registered, read, .. } = &self.boxes[&id];
+        let Known { registered, reads, last_read, .. } = &self.boxes[&id];
         let gap = |other: Option<&(Micros, u64)>| {
             other.map_or(0.0, |(then, _)| log_seconds(at.abs_diff(*then)))
         };
@@ -193,7 +204,6 @@ impl Stores {
             (until - from) as f64
         };
         let since = |then: Option<&Micros>| then.map_or(20.0, |&then| signed_log(then, at));
-        let before = read.iter().filter(|then| **then < at).count();
         vec![
             since(registered.first()),
             since(registered.last()),
@@ -203,9 +213,9 @@ impl Stores {
             within(10),
             within(60),
             within(600),
-            before as f64,
-            (read.len() - before) as f64,
-            since(read.last()),
+            reads.0.into(),
+            reads.1.into(),
+            since(last_read.as_ref()),
         ]
     }
 }

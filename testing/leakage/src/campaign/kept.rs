@@ -1,0 +1,105 @@
+//! What a seed gave, on the disk: a campaign of hours that is stopped goes on where it was.
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use super::{Days, Extent};
+use crate::systems::System;
+
+/// A directory of runs, of this very program: what another build gave is not looked at.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    directory: PathBuf,
+    program: blake3::Hash,
+}
+
+impl Kept {
+    /// In this directory, which is made.
+    ///
+    /// # Errors
+    /// If it cannot be, or this program cannot be read.
+    pub fn new(directory: &Path) -> io::Result<Self> {
+        std::fs::create_dir_all(directory)?;
+        let program = blake3::hash(&std::fs::read(std::env::current_exe()?)?);
+        Ok(Self { directory: directory.to_owned(), program })
+    }
+
+    /// Everything that decides what a run gives is in the name, besides the seed as a digest.
+    fn path(&self, system: &dyn System, extent: Extent, seed: u64) -> PathBuf {
+        // How many there are, and the longer runs, are nothing to one of them.
+        let extent = Extent { seeds: 0, long: (0, 0), ..extent };
+        let mut digest = blake3::Hasher::new();
+        digest.update(self.program.as_bytes());
+        digest.update(format!("{} {extent:?}", system.name()).as_bytes());
+        let digest = &digest.finalize().to_hex()[..16];
+        let name = system.name().replace(' ', "-");
+        self.directory.join(format!("{name}-{}-{seed}-{digest}", extent.clients))
+    }
+
+    /// What this seed gave, if it was run.
+    pub(super) fn load(
+        &self,
+        system: &dyn System,
+        extent: Extent,
+        seed: u64,
+    ) -> io::Result<Option<Days>> {
+        let bytes = match std::fs::read(self.path(system, extent, seed)) {
+            Err(why) if why.kind() == ErrorKind::NotFound => return Ok(None),
+            read => read?,
+        };
+        postcard::from_bytes(&bytes).map(Some).map_err(io::Error::other)
+    }
+
+    /// Whole, or not at all.
+    pub(super) fn store(
+        &self,
+        system: &dyn System,
+        extent: Extent,
+        seed: u64,
+        days: &Days,
+    ) -> io::Result<()> {
+        let path = self.path(system, extent, seed);
+        let half = path.with_extension("half");
+        std::fs::write(&half, postcard::to_allocvec(days).map_err(io::Error::other)?)?;
+        std::fs::rename(half, path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::campaign::measure;
+    use crate::systems::Direct;
+
+    #[test]
+    fn what_is_kept_is_not_run_again_and_gives_the_same() {
+        let directory = std::env::temp_dir().join(format!("xchat-kept-{}", std::process::id()));
+        let kept = Kept::new(&directory).expect("a directory");
+        let extent = Extent::quick(3);
+        let run = |seeds, kept| {
+            let mut begun = 0;
+            let extent = Extent { seeds, ..extent };
+            let found = measure(&Direct, extent, kept, &mut |_| begun += 1).expect("a disk");
+            assert_eq!(begun, seeds);
+            found
+        };
+        let afresh = run(3, None);
+        run(2, Some(&kept));
+        let modified = |seed| {
+            let path = kept.path(&Direct, extent, seed);
+            std::fs::metadata(path).and_then(|file| file.modified()).ok()
+        };
+        let before = (modified(1), modified(2), modified(3));
+        assert!(before.0.is_some() && before.1.is_some() && before.2.is_none());
+        assert_eq!(run(3, Some(&kept)), afresh);
+        assert_eq!((modified(1), modified(2)), (before.0, before.1));
+        // Another extent is another run.
+        assert_ne!(
+            kept.path(&Direct, extent, 1),
+            kept.path(&Direct, Extent { hours: 5, ..extent }, 1)
+        );
+        std::fs::write(kept.path(&Direct, extent, 1), [1, 2, 3]).expect("a disk");
+        assert!(measure(&Direct, extent, Some(&kept), &mut |_| {}).is_err());
+        std::fs::remove_dir_all(directory).expect("a disk");
+    }
+}
