@@ -10,11 +10,15 @@ use crate::descriptor::{LAYERS, NodeId};
 use crate::signed::VerifiedDocument;
 
 /// A mix through which so many packets in a row had no answer, while others had, may be silent.
-pub const SILENT_AFTER: u32 = 8;
+const SILENT_AFTER: u32 = 8;
 
 /// It is taken for silent if that is less likely than this by chance, given how many of all packets were lost meanwhile:
 /// a dead one of two takes three packets of four with it, and so does bad luck with the others.
 const BY_CHANCE: f64 = 0.001;
+
+/// One that was silent the last time is taken for silent again if its first losses are less likely than this by chance: it is as
+/// likely to be still down as to be back, and trying costs people their packets.
+const STILL_BY_CHANCE: f64 = 0.05;
 
 /// A mix that loses so much more of the packets than the best of its layer is taken for a dropper, if it is far from chance.
 const MORE_THAN_THE_BEST: f64 = 0.15;
@@ -56,8 +60,10 @@ struct Record {
     /// The sum of the squares of what each packet counts.
     squares: f64,
     in_a_row: u32,
-    /// All packets before the first of these.
+    /// All packets before the first of these; of one that was silent, before it was judged so.
     before: All,
+    /// Until something comes through it.
+    was_silent: bool,
 }
 
 /// Packets over any mixes.
@@ -117,6 +123,7 @@ impl MixHealth {
             let record = self.mixes.entry(mix).or_default();
             record.count(1.0, 0.0, self.memory.fading);
             record.in_a_row = 0;
+            record.was_silent = false;
         }
     }
 
@@ -127,7 +134,7 @@ impl MixHealth {
         for mix in different(way) {
             let record = self.mixes.entry(mix).or_default();
             record.count(0.0, 1.0, self.memory.fading);
-            if record.in_a_row == 0 {
+            if record.in_a_row == 0 && !record.was_silent {
                 record.before = before;
             }
             record.in_a_row = record.in_a_row.saturating_add(1);
@@ -142,7 +149,9 @@ impl MixHealth {
         let passed = (self.all.passed - record.before.passed) as f64;
         let lost = (self.all.lost - record.before.lost) as f64;
         let by_chance = (lost / (lost + passed).max(1.0)).powf(record.in_a_row.into());
-        if record.in_a_row >= SILENT_AFTER && by_chance <= BY_CHANCE {
+        let (least, at_most) =
+            if record.was_silent { (1, STILL_BY_CHANCE) } else { (SILENT_AFTER, BY_CHANCE) };
+        if record.in_a_row >= least && by_chance <= at_most {
             return Some(Failing::Silent);
         }
         let known = |record: &&Record| record.weight() >= self.memory.enough;
@@ -156,10 +165,24 @@ impl MixHealth {
         self.mixes.get(mix).is_some_and(|record| record.passed >= self.memory.enough)
     }
 
-    /// A mix is judged by what it does from now on, and by so many losses in a row before.
-    pub fn begin_anew(&mut self, mix: &NodeId, in_a_row: u32) {
+    /// A mix is judged by what it does from now on, and by whether nothing came through it.
+    pub fn begin_anew(&mut self, mix: &NodeId, was_silent: bool) {
         if let Some(record) = self.mixes.get_mut(mix) {
-            *record = Record { in_a_row, before: self.all, ..Record::default() };
+            *record = Record { was_silent, before: self.all, ..Record::default() };
+        }
+    }
+
+    /// Packets pass this mix again: with those of its layer it is compared by what happens from now on. While it was gone
+    /// round they may have lost more or less than now, through no merit or fault of theirs.
+    pub fn begin_comparison_anew(&mut self, mix: &NodeId, document: &VerifiedDocument) {
+        let Some(layer) = layer_of(document, mix) else { return };
+        for other in document.mixes(layer) {
+            if let Some(record) = self.mixes.get_mut(&other.id) {
+                let Record { before, was_silent, .. } = *record;
+                // What was under way when it was judged is lost, and is no news.
+                let in_a_row = if other.id == *mix { 0 } else { record.in_a_row };
+                *record = Record { in_a_row, before, was_silent, ..Record::default() };
+            }
         }
     }
 

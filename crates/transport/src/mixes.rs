@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use xchat_base::Timestamp;
 use xchat_directory::descriptor::LAYERS;
-use xchat_directory::mix_health::{Failing, Memory, MixHealth, SILENT_AFTER};
+use xchat_directory::mix_health::{Failing, Memory, MixHealth};
 use xchat_directory::{NodeId, OperatorId, VerifiedDocument};
 
 /// A mix is avoided for the first of these, doubled each time, at most the second.
@@ -18,6 +18,8 @@ const AVOIDED_FOR: (Duration, Duration) = (Duration::from_secs(60), Duration::fr
 struct Struck {
     strikes: u32,
     until: Timestamp,
+    /// Whether a packet was seen that passed it after that.
+    is_back: bool,
 }
 
 /// What is known of mixes, and which were struck; bounded by the mixes of the document.
@@ -33,7 +35,8 @@ impl Mixes {
     }
 
     /// A packet over these mixes was answered in time.
-    pub(crate) fn answered(&mut self, way: &[NodeId]) {
+    pub(crate) fn answered(&mut self, way: &[NodeId], document: &VerifiedDocument, now: Timestamp) {
+        self.take_back(way, document, now);
         self.health.answered(way);
         for mix in way {
             if let Some(struck) = self.struck.get_mut(mix)
@@ -46,6 +49,7 @@ impl Mixes {
 
     /// A packet over these mixes had no answer.
     pub(crate) fn lost(&mut self, way: &[NodeId], document: &VerifiedDocument, now: Timestamp) {
+        self.take_back(way, document, now);
         self.health.lost(way);
         for mix in way {
             if self.struck.get(mix).is_some_and(|struck| struck.until > now) {
@@ -57,14 +61,25 @@ impl Mixes {
         }
     }
 
+    fn take_back(&mut self, way: &[NodeId], document: &VerifiedDocument, now: Timestamp) {
+        for mix in way {
+            if let Some(struck) = self.struck.get_mut(mix)
+                && !struck.is_back
+                && struck.until <= now
+            {
+                struck.is_back = true;
+                self.health.begin_comparison_anew(mix, document);
+            }
+        }
+    }
+
     fn strike(&mut self, mix: &NodeId, how: Failing, now: Timestamp) {
         let (first, longest) = AVOIDED_FOR;
         let strikes = self.struck.get(mix).map_or(0, |struck| struck.strikes);
         let until = now + first.saturating_mul(1 << strikes.min(10)).min(longest);
-        self.struck.insert(*mix, Struck { strikes: strikes.saturating_add(1), until });
-        // Tried again, it is judged by what it does then; one more silence is enough.
-        let in_a_row = if how == Failing::Silent { SILENT_AFTER - 1 } else { 0 };
-        self.health.begin_anew(mix, in_a_row);
+        let strikes = strikes.saturating_add(1);
+        self.struck.insert(*mix, Struck { strikes, until, is_back: false });
+        self.health.begin_anew(mix, how == Failing::Silent);
     }
 
     /// Whose mixes are to be avoided now: of each layer at most half, those that were struck most.

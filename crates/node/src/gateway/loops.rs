@@ -154,10 +154,15 @@ impl Loops {
     fn judge(&mut self, one: &UnderWay, lost: bool, document: &VerifiedDocument) {
         if lost {
             self.counts.lost += 1;
-            // Loops go on through mixes that are known to fail; what is lost there says nothing about the others.
+            // Loops go on through mixes that are known to fail; what is lost there says nothing about the others. With two of
+            // them on the way it says nothing about either: one that is well again would be blamed for the other for ever.
             let fails = |mix: &&NodeId| self.health.failing(mix, document).is_some();
             let failing: Vec<_> = one.way.iter().filter(fails).copied().collect();
-            self.health.lost(if failing.is_empty() { &one.way } else { &failing });
+            self.health.lost(match failing.len() {
+                0 => &one.way,
+                1 => &failing,
+                _ => &[],
+            });
         } else {
             self.counts.back += 1;
             self.health.answered(&one.way);

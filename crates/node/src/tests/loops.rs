@@ -1,5 +1,6 @@
 //! Gateways' own loops, and what they show of somebody who meddles.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use xchat_base::random;
@@ -88,6 +89,23 @@ fn a_mix_that_is_down_from_the_start_is_named_and_no_other_and_not_for_long_when
         net.bring_up(down);
         net.run_for(5 * MINUTE);
         assert_eq!(report(&net, 0), LoopReport::default(), "seed {seed}");
+    }
+}
+
+#[test]
+fn of_two_that_are_down_each_is_named_for_as_long_as_it_is() {
+    for seed in 40..48 {
+        let mut net = Network::with_loops(seed);
+        net.run_for(MINUTE);
+        let down = [net.fixture.mix(1, 0).id, net.fixture.mix(2, 0).id];
+        down.into_iter().for_each(|mix| net.take_down(mix));
+        net.run_for(5 * MINUTE);
+        let named: BTreeSet<_> = report(&net, 0).failing.into_iter().collect();
+        assert_eq!(named, BTreeSet::from(down), "seed {seed}");
+        net.bring_up(down[0]);
+        // One loop in four passes it and not the other one.
+        net.run_for(10 * MINUTE);
+        assert_eq!(report(&net, 0).failing, [down[1]], "seed {seed}");
     }
 }
 

@@ -225,6 +225,29 @@ fn with_a_mix_that_dies_early_no_other_is_blamed() {
     }
 }
 
+/// Everything begins to lose packets while a mix is gone round: it comes back to others who have good times behind them.
+#[test]
+fn a_mix_that_is_back_is_compared_by_what_happens_from_then_on() {
+    for (seed, was) in [(50, 0.6), (51, 0.6), (52, 1.0)] {
+        let mut net = Network::new(Fixture::new(3), seed);
+        let person = net.join(1);
+        let dropper = net.fixture.all(|role| *role == Role::Mix { layer: 2 })[0];
+        net.dropping.insert(dropper, was);
+        let avoided = |net: &Network| net.people[person].transport.avoided_mixes(net.now);
+        assert!(net.run_until(secs(120), |net| avoided(net) == [dropper]), "not noticed");
+        net.dropping.clear();
+        net.run_for(secs(50));
+        net.loss = 0.03;
+        net.run_until(secs(60), |net| avoided(net).is_empty());
+        let mut again = 0;
+        for _ in 0..16 {
+            net.run_for(secs(5));
+            again += avoided(&net).len();
+        }
+        assert_eq!(again, 0, "seed {seed}, was {was}");
+    }
+}
+
 #[test]
 fn a_mix_that_drops_a_third_is_found_out_by_many_packets() {
     let mut net = Network::new(Fixture::new(3), 22);
