@@ -244,8 +244,8 @@ pub enum Effect {
 /// How soon a followed box is expected to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Urgency {
-    /// One of the next boxes of a lane in use.
-    Active,
+    /// One of the next boxes of a lane in use, before which so many others may come.
+    Active(u8),
     /// The next box of a lane at rest.
     Resting,
     /// It is written after so many others of its lane. Followed again, with another urgency, as these arrive.

@@ -76,8 +76,8 @@ pub enum Command {
 /// not all fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Urgency {
-    /// One of the next boxes of a lane in use: registered at once.
-    Active,
+    /// One of the next boxes of a lane in use, before which so many others may come: registered at once.
+    Active(u8),
     /// The next box of a lane at rest: registered at once, after those.
     Resting,
     /// A box that cannot be written before others of its lane are, so many of them: registered at a time of its own, so that
@@ -92,7 +92,7 @@ impl Urgency {
     /// Of a box before which so many others of its lane are to be written.
     pub const fn of(active: bool, ahead: u8) -> Self {
         match (active, ahead) {
-            (true, 0..NEXT) => Self::Active,
+            (true, 0..NEXT) => Self::Active(ahead),
             (false, 0) => Self::Resting,
             _ => Self::Ahead(ahead),
         }

@@ -20,8 +20,12 @@ pub(crate) const READ_SET: usize = 256;
 /// forgets registrations without a word.
 pub(crate) const LOOK_AFTER: Duration = Duration::from_secs(20);
 
-/// A resting box is looked at so much more rarely than an active one.
-const RESTING_PATIENCE: u32 = 8;
+/// Where nobody is talking a box is looked at so much more rarely.
+const PATIENCE: u32 = 8;
+
+/// A lane in which nothing arrived for so long is looked at no more often than one at rest: by the looks before a box is written a
+/// store would see how soon people come back to each other, which is nobody's habit but theirs.
+const TALK: Duration = Duration::from_secs(180);
 
 /// A box of a lane in use is registered when at most so many are before it: a number drawn for each box, from 1 to this. So
 /// the time between a box's registration and its writing is any part of what its lane takes for so many boxes, and
@@ -53,6 +57,9 @@ pub(crate) struct Standing {
 
 struct Followed {
     urgency: Urgency,
+    /// Since when.
+    urgent_since: Timestamp,
+    is_decoy: bool,
     order: u64,
     /// Registered when at most so many boxes of its lane are before it.
     farthest: u8,
@@ -82,11 +89,20 @@ impl Follows {
         Self { boxes: BTreeMap::new(), next_order: 0, lost_collect: Timestamp::ZERO }
     }
 
-    pub(crate) fn follow(&mut self, id: BoxId, urgency: Urgency, now: Timestamp, rng: &mut Rng) {
+    pub(crate) fn follow(
+        &mut self,
+        id: BoxId,
+        urgency: Urgency,
+        is_decoy: bool,
+        now: Timestamp,
+        rng: &mut Rng,
+    ) {
         let order = self.next_order;
         self.next_order += 1;
         let followed = self.boxes.entry(id).or_insert_with(|| Followed {
             urgency,
+            urgent_since: now,
+            is_decoy,
             order,
             farthest: 1 + random::index(rng, FARTHEST) as u8,
             due: None,
@@ -97,9 +113,11 @@ impl Follows {
             not_before_slot: 0,
             looked_at: Timestamp::ZERO,
         });
-        followed.urgency = urgency;
+        if followed.urgency != urgency {
+            (followed.urgency, followed.urgent_since) = (urgency, now);
+        }
         match urgency {
-            Urgency::Active | Urgency::Resting => followed.due = Some(Timestamp::ZERO),
+            Urgency::Active(_) | Urgency::Resting => followed.due = Some(Timestamp::ZERO),
             Urgency::Ahead(_) if followed.due.is_some() => {}
             Urgency::Ahead(1) => {
                 followed.due = Some(now + SECOND_WITHIN.mul_f64(random::unit(rng)));
@@ -126,26 +144,25 @@ impl Follows {
         self.boxes.len()
     }
 
-    /// How many stand registered, of those for which this holds.
-    pub(crate) fn standing_of(&self, now: Timestamp, of: impl Fn(&BoxId) -> bool) -> usize {
-        self.boxes.iter().filter(|(id, followed)| followed.stands(now) && of(id)).count()
+    /// How many of the owner's, or of the decoys', stand registered.
+    pub(crate) fn standing(&self, now: Timestamp, decoys: bool) -> usize {
+        self.boxes.values().filter(|f| f.is_decoy == decoys && f.stands(now)).count()
     }
 
-    /// How many are registered or to be, of those for which this holds.
-    pub(crate) fn wanted_of(&self, now: Timestamp, of: impl Fn(&BoxId) -> bool) -> usize {
-        self.boxes.iter().filter(|(id, followed)| followed.is_due(now) && of(id)).count()
+    /// How many of the owner's are registered or to be.
+    pub(crate) fn wanted(&self, now: Timestamp) -> usize {
+        self.boxes.values().filter(|f| !f.is_decoy && f.is_due(now)).count()
     }
 
     /// A box to be registered at once: no store stands ready for it, and there is room, or it is active and
     /// a resting one can make room.
     pub(crate) fn next_new(&self, now: Timestamp, slot: u64, capacity: usize) -> Option<BoxId> {
         let room = self.taken(now) < capacity;
-        let displaceable =
-            self.boxes.values().any(|f| f.urgency != Urgency::Active && f.stands(now));
+        let displaceable = self.boxes.values().any(|f| !f.is_active() && f.stands(now));
         self.boxes
             .iter()
             .filter(|(_, f)| f.can_register(now, slot) && !f.stands(now))
-            .filter(|(_, f)| room || (f.urgency == Urgency::Active && displaceable))
+            .filter(|(_, f)| room || (f.is_active() && displaceable))
             .min_by_key(|(_, f)| (f.class(), f.due, f.order))
             .map(|(id, _)| *id)
     }
@@ -168,16 +185,21 @@ impl Follows {
     }
 
     /// The box to look at: not heard of for [`LOOK_AFTER`], or active and an item may just have been lost. Never one that
-    /// cannot be written yet: stores would see for how long it has been waited for.
+    /// cannot be written yet, or where nobody is talking not before another: stores would see for how long it has been waited
+    /// for.
     pub(crate) fn next_look(&self, now: Timestamp) -> Option<BoxId> {
         self.boxes
             .iter()
-            .filter(|(_, f)| !f.in_flight && !matches!(f.urgency, Urgency::Ahead(_)))
+            .filter(|(_, f)| !f.in_flight)
             .filter_map(|(id, f)| {
+                let patience = match f.urgency {
+                    Urgency::Active(_) if f.is_talked_in(now) => 1,
+                    Urgency::Active(0) | Urgency::Resting => PATIENCE,
+                    _ => u32::MAX,
+                };
                 let age = now.since(f.looked_at);
-                let patience = if f.urgency == Urgency::Active { 1 } else { RESTING_PATIENCE };
-                let hurried = f.urgency == Urgency::Active && f.looked_at <= self.lost_collect;
-                (age >= LOOK_AFTER * patience || hurried).then_some((age / patience, f.order, id))
+                let late = age >= LOOK_AFTER.saturating_mul(patience);
+                (late || self.hurries(f)).then_some((age / patience, f.order, id))
             })
             .max_by_key(|(age, order, _)| (*age, core::cmp::Reverse(*order)))
             .map(|(.., id)| *id)
@@ -185,9 +207,11 @@ impl Follows {
 
     /// Whether a look is more urgent than usual.
     pub(crate) fn in_a_hurry(&self) -> bool {
-        self.boxes.values().any(|f| {
-            f.urgency == Urgency::Active && !f.in_flight && f.looked_at <= self.lost_collect
-        })
+        self.boxes.values().any(|f| !f.in_flight && self.hurries(f))
+    }
+
+    fn hurries(&self, followed: &Followed) -> bool {
+        followed.is_active() && followed.looked_at <= self.lost_collect
     }
 
     /// A request about it that is not a registration leaves.
@@ -288,10 +312,18 @@ impl Followed {
         self.due.is_some_and(|due| due <= now)
     }
 
+    fn is_active(&self) -> bool {
+        matches!(self.urgency, Urgency::Active(_))
+    }
+
+    fn is_talked_in(&self, now: Timestamp) -> bool {
+        self.is_active() && now.since(self.urgent_since) < TALK
+    }
+
     /// The most urgent first.
     fn class(&self) -> u8 {
         match self.urgency {
-            Urgency::Active => 0,
+            Urgency::Active(_) => 0,
             Urgency::Resting => 1,
             Urgency::Ahead(_) => 2,
         }
@@ -316,7 +348,7 @@ mod tests {
 
     fn follow(follows: &mut Follows, id: BoxId, urgency: Urgency) {
         let mut rng = ChaCha20Rng::seed_from_u64(u64::from(id.as_bytes()[7]));
-        follows.follow(id, urgency, T0, &mut rng);
+        follows.follow(id, urgency, false, T0, &mut rng);
     }
 
     fn standing(now: Timestamp) -> Standing {
@@ -337,7 +369,7 @@ mod tests {
     fn active_boxes_come_first_and_each_is_new_once() {
         let mut follows = Follows::new();
         follow(&mut follows, id(1), Urgency::Resting);
-        follow(&mut follows, id(2), Urgency::Active);
+        follow(&mut follows, id(2), Urgency::Active(0));
         assert_eq!(follows.next_new(T0, 0, 10), Some(id(2)));
         register(&mut follows, id(2), T0, 10);
         assert_eq!(follows.next_new(T0, 0, 10), Some(id(1)));
@@ -350,7 +382,7 @@ mod tests {
     #[test]
     fn a_registration_is_due_after_its_period_and_not_before() {
         let mut follows = Follows::new();
-        follow(&mut follows, id(1), Urgency::Active);
+        follow(&mut follows, id(1), Urgency::Active(0));
         register(&mut follows, id(1), T0, 10);
         assert_eq!(follows.next_due(T0 + PERIOD - Duration::from_secs(1), 0, 10), None);
         assert_eq!(follows.next_due(T0 + PERIOD, 0, 10), Some(id(1)));
@@ -367,14 +399,14 @@ mod tests {
         while let Some(next) = follows.next_new(T0, 0, READ_SET) {
             register(&mut follows, next, T0, READ_SET);
         }
-        assert_eq!(follows.standing_of(T0, |_| true), READ_SET);
+        assert_eq!(follows.standing(T0, false), READ_SET);
         let mut seen = std::collections::BTreeSet::new();
         for second in 1..=50 {
             let now = T0 + Duration::from_secs(second);
             let next = follows.next_due(now, 0, READ_SET).expect("those outside take turns");
             assert!(seen.insert(next));
             register(&mut follows, next, now, READ_SET);
-            assert_eq!(follows.standing_of(now, |_| true), READ_SET);
+            assert_eq!(follows.standing(now, false), READ_SET);
         }
     }
 
@@ -383,10 +415,10 @@ mod tests {
         let mut follows = Follows::new();
         follow(&mut follows, id(1), Urgency::Resting);
         register(&mut follows, id(1), T0, 1);
-        follow(&mut follows, id(2), Urgency::Active);
+        follow(&mut follows, id(2), Urgency::Active(0));
         assert_eq!(follows.next_new(T0, 0, 1), Some(id(2)));
         register(&mut follows, id(2), T0, 1);
-        assert_eq!(follows.standing_of(T0, |_| true), 1);
+        assert_eq!(follows.standing(T0, false), 1);
         assert_eq!(follows.next_new(T0, 0, 1), None);
         assert_eq!(follows.next_due(T0, 0, 1), None);
         let later = T0 + Duration::from_secs(3_600);
@@ -397,7 +429,7 @@ mod tests {
     #[test]
     fn boxes_are_looked_at_when_nothing_was_heard_or_an_item_may_be_lost() {
         let mut follows = Follows::new();
-        follow(&mut follows, id(1), Urgency::Active);
+        follow(&mut follows, id(1), Urgency::Active(0));
         register(&mut follows, id(1), T0, 10);
         let soon = T0 + Duration::from_secs(2);
         assert_eq!(follows.next_look(soon), None);
@@ -407,6 +439,33 @@ mod tests {
         follows.looked(&id(1), soon);
         assert_eq!(follows.next_look(soon), None);
         assert_eq!(follows.next_look(soon + LOOK_AFTER), Some(id(1)));
+    }
+
+    #[test]
+    fn when_nobody_talks_any_more_the_next_box_alone_is_looked_at_and_more_rarely() {
+        let mut follows = Follows::new();
+        for n in 0..2 {
+            follow(&mut follows, id(n), Urgency::Active(n as u8));
+            register(&mut follows, id(n), T0, 10);
+        }
+        let talking = T0 + LOOK_AFTER;
+        for n in 0..2 {
+            assert_eq!(follows.next_look(talking), Some(id(n)));
+            follows.looked(&id(n), talking);
+        }
+        assert_eq!(follows.next_look(talking), None);
+        let silent = T0 + TALK;
+        assert_eq!(follows.next_look(silent), Some(id(0)));
+        follows.looked(&id(0), silent);
+        assert_eq!(follows.next_look(silent + LOOK_AFTER * (PATIENCE - 1)), None);
+        let later = silent + LOOK_AFTER * PATIENCE;
+        assert_eq!(follows.next_look(later), Some(id(0)));
+        // What may just have been lost is looked at whatever it is.
+        follows.looked(&id(0), later);
+        follows.collect_lost(later - Duration::from_secs(1));
+        assert_eq!(follows.next_look(later), Some(id(1)));
+        follows.looked(&id(1), later);
+        assert!(!follows.in_a_hurry());
     }
 
     /// A lane that moves on by a box every ten seconds, each registered as soon as it is due; for how many seconds each
@@ -423,6 +482,7 @@ mod tests {
                 follows.follow(
                     id(written + ahead),
                     Urgency::of(true, ahead as u8),
+                    false,
                     start,
                     &mut rng,
                 );
@@ -468,7 +528,7 @@ mod tests {
         let later = T0 + Duration::from_secs(3_600);
         assert_eq!(follows.next_new(later, 0, 10), None);
         assert_eq!(follows.next_look(later), None);
-        follow(&mut follows, id(1), Urgency::Active);
+        follow(&mut follows, id(1), Urgency::Active(0));
         assert_eq!(follows.next_new(T0, 0, 10), Some(id(1)));
     }
 

@@ -196,7 +196,7 @@ impl Transport {
             queued_writes: self.writes.count_of(|id| !self.decoys.own(id)),
             queued_reads: self.reads.count_of(|id| !self.decoys.own(id)),
             followed: self.follows.len() - self.decoys.followed(),
-            registered: self.follows.standing_of(now, |id| !self.decoys.own(id)),
+            registered: self.follows.standing(now, false),
             collector: self.collectors.health(),
             loop_loss: self.measure.loop_loss(),
             losing: self.measure.is_alarming(),
@@ -228,7 +228,10 @@ impl Transport {
                 }
             }
             Command::Read { id } => self.reads.ask(id, ()),
-            Command::Follow { id, urgency } => self.follows.follow(id, urgency, now, rng),
+            Command::Follow { id, urgency } => {
+                let is_decoy = self.decoys.follows(&id);
+                self.follows.follow(id, urgency, is_decoy, now, rng);
+            }
             Command::Unfollow { id } => {
                 self.follows.remove(&id);
             }
@@ -341,7 +344,7 @@ impl Transport {
 
     /// Decoy boxes written, and those that stand registered.
     pub(crate) fn decoys_seen(&self, now: Timestamp) -> (u64, usize) {
-        (self.decoys.lines(), self.follows.standing_of(now, |id| self.decoys.own(id)))
+        (self.decoys.lines(), self.follows.standing(now, true))
     }
 
     pub(crate) fn writes_under_way(&self) -> Vec<xchat_pigeonhole::BoxId> {

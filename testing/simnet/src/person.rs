@@ -184,7 +184,7 @@ impl Person {
                 Effect::Read(id) => Order::Read { id },
                 Effect::Follow(id, urgency) => {
                     let urgency = match urgency {
-                        Urgency::Active => xchat_transport::Urgency::Active,
+                        Urgency::Active(boxes) => xchat_transport::Urgency::Active(boxes),
                         Urgency::Resting => xchat_transport::Urgency::Resting,
                         Urgency::Ahead(boxes) => xchat_transport::Urgency::Ahead(boxes),
                     };

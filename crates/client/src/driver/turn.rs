@@ -301,7 +301,7 @@ impl Driver {
 
 fn transport_urgency(urgency: xchat_engine::Urgency) -> xchat_transport::Urgency {
     match urgency {
-        xchat_engine::Urgency::Active => xchat_transport::Urgency::Active,
+        xchat_engine::Urgency::Active(boxes) => xchat_transport::Urgency::Active(boxes),
         xchat_engine::Urgency::Resting => xchat_transport::Urgency::Resting,
         xchat_engine::Urgency::Ahead(boxes) => xchat_transport::Urgency::Ahead(boxes),
     }

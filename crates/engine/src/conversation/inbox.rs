@@ -338,7 +338,7 @@ impl<G: EpochGroup> Conversation<G> {
 /// Of a box of a lane before which so many others are to come.
 fn urgency(active: bool, ahead: u8) -> Urgency {
     match (active, ahead) {
-        (true, 0..NEXT) => Urgency::Active,
+        (true, 0..NEXT) => Urgency::Active(ahead),
         (false, 0) => Urgency::Resting,
         _ => Urgency::Ahead(ahead),
     }

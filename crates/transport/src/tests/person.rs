@@ -147,7 +147,7 @@ pub(super) fn read(id: BoxId) -> Input {
 }
 
 pub(super) fn follow(id: BoxId) -> Input {
-    Input::Command(Command::Follow { id, urgency: Urgency::Active })
+    Input::Command(Command::Follow { id, urgency: Urgency::Active(0) })
 }
 
 pub(super) const fn secs(secs: u64) -> Duration {

@@ -24,14 +24,13 @@ const IDLE_COLLECT_PATIENCE: u64 = 8;
 /// And when they brought something, or a collector is being opened: what comes next is read soon, whatever else there is to do.
 const EAGER_COLLECT_PATIENCE: u64 = 2;
 
-/// Looks at followed boxes take one slot in so many at most, where there is other work or collects.
-const LOOK_EVERY: u64 = 8;
+/// Looks at followed boxes take one slot in so many at most, where there is other work or collects. As many while a collector
+/// brings items, when most of them find nothing: of a decoy both lanes' items come here, and of two people's talk one's, so
+/// stores would see decoys looked at less.
+const LOOK_EVERY: u64 = 16;
 
 /// The same when an item may just have been lost.
 const HURRIED_LOOK_EVERY: u64 = 3;
-
-/// The same while a collector brings items: it is there, so most looks would find nothing.
-const HOT_LOOK_EVERY: u64 = 32;
 
 /// Renewals that slots full of writes have held back are made up for, to this many.
 const MAX_RENEWAL_CREDIT: f64 = 4.0;
@@ -104,8 +103,7 @@ impl Transport {
             return;
         }
         let Rotation { capacity, share, .. } = self.rotation();
-        let owners = self.follows.wanted_of(now, |id| !self.decoys.follows(id));
-        let room = capacity.saturating_sub(owners);
+        let room = capacity.saturating_sub(self.follows.wanted(now));
         for command in self.decoys.tend(room, share, now, rng) {
             self.command(command, now, rng);
         }
@@ -166,11 +164,7 @@ impl Transport {
         if reads {
             return Kind::Read;
         }
-        let every = match (self.follows.in_a_hurry(), is_hot) {
-            (true, _) => HURRIED_LOOK_EVERY,
-            (false, true) => HOT_LOOK_EVERY,
-            (false, false) => LOOK_EVERY,
-        };
+        let every = if self.follows.in_a_hurry() { HURRIED_LOOK_EVERY } else { LOOK_EVERY };
         if waited(self.turns.looked) >= every
             && let Some(id) = self.follows.next_look(now)
         {
