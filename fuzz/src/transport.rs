@@ -192,7 +192,7 @@ impl Watched {
             }
             1 => Command::Read { id: id(n) },
             2 => Command::Unfollow { id: id(n) },
-            3 => Command::Follow { id: id(n), urgency: Urgency::Active },
+            3 => Command::Follow { id: id(n), urgency: Urgency::Active(n % 2) },
             4 => Command::Follow { id: id(n), urgency: Urgency::Resting },
             _ => Command::Follow { id: id(n), urgency: Urgency::Ahead(n % 9) },
         };

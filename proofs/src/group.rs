@@ -517,6 +517,11 @@ impl GroupModel {
 }
 
 impl World {
+    /// What the members have on their disks, which is all that properties look at.
+    pub fn disks(&self) -> Vec<&Disk> {
+        self.members.iter().map(|member| &member.disk).collect()
+    }
+
     fn has_entry(&self, member: &Member) -> bool {
         let key = (member.disk.history.clone(), member.disk.next_entry);
         self.entries.contains_key(&key)

@@ -1,6 +1,9 @@
 //! The rule of epochs keeps its promises to groups of two and three, in every interleaving within
 //! these bounds, and each way of breaking it on purpose is noticed.
 
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use stateright::{Checker, HasDiscoveries, Model};
 use xchat_proofs::group::{
     ALL_TOLD, GroupModel, Insider, Mutation, NOTHING_LOST, ONCE_IN_ORDER, ONE_ORDER, Scenario, Step,
@@ -47,6 +50,45 @@ fn is_noticed(mutation: Mutation, properties: &[&'static str], scenario: Scenari
     let all: Vec<_> = checker.discoveries().into_keys().collect();
     let (name, path) = failed.unwrap_or_else(|| unreachable!("not noticed, only {all:?}"));
     println!("{mutation:?}: \"{name}\" fails after {} steps", path.into_actions().len());
+}
+
+/// Everything that can ever be on the members' disks at one moment, by digest; and how many worlds that took.
+fn all_disks(model: &GroupModel) -> (BTreeSet<u64>, usize) {
+    let digest = |what: &dyn Fn(&mut DefaultHasher)| {
+        let mut hasher = DefaultHasher::new();
+        what(&mut hasher);
+        hasher.finish()
+    };
+    let (mut seen, mut disks, mut next) = (BTreeSet::new(), BTreeSet::new(), model.init_states());
+    while let Some(world) = next.pop() {
+        if !seen.insert(digest(&|hasher| world.hash(hasher))) {
+            continue;
+        }
+        disks.insert(digest(&|hasher| world.disks().hash(hasher)));
+        let mut actions = Vec::new();
+        model.actions(&world, &mut actions);
+        next.extend(actions.into_iter().filter_map(|action| model.next_state(&world, action)));
+    }
+    (disks, seen.len())
+}
+
+/// What worlds are merged for is not seen by anybody: the members come to the same, and no other.
+#[test]
+fn settled_worlds_are_all_that_can_be_told_apart() {
+    let each_other: [&[Step]; 3] = [&[Step::Commit(Some(1))], &[SAY, Step::Commit(Some(0))], &[]];
+    let late = Some(Insider::LateRun);
+    for scenario in [
+        Scenario { crashes: 1, ..calm(&[&[SAY, RENEW], &[SAY]], 2) },
+        Scenario { crashes: 1, looks: 1, ..calm(&[&[SAY], &[RENEW]], 1) },
+        Scenario { insider: late, crashes: 1, ..calm(&[&[SAY], &[RENEW]], 2) },
+        Scenario { ends: 1, ..calm(&each_other, 1) },
+        calm(&[&[REMOVE_THIRD], &[SAY], &[SAY]], 1),
+    ] {
+        let (settled, few) = all_disks(&GroupModel::new(scenario.clone()));
+        let (all, many) = all_disks(&GroupModel::unsettled(scenario));
+        println!("{few} worlds in place of {many}, {} disks", all.len());
+        assert!(settled == all && few < many / 2);
+    }
 }
 
 #[test]
