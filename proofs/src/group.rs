@@ -383,7 +383,8 @@ impl GroupModel {
         }
     }
 
-    fn at_rest(&self, world: &World) -> bool {
+    /// Whether nothing is bound to happen any more, and everybody has started.
+    pub fn at_rest(&self, world: &World) -> bool {
         let mut actions = Vec::new();
         self.actions_of_all(world, &mut actions);
         actions.is_empty() && world.members.iter().all(|member| member.memory.is_some())
@@ -517,7 +518,7 @@ impl GroupModel {
 }
 
 impl World {
-    /// What the members have on their disks, which is all that properties look at.
+    /// What the members have on their disks: with whether the world is at rest, all that properties look at.
     pub fn disks(&self) -> Vec<&Disk> {
         self.members.iter().map(|member| &member.disk).collect()
     }

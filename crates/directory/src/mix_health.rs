@@ -53,17 +53,27 @@ pub enum Failing {
     Drops,
 }
 
-#[derive(Debug, Clone, Default)]
-struct Record {
+/// What became of packets, each counting less with each later one.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
     passed: f64,
     lost: f64,
     /// The sum of the squares of what each packet counts.
     squares: f64,
+    packets: u64,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Record {
+    tally: Tally,
     in_a_row: u32,
     /// All packets before the first of these; of one that was silent, before it was judged so.
     before: All,
     /// Until something comes through it.
     was_silent: bool,
+    /// What the others of its layer had come to when packets passed this one again: they are compared by what came later.
+    /// While it was gone round they may have lost more or less, through no merit or fault of theirs.
+    since: BTreeMap<NodeId, Tally>,
 }
 
 /// Packets over any mixes.
@@ -73,11 +83,24 @@ struct All {
     lost: u64,
 }
 
-impl Record {
+impl Tally {
     fn count(&mut self, passed: f64, lost: f64, fading: f64) {
         self.passed = self.passed * fading + passed;
         self.lost = self.lost * fading + lost;
         self.squares = self.squares * fading * fading + 1.0;
+        self.packets += 1;
+    }
+
+    /// Without what it had come to then.
+    fn since(&self, then: &Self, fading: f64) -> Self {
+        let packets = self.packets.saturating_sub(then.packets);
+        let left = fading.powf(packets as f64);
+        Self {
+            passed: (self.passed - then.passed * left).max(0.0),
+            lost: (self.lost - then.lost * left).max(0.0),
+            squares: (self.squares - then.squares * left * left).max(0.0),
+            packets,
+        }
     }
 
     /// So many packets that all count the same would say as much (Kish's effective sample size).
@@ -102,28 +125,41 @@ impl Record {
     }
 }
 
-/// By mix; bounded by the mixes that packets are sent through, those of documents.
+/// By mix; bounded by the mixes that packets are sent through, those of documents, and those of each one's layer.
 #[derive(Debug)]
 pub struct MixHealth {
     memory: Memory,
     all: All,
+    /// The last packets, the latest in the lowest bit: lost ones are ones.
+    recent: u16,
     mixes: BTreeMap<NodeId, Record>,
 }
 
 impl MixHealth {
     /// Nothing is known yet.
     pub const fn new(memory: Memory) -> Self {
-        Self { memory, all: All { passed: 0, lost: 0 }, mixes: BTreeMap::new() }
+        Self { memory, all: All { passed: 0, lost: 0 }, recent: 0, mixes: BTreeMap::new() }
     }
 
     /// A packet over these mixes was answered in time.
     pub fn answered(&mut self, way: &[NodeId]) {
-        self.all.passed += 1;
+        self.answered_in_doubt(way);
         for mix in different(way) {
             let record = self.mixes.entry(mix).or_default();
-            record.count(1.0, 0.0, self.memory.fading);
-            record.in_a_row = 0;
-            record.was_silent = false;
+            record.tally.count(1.0, 0.0, self.memory.fading);
+        }
+    }
+
+    /// The same of a packet of which nothing would have been counted, had it been lost: these mixes are not silent, and no more
+    /// is known.
+    pub fn answered_in_doubt(&mut self, way: &[NodeId]) {
+        self.all.passed += 1;
+        self.recent <<= 1;
+        for mix in different(way) {
+            if let Some(record) = self.mixes.get_mut(&mix) {
+                record.in_a_row = 0;
+                record.was_silent = false;
+            }
         }
     }
 
@@ -131,9 +167,10 @@ impl MixHealth {
     pub fn lost(&mut self, way: &[NodeId]) {
         let before = self.all;
         self.all.lost += 1;
+        self.recent = self.recent << 1 | 1;
         for mix in different(way) {
             let record = self.mixes.entry(mix).or_default();
-            record.count(0.0, 1.0, self.memory.fading);
+            record.tally.count(0.0, 1.0, self.memory.fading);
             if record.in_a_row == 0 && !record.was_silent {
                 record.before = before;
             }
@@ -148,21 +185,38 @@ impl MixHealth {
         // When nothing at all is answered, no mix is to blame.
         let passed = (self.all.passed - record.before.passed) as f64;
         let lost = (self.all.lost - record.before.lost) as f64;
-        let by_chance = (lost / (lost + passed).max(1.0)).powf(record.in_a_row.into());
-        let (least, at_most) =
-            if record.was_silent { (1, STILL_BY_CHANCE) } else { (SILENT_AFTER, BY_CHANCE) };
-        if record.in_a_row >= least && by_chance <= at_most {
+        let share = lost / (lost + passed).max(1.0);
+        let is_silent = if record.was_silent {
+            // That the device had no network a moment ago, or another mix has just died, is in the last few.
+            let share = share.max(f64::from(self.recent.count_ones()) / f64::from(u16::BITS));
+            record.in_a_row > 0 && share.powf(record.in_a_row.into()) <= STILL_BY_CHANCE
+        } else {
+            record.in_a_row >= SILENT_AFTER && share.powf(record.in_a_row.into()) <= BY_CHANCE
+        };
+        if is_silent {
             return Some(Failing::Silent);
         }
-        let known = |record: &&Record| record.weight() >= self.memory.enough;
-        let others = document.mixes(layer).filter_map(|other| self.mixes.get(&other.id));
-        let best = others.filter(known).min_by(|a, b| a.share().total_cmp(&b.share()))?;
-        (known(&record) && record.loses_more_than(best)).then_some(Failing::Drops)
+        let others = document.mixes(layer).filter(|other| other.id != *mix);
+        let loses_more = others.into_iter().any(|other| {
+            let compared = self.mixes.get(&other.id).map(|one| {
+                let (fading, mine, its) = (self.memory.fading, &record.tally, &one.tally);
+                match (record.since.get(&other.id), one.since.get(mix)) {
+                    (Some(then), _) => (*mine, its.since(then, fading)),
+                    (None, Some(then)) => (mine.since(then, fading), *its),
+                    (None, None) => (*mine, *its),
+                }
+            });
+            compared.is_some_and(|(mine, its)| {
+                let enough = self.memory.enough;
+                mine.weight() >= enough && its.weight() >= enough && mine.loses_more_than(&its)
+            })
+        });
+        loses_more.then_some(Failing::Drops)
     }
 
     /// Whether a share of losses could be told by what is known of this mix.
     pub fn is_well_known(&self, mix: &NodeId) -> bool {
-        self.mixes.get(mix).is_some_and(|record| record.passed >= self.memory.enough)
+        self.mixes.get(mix).is_some_and(|record| record.tally.passed >= self.memory.enough)
     }
 
     /// A mix is judged by what it does from now on, and by whether nothing came through it.
@@ -172,23 +226,30 @@ impl MixHealth {
         }
     }
 
-    /// Packets pass this mix again: with those of its layer it is compared by what happens from now on. While it was gone
-    /// round they may have lost more or less than now, through no merit or fault of theirs.
-    pub fn begin_comparison_anew(&mut self, mix: &NodeId, document: &VerifiedDocument) {
+    /// Packets pass this mix again: with the others of its layer it is compared by what happens from now on.
+    pub fn is_back(&mut self, mix: &NodeId, document: &VerifiedDocument) {
         let Some(layer) = layer_of(document, mix) else { return };
-        for other in document.mixes(layer) {
-            if let Some(record) = self.mixes.get_mut(&other.id) {
-                let Record { before, was_silent, .. } = *record;
-                // What was under way when it was judged is lost, and is no news.
-                let in_a_row = if other.id == *mix { 0 } else { record.in_a_row };
-                *record = Record { in_a_row, before, was_silent, ..Record::default() };
-            }
+        let others = document.mixes(layer).map(|other| other.id).filter(|other| other != mix);
+        let since: BTreeMap<_, _> = others
+            .filter_map(|other| {
+                let record = self.mixes.get_mut(&other)?;
+                record.since.remove(mix);
+                Some((other, record.tally))
+            })
+            .collect();
+        if let Some(record) = self.mixes.get_mut(mix) {
+            // What was under way when it was judged is lost, and is no news.
+            let Record { before, was_silent, .. } = *record;
+            *record = Record { before, was_silent, since, ..Record::default() };
         }
     }
 
     /// Forgets mixes that are no more.
     pub fn follow_document(&mut self, document: &VerifiedDocument) {
         self.mixes.retain(|mix, _| layer_of(document, mix).is_some());
+        for record in self.mixes.values_mut() {
+            record.since.retain(|mix, _| layer_of(document, mix).is_some());
+        }
     }
 }
 

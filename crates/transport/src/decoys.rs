@@ -16,11 +16,16 @@ use xchat_pigeonhole::BoxId;
 
 use self::talk::{AHEAD, Ask, Happened, Reads, Talk, Wrote};
 use crate::api::{Command, DecoyLanes};
+use crate::follows::READ_SET;
 use crate::rhythm::Rhythm;
 
 /// Places of the read set that a decoy takes when both of its lanes are in use, and when both rest.
 const TAKEN: (usize, usize) =
     (2 * talk::taken(AHEAD.0 as usize), 2 * talk::taken(AHEAD.1 as usize));
+
+/// Sittings a day of all of them together, at most, where the whole read set is theirs: some are drawn that talk much, and several
+/// of those would fill the slots of a slow pace.
+const SITTINGS_A_DAY: f64 = 12.0;
 
 /// All of them.
 pub(crate) struct Decoys {
@@ -103,7 +108,7 @@ impl Decoys {
         self.credit = (self.credit + share).min(active as f64);
         if self.credit >= resting as f64 && self.taken() + active <= room {
             self.credit -= resting as f64;
-            self.begin(now, rng, &mut out);
+            self.begin(room, now, rng, &mut out);
         }
         let due = self.talks.iter().filter(|(_, talk)| talk.wake() <= now).map(|(key, _)| *key);
         for key in due.collect::<Vec<_>>() {
@@ -135,13 +140,16 @@ impl Decoys {
         arrived.is_some()
     }
 
-    fn begin(&mut self, now: Timestamp, rng: &mut Rng, out: &mut Vec<Command>) {
+    fn begin(&mut self, room: usize, now: Timestamp, rng: &mut Rng, out: &mut Vec<Command>) {
         let key = self.next;
         self.next = self.next.wrapping_add(1);
+        let talking: f64 = self.talks.values().map(Talk::sittings_a_day).sum();
+        let left = SITTINGS_A_DAY * room as f64 / READ_SET as f64 - talking;
         let rhythm = match self.kind {
             DecoyLanes::Poisson => Rhythm::poisson(rng),
             _ => Rhythm::new(self.noon, rng),
         };
+        let rhythm = rhythm.at_most(left);
         let mut asks = Vec::new();
         let talk = Talk::new(rhythm, now, rng, &mut asks);
         self.talks.insert(key, talk);

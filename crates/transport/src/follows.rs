@@ -15,13 +15,15 @@ use crate::queue::backoff_slots;
 /// `desk`.
 pub(crate) const READ_SET: usize = 256;
 
-/// A followed box is looked at (an immediate read, where no slot is needed for more) when nothing was heard
-/// of it for so long. It is what bounds the harm of a collector's or a store's restart, which
+/// A followed box that may be the next one is looked at (an immediate read, where no slot is needed for more) when
+/// nothing was heard of it for so long. It is what bounds the harm of a collector's or a store's restart, which
 /// forgets registrations without a word.
-pub(crate) const LOOK_AFTER: Duration = Duration::from_secs(20);
+pub(crate) const LOOK_AFTER: Duration = Duration::from_secs(160);
 
-/// Where nobody is talking a box is looked at so much more rarely.
-const PATIENCE: u32 = 8;
+/// And in the midst of a talk: so long after the one before it arrived. By silence, not by how long it has been registered, and
+/// before all others, so that there are slots enough for every talk: of a decoy both lanes are looked at from here, of
+/// two people's talk one, and boxes of decoys would be looked at half as often.
+const LOOK_IN_A_TALK: Duration = Duration::from_secs(40);
 
 /// A lane in which nothing arrived for so long is looked at no more often than one at rest: by the looks before a box is written a
 /// store would see how soon people come back to each other, which is nobody's habit but theirs.
@@ -57,8 +59,8 @@ pub(crate) struct Standing {
 
 struct Followed {
     urgency: Urgency,
-    /// Since when.
-    urgent_since: Timestamp,
+    /// When something last arrived in its lane, as far as that was said: at a start nothing has.
+    lane_heard: Timestamp,
     is_decoy: bool,
     order: u64,
     /// Registered when at most so many boxes of its lane are before it.
@@ -99,9 +101,11 @@ impl Follows {
     ) {
         let order = self.next_order;
         self.next_order += 1;
+        // Followed again when one before it has arrived, in order or not.
+        let again = self.boxes.contains_key(&id);
         let followed = self.boxes.entry(id).or_insert_with(|| Followed {
             urgency,
-            urgent_since: now,
+            lane_heard: Timestamp::ZERO,
             is_decoy,
             order,
             farthest: 1 + random::index(rng, FARTHEST) as u8,
@@ -113,8 +117,9 @@ impl Follows {
             not_before_slot: 0,
             looked_at: Timestamp::ZERO,
         });
-        if followed.urgency != urgency {
-            (followed.urgency, followed.urgent_since) = (urgency, now);
+        followed.urgency = urgency;
+        if again {
+            followed.lane_heard = now;
         }
         match urgency {
             Urgency::Active(_) | Urgency::Resting => followed.due = Some(Timestamp::ZERO),
@@ -184,24 +189,25 @@ impl Follows {
             .map(|(id, _)| *id)
     }
 
-    /// The box to look at: not heard of for [`LOOK_AFTER`], or active and an item may just have been lost. Never one that
-    /// cannot be written yet, or where nobody is talking not before another: stores would see for how long it has been waited
-    /// for.
+    /// The box to look at: active and an item may just have been lost, the next one of a talk after [`LOOK_IN_A_TALK`], or the
+    /// next one of any lane after [`LOOK_AFTER`]. Never one that others come before: stores would see for how long it
+    /// has been waited for.
     pub(crate) fn next_look(&self, now: Timestamp) -> Option<BoxId> {
         self.boxes
             .iter()
             .filter(|(_, f)| !f.in_flight)
             .filter_map(|(id, f)| {
-                let patience = match f.urgency {
-                    Urgency::Active(_) if f.is_talked_in(now) => 1,
-                    Urgency::Active(0) | Urgency::Resting => PATIENCE,
-                    _ => u32::MAX,
-                };
                 let age = now.since(f.looked_at);
-                let late = age >= LOOK_AFTER.saturating_mul(patience);
-                (late || self.hurries(f)).then_some((age / patience, f.order, id))
+                let silent = now.since(f.looked_at.max(f.lane_heard));
+                let need = match f.urgency {
+                    _ if self.hurries(f) => 2,
+                    Urgency::Active(0) if f.is_talked_in(now) && silent >= LOOK_IN_A_TALK => 1,
+                    Urgency::Active(0) | Urgency::Resting if age >= LOOK_AFTER => 0,
+                    _ => return None,
+                };
+                Some((need, age, f.order, id))
             })
-            .max_by_key(|(age, order, _)| (*age, core::cmp::Reverse(*order)))
+            .max_by_key(|(need, age, order, _)| (*need, *age, core::cmp::Reverse(*order)))
             .map(|(.., id)| *id)
     }
 
@@ -211,7 +217,9 @@ impl Follows {
     }
 
     fn hurries(&self, followed: &Followed) -> bool {
-        followed.is_active() && followed.looked_at <= self.lost_collect
+        // Of what nothing was ever asked about nothing is lost.
+        let asked = followed.looked_at > Timestamp::ZERO;
+        followed.is_active() && asked && followed.looked_at <= self.lost_collect
     }
 
     /// A request about it that is not a registration leaves.
@@ -317,7 +325,7 @@ impl Followed {
     }
 
     fn is_talked_in(&self, now: Timestamp) -> bool {
-        self.is_active() && now.since(self.urgent_since) < TALK
+        self.is_active() && now.since(self.lane_heard) < TALK
     }
 
     /// The most urgent first.
@@ -347,8 +355,12 @@ mod tests {
     }
 
     fn follow(follows: &mut Follows, id: BoxId, urgency: Urgency) {
+        follow_at(follows, id, urgency, T0);
+    }
+
+    fn follow_at(follows: &mut Follows, id: BoxId, urgency: Urgency, now: Timestamp) {
         let mut rng = ChaCha20Rng::seed_from_u64(u64::from(id.as_bytes()[7]));
-        follows.follow(id, urgency, false, T0, &mut rng);
+        follows.follow(id, urgency, false, now, &mut rng);
     }
 
     fn standing(now: Timestamp) -> Standing {
@@ -448,23 +460,53 @@ mod tests {
             follow(&mut follows, id(n), Urgency::Active(n as u8));
             register(&mut follows, id(n), T0, 10);
         }
-        let talking = T0 + LOOK_AFTER;
-        for n in 0..2 {
-            assert_eq!(follows.next_look(talking), Some(id(n)));
-            follows.looked(&id(n), talking);
-        }
+        assert_eq!(follows.next_look(T0 + LOOK_IN_A_TALK), None, "nothing has arrived yet");
+        (0..2).for_each(|n| follow(&mut follows, id(n), Urgency::Active(n as u8)));
+        assert_eq!(follows.next_look(T0 + LOOK_IN_A_TALK / 2), None);
+        let talking = T0 + LOOK_IN_A_TALK;
+        assert_eq!(follows.next_look(talking), Some(id(0)));
+        follows.looked(&id(0), talking);
         assert_eq!(follows.next_look(talking), None);
-        let silent = T0 + TALK;
-        assert_eq!(follows.next_look(silent), Some(id(0)));
-        follows.looked(&id(0), silent);
-        assert_eq!(follows.next_look(silent + LOOK_AFTER * (PATIENCE - 1)), None);
-        let later = silent + LOOK_AFTER * PATIENCE;
-        assert_eq!(follows.next_look(later), Some(id(0)));
-        // What may just have been lost is looked at whatever it is.
-        follows.looked(&id(0), later);
-        follows.collect_lost(later - Duration::from_secs(1));
+        // It arrives, and the other one, registered for long, is the next.
+        follows.remove(&id(0));
+        follow_at(&mut follows, id(1), Urgency::Active(0), talking);
+        assert_eq!(follows.next_look(talking + LOOK_IN_A_TALK / 2), None);
+        assert_eq!(follows.next_look(talking + LOOK_IN_A_TALK), Some(id(1)));
+        let silent = talking + TALK;
+        follows.looked(&id(1), silent);
+        assert_eq!(follows.next_look(silent + LOOK_AFTER / 2), None);
+        let later = silent + LOOK_AFTER;
         assert_eq!(follows.next_look(later), Some(id(1)));
+        // What may just have been lost is looked at whatever it is.
         follows.looked(&id(1), later);
+        follow_at(&mut follows, id(2), Urgency::Active(1), later);
+        follows.looked(&id(2), later);
+        assert_eq!(follows.next_look(later + LOOK_AFTER), Some(id(1)));
+        follows.looked(&id(1), later + LOOK_AFTER);
+        assert_eq!(follows.next_look(later + LOOK_AFTER), None);
+        follows.collect_lost(later + LOOK_AFTER - Duration::from_secs(1));
+        assert_eq!(follows.next_look(later + LOOK_AFTER), Some(id(2)));
+        follows.looked(&id(2), later + LOOK_AFTER);
+        assert!(!follows.in_a_hurry());
+    }
+
+    #[test]
+    fn what_may_be_lost_is_looked_at_before_all_that_has_waited_for_long() {
+        let mut follows = Follows::new();
+        for n in 0..110 {
+            follow(&mut follows, id(n), Urgency::Resting);
+        }
+        for n in 110..118 {
+            follow(&mut follows, id(n), Urgency::Active((n % 2) as u8));
+        }
+        let now = T0 + Duration::from_secs(3_600);
+        (110..118).for_each(|n| follows.looked(&id(n), now));
+        follows.collect_lost(now);
+        for _ in 110..118 {
+            assert!(follows.in_a_hurry());
+            let next = follows.next_look(now).expect("late ones");
+            follows.looked(&next, now + Duration::from_secs(1));
+        }
         assert!(!follows.in_a_hurry());
     }
 

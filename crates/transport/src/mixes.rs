@@ -18,7 +18,7 @@ const AVOIDED_FOR: (Duration, Duration) = (Duration::from_secs(60), Duration::fr
 struct Struck {
     strikes: u32,
     until: Timestamp,
-    /// Whether a packet was seen that passed it after that.
+    /// Whether it is known what became of a packet that was sent over it after that.
     is_back: bool,
 }
 
@@ -35,8 +35,13 @@ impl Mixes {
     }
 
     /// A packet over these mixes was answered in time.
-    pub(crate) fn answered(&mut self, way: &[NodeId], document: &VerifiedDocument, now: Timestamp) {
-        self.take_back(way, document, now);
+    pub(crate) fn answered(
+        &mut self,
+        way: &[NodeId],
+        document: &VerifiedDocument,
+        sent: Timestamp,
+    ) {
+        self.take_back(way, document, sent);
         self.health.answered(way);
         for mix in way {
             if let Some(struck) = self.struck.get_mut(mix)
@@ -48,8 +53,14 @@ impl Mixes {
     }
 
     /// A packet over these mixes had no answer.
-    pub(crate) fn lost(&mut self, way: &[NodeId], document: &VerifiedDocument, now: Timestamp) {
-        self.take_back(way, document, now);
+    pub(crate) fn lost(
+        &mut self,
+        way: &[NodeId],
+        document: &VerifiedDocument,
+        sent: Timestamp,
+        now: Timestamp,
+    ) {
+        self.take_back(way, document, sent);
         self.health.lost(way);
         for mix in way {
             if self.struck.get(mix).is_some_and(|struck| struck.until > now) {
@@ -61,14 +72,14 @@ impl Mixes {
         }
     }
 
-    fn take_back(&mut self, way: &[NodeId], document: &VerifiedDocument, now: Timestamp) {
+    fn take_back(&mut self, way: &[NodeId], document: &VerifiedDocument, sent: Timestamp) {
         for mix in way {
             if let Some(struck) = self.struck.get_mut(mix)
                 && !struck.is_back
-                && struck.until <= now
+                && struck.until <= sent
             {
                 struck.is_back = true;
-                self.health.begin_comparison_anew(mix, document);
+                self.health.is_back(mix, document);
             }
         }
     }

@@ -20,6 +20,9 @@ const DAY: f64 = 24.0 * 3600.0;
 /// pace can carry beside its owner's.
 const SITTINGS_A_DAY: (f64, f64) = (0.05, 1.8);
 
+/// No pair has fewer.
+const FEWEST_SITTINGS_A_DAY: f64 = 0.001;
+
 /// No pair has more.
 const MOST_SITTINGS_A_DAY: f64 = 12.0;
 
@@ -68,6 +71,18 @@ impl Rhythm {
         let (median, spread) = SITTINGS_A_DAY;
         let sittings_a_day = lognormal(rng, median, spread).min(MOST_SITTINGS_A_DAY);
         Self { poisson: false, sittings_a_day, noon: noon.as_secs_f64(), left: 0, side: 0 }
+    }
+
+    /// With no more than so many sittings a day; hardly any, if that is none.
+    pub(crate) fn at_most(self, sittings_a_day: f64) -> Self {
+        Self {
+            sittings_a_day: self.sittings_a_day.min(sittings_a_day).max(FEWEST_SITTINGS_A_DAY),
+            ..self
+        }
+    }
+
+    pub(crate) const fn sittings_a_day(&self) -> f64 {
+        self.sittings_a_day
     }
 
     /// What a rhythm must not be.

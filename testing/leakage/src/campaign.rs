@@ -4,6 +4,7 @@ mod kept;
 mod long;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::io;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -218,11 +219,9 @@ pub fn measure(
         let days = Days::of(system, extent, seed);
         kept.store(system, extent, seed, &days)?;
         Ok(days)
-    });
+    })?;
     let mut days = Days::default();
-    for run in runs {
-        days.append(run?);
-    }
+    runs.into_iter().for_each(|run| days.append(run));
     let mut lines = days.lines(system);
     let (seeds, hours) = extent.long;
     if seeds > 0 {
@@ -261,22 +260,23 @@ pub struct Sign {
 /// What stores learn of a system, and nothing else.
 pub fn signs(system: &dyn System, extent: Extent, say: &mut dyn FnMut(&str)) -> Vec<Sign> {
     let title = format!("{}, stores", system.name());
-    let stores = seeds(&title, extent.seeds, say, |seed| {
+    let Ok(stores) = seeds(&title, extent.seeds, say, |seed| -> Result<_, Infallible> {
         let traffic = Traffic::new(extent.shape(), seed);
         let mut stores = Stores::default();
         let truth = system.run(&traffic, seed, &mut Audience(vec![&mut stores]));
-        stores.samples(&truth, extent.limits.warm_up, extent.boxes, seed)
+        Ok(stores.samples(&truth, extent.limits.warm_up, extent.boxes, seed))
     });
     Days { stores, ..Days::default() }.signs()
 }
 
-/// One run for each seed, as many at a time as there are processors; what they give, in the order of seeds.
-fn seeds<T: Send>(
+/// One run for each seed, as many at a time as there are processors; what they give, in the order of seeds. After the first
+/// failure none is begun.
+fn seeds<T: Send, E: Send>(
     title: &str,
     count: u64,
     say: &mut dyn FnMut(&str),
-    run: impl Fn(u64) -> T + Sync,
-) -> Vec<T> {
+    run: impl Fn(u64) -> Result<T, E> + Sync,
+) -> Result<Vec<T>, E> {
     let (next, runs) = (AtomicU64::new(1), Mutex::new(BTreeMap::new()));
     let (begun, begins) = mpsc::channel();
     let workers = thread::available_parallelism().map_or(1, NonZero::get);
@@ -292,6 +292,9 @@ fn seeds<T: Send>(
                     // Whoever is told may be gone.
                     let _ = begun.send(seed);
                     let given = run(seed);
+                    if given.is_err() {
+                        next.store(u64::MAX / 2, Ordering::Relaxed);
+                    }
                     runs.lock().unwrap_or_else(PoisonError::into_inner).insert(seed, given);
                 }
             });

@@ -44,8 +44,9 @@ struct Args {
     /// Sittings of a person and day, of evenings.
     #[arg(long, default_value_t = 24.0)]
     sittings: f64,
-    /// Keeps in this directory what each seed gives, and goes on from what is there: for campaigns that are stopped and begun again.
-    #[arg(long)]
+    /// Keeps in this directory what each seed of a day or an evening gives, and goes on from what is there: for campaigns that are
+    /// stopped and begun again.
+    #[arg(long, conflicts_with = "stores")]
     keep: Option<PathBuf>,
     /// Only what stores learn, sign by sign, of evenings in which people talk much.
     #[arg(long)]

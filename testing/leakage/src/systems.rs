@@ -21,7 +21,7 @@ pub use two_hop::TwoHop;
 pub use xchat::Xchat;
 
 /// One system under the same traffic.
-pub trait System: Sync {
+pub trait System: Sync + std::fmt::Debug {
     /// Its name in the report.
     fn name(&self) -> &'static str;
     /// What it is, in a sentence.

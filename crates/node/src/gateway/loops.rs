@@ -152,12 +152,12 @@ impl Loops {
     }
 
     fn judge(&mut self, one: &UnderWay, lost: bool, document: &VerifiedDocument) {
+        // Loops go on through mixes that are known to fail; what is lost there says nothing about the others. With two of
+        // them on the way it says nothing about either: one that is well again would be blamed for the other for ever.
+        let fails = |mix: &&NodeId| self.health.failing(mix, document).is_some();
+        let failing: Vec<_> = one.way.iter().filter(fails).copied().collect();
         if lost {
             self.counts.lost += 1;
-            // Loops go on through mixes that are known to fail; what is lost there says nothing about the others. With two of
-            // them on the way it says nothing about either: one that is well again would be blamed for the other for ever.
-            let fails = |mix: &&NodeId| self.health.failing(mix, document).is_some();
-            let failing: Vec<_> = one.way.iter().filter(fails).copied().collect();
             self.health.lost(match failing.len() {
                 0 => &one.way,
                 1 => &failing,
@@ -165,7 +165,10 @@ impl Loops {
             });
         } else {
             self.counts.back += 1;
-            self.health.answered(&one.way);
+            match failing.len() {
+                0 | 1 => self.health.answered(&one.way),
+                _ => self.health.answered_in_doubt(&one.way),
+            }
         }
         if self.recent.len() >= RECENT {
             self.recent.pop_front();

@@ -213,6 +213,11 @@ impl Talk {
         self.sides.iter().map(|side| taken(side.standing.len())).sum()
     }
 
+    /// How often the two talk.
+    pub(super) const fn sittings_a_day(&self) -> f64 {
+        self.rhythm.sittings_a_day()
+    }
+
     /// When [`Self::tick`] wants to be called.
     pub(super) fn wake(&self) -> Timestamp {
         let receipts = self.sides.iter().filter_map(|side| side.receipt_due);

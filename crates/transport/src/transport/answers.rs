@@ -37,7 +37,7 @@ impl Transport {
         self.heard(now);
         self.measure.answered(packet.purpose == Purpose::Loop, packet.late, packet.sent, now);
         if !packet.late {
-            self.mixes.answered(&packet.way, &self.document, now);
+            self.mixes.answered(&packet.way, &self.document, packet.sent);
         }
         if packet.purpose == Purpose::Loop {
             return;

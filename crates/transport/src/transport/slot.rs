@@ -346,7 +346,7 @@ impl Transport {
     pub(super) fn lost(&mut self, Lost { purpose, sent, way }: Lost, now: Timestamp) {
         self.measure.lost(purpose == Purpose::Loop);
         let last_answer = self.measure.last_answer;
-        self.mixes.lost(&way, &self.document, now);
+        self.mixes.lost(&way, &self.document, sent, now);
         if let Some(store) = purpose.store()
             && self.health.unanswered(store, sent, last_answer, now)
         {

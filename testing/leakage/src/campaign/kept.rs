@@ -1,6 +1,6 @@
 //! What a seed gave, on the disk: a campaign of hours that is stopped goes on where it was.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use super::{Days, Extent};
@@ -30,7 +30,7 @@ impl Kept {
         let extent = Extent { seeds: 0, long: (0, 0), ..extent };
         let mut digest = blake3::Hasher::new();
         digest.update(self.program.as_bytes());
-        digest.update(format!("{} {extent:?}", system.name()).as_bytes());
+        digest.update(format!("{} {system:?} {extent:?}", system.name()).as_bytes());
         let digest = &digest.finalize().to_hex()[..16];
         let name = system.name().replace(' ', "-");
         self.directory.join(format!("{name}-{}-{seed}-{digest}", extent.clients))
@@ -59,8 +59,11 @@ impl Kept {
         days: &Days,
     ) -> io::Result<()> {
         let path = self.path(system, extent, seed);
-        let half = path.with_extension("half");
-        std::fs::write(&half, postcard::to_allocvec(days).map_err(io::Error::other)?)?;
+        // Another process may be at the same seed.
+        let half = path.with_extension(format!("half-{}", std::process::id()));
+        let mut file = std::fs::File::create(&half)?;
+        file.write_all(&postcard::to_allocvec(days).map_err(io::Error::other)?)?;
+        file.sync_all()?;
         std::fs::rename(half, path)
     }
 }
