@@ -27,9 +27,12 @@ impl Activity {
     }
 
     /// A sample for each minute: frames, and messages written in it. Both as differences from their mean over the
-    /// hour: that evenings are busier everybody knows.
+    /// hour: that evenings are busier everybody knows. And of the messages what is beyond the share of those who are online
+    /// in that minute: that more is said where there are more people to say it everybody knows too, and who is online no
+    /// cover hides.
     pub fn samples(&self, traffic: &Traffic, seed: u64) -> Table {
         let mut table = Table::default();
+        let mut present = Vec::new();
         for (nth, minutes) in self.minutes.chunks(MINUTES).enumerate() {
             let start = (self.first + nth as u64) * HOUR;
             let written = |minute: usize| {
@@ -39,14 +42,30 @@ impl Activity {
             let mean =
                 |of: &dyn Fn(usize) -> f64| (0..MINUTES).map(of).sum::<f64>() / MINUTES as f64;
             let usual = [0, 1, 2].map(|kind| mean(&|minute| minutes[minute][kind]));
-            let usually_written = mean(&written);
+            let here = |minute: usize| online(traffic, start + minute as u64 * MINUTE);
+            let (usually_written, usually_here) = (mean(&written), mean(&here));
             for (minute, frames) in minutes.iter().enumerate() {
                 let row = frames.iter().zip(usual).map(|(count, usual)| count - usual).collect();
                 table.add(row, written(minute) - usually_written, seed);
+                present.push(here(minute) - usually_here);
             }
+        }
+        let both = present.iter().zip(&table.labels).map(|(here, said)| here * said).sum::<f64>();
+        let each = both / present.iter().map(|here| here * here).sum::<f64>().max(1e-9);
+        for (label, here) in table.labels.iter_mut().zip(&present) {
+            *label -= each * here;
         }
         table
     }
+}
+
+/// How many are online in a minute, on average over some of its moments.
+fn online(traffic: &Traffic, from: Micros) -> f64 {
+    const MOMENTS: u64 = 6;
+    let moments = (0..MOMENTS).map(|moment| from + moment * MINUTE / MOMENTS);
+    let count =
+        |at| (0..traffic.shape.clients).filter(|client| traffic.is_online(*client, at)).count();
+    moments.map(count).sum::<usize>() as f64 / MOMENTS as f64
 }
 
 impl Observer for Activity {
