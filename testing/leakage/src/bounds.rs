@@ -29,7 +29,7 @@ pub const QUICK: Bounds = Bounds {
     correlation: 0.18,
     with_stores: Some(0.80),
     activity: Some(0.2),
-    decoys: Some(0.85),
+    decoys: Some(0.82),
 };
 
 /// Those of the production cores in a run that is smaller still.
