@@ -196,8 +196,8 @@ impl MixHealth {
         if is_silent {
             return Some(Failing::Silent);
         }
-        let others = document.mixes(layer).filter(|other| other.id != *mix);
-        let loses_more = others.into_iter().any(|other| {
+        let mut others = document.mixes(layer).filter(|other| other.id != *mix);
+        let loses_more = others.any(|other| {
             let compared = self.mixes.get(&other.id).map(|one| {
                 let (fading, mine, its) = (self.memory.fading, &record.tally, &one.tally);
                 match (record.since.get(&other.id), one.since.get(mix)) {

@@ -293,6 +293,21 @@ mod tests {
         assert!(!client.decoys.own(&BoxId::from_bytes([0; 32])));
     }
 
+    /// Some are drawn that talk much: without the bound one client in twenty has twice as much.
+    #[test]
+    fn together_they_talk_no_more_than_a_slow_pace_carries() {
+        for seed in 100..160 {
+            let mut client = Client::new(seed);
+            for _ in 0..3_600 {
+                client.slot(ROOM, Duration::from_secs(1), 256.0 / 3_600.0);
+            }
+            let talks = &client.decoys.talks;
+            let all: f64 = talks.values().map(Talk::sittings_a_day).sum();
+            // Each has a little, also when nothing is left.
+            assert!(talks.len() > 40 && all < SITTINGS_A_DAY + 0.1, "{all} by {}", talks.len());
+        }
+    }
+
     /// The slot budget of section 8.8: what decoys write, read and follow, beyond renewals.
     #[test]
     fn they_take_a_small_share_of_the_slots_and_each_write_has_its_read() {

@@ -38,7 +38,7 @@ pub const CORES: Bounds = Bounds {
     correlation: 0.35,
     with_stores: Some(0.85),
     activity: Some(0.2),
-    decoys: Some(0.75),
+    decoys: Some(0.65),
 };
 
 /// What a baseline must leak at least, at the lower end of the interval, so that it is known that the attack works.

@@ -85,3 +85,27 @@ impl Observer for Activity {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::traffic::Shape;
+
+    /// More is said where more are online. Whoever sees only how many that are has not seen what they say.
+    #[test]
+    fn how_many_are_online_is_not_how_much_they_say() {
+        let (hours, seed) = (6, 3);
+        let shape = Shape { first_hour: 17, ..Shape::talkative(60, hours) };
+        let traffic = Traffic::new(shape, seed);
+        let mut activity = Activity::new(0, hours);
+        for (minute, frames) in (0..).zip(&mut activity.minutes) {
+            frames[0] = online(&traffic, minute * MINUTE);
+        }
+        let table = activity.samples(&traffic, seed);
+        let told: f64 = table.rows.iter().zip(&table.labels).map(|(row, said)| row[0] * said).sum();
+        let seen: f64 = table.rows.iter().map(|row| row[0] * row[0]).sum();
+        let said: f64 = table.labels.iter().map(|said| said * said).sum();
+        assert!(seen > 1.0 && said > 1.0, "{seen}, {said}");
+        assert!(told.abs() < 1e-6 * (seen * said).sqrt(), "{told}");
+    }
+}
