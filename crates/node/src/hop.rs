@@ -14,14 +14,17 @@ pub use replay::{MAX_REPLAY_TAGS, TagPrint};
 use keys::HopKeys;
 use replay::{ReplayCache, Seen};
 
+/// What `RememberTags` has journalled of each key.
+pub type Remembered = Vec<(HopKey, Vec<TagPrint>)>;
+
 /// What a hop starts with.
 #[derive(Default)]
 pub struct HopSetup {
     /// The secrets of its hop keys, at most [`MAX_HOP_SECRETS`]: those that the document lists and
     /// the one to be listed next.
     pub secrets: Vec<HopSecret>,
-    /// What `RememberTags` has journalled, of keys that were not forgotten since.
-    pub remembered: Vec<(HopKey, TagPrint)>,
+    /// Of keys that were not forgotten since.
+    pub remembered: Remembered,
 }
 
 /// Why a packet went no further.
@@ -58,8 +61,8 @@ impl Hop {
             return None;
         }
         let mut seen = ReplayCache::new(max_tags);
-        for (key, print) in setup.remembered {
-            seen.note(key, print);
+        for (key, prints) in setup.remembered {
+            seen.remember(key, &prints);
         }
         Some(Self { format: &Sphinx, keys, seen })
     }

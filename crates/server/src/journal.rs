@@ -7,12 +7,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use xchat_node::TagPrint;
-use xchat_node::hop::MAX_REPLAY_TAGS;
+use xchat_node::hop::{MAX_REPLAY_TAGS, Remembered};
 use xchat_node::sphinx::HopKey;
 
 use crate::error::NodeError;
@@ -31,13 +31,10 @@ pub(crate) struct Journal {
 impl Journal {
     /// Opens a node's journals and reads what they remember. Those of keys that the node no longer
     /// has are removed.
-    pub(crate) fn open(
-        dir: &Path,
-        keys: &[HopKey],
-    ) -> Result<(Self, Vec<(HopKey, TagPrint)>), NodeError> {
+    pub(crate) fn open(dir: &Path, keys: &[HopKey]) -> Result<(Self, Remembered), NodeError> {
         let dir = dir.join(DIR);
         files::private_dir(&dir).map_err(NodeError::file(&dir))?;
-        let mut remembered = Vec::new();
+        let mut remembered = Remembered::new();
         for entry in fs::read_dir(&dir).map_err(NodeError::file(&dir))? {
             let path = entry.map_err(NodeError::file(&dir))?.path();
             let named = path.file_stem().and_then(|stem| stem.to_str()).and_then(HopKey::from_hex);
@@ -46,9 +43,9 @@ impl Journal {
                 continue;
             };
             if keys.contains(&key) {
-                let bytes = fs::read(&path).map_err(NodeError::file(&path))?;
-                remembered.extend(prints(&bytes).map(|print| (key, print)));
-                trim(&path, bytes.len()).map_err(NodeError::file(&path))?;
+                let (prints, bytes) = prints(&path).map_err(NodeError::file(&path))?;
+                remembered.push((key, prints));
+                trim(&path, bytes).map_err(NodeError::file(&path))?;
             } else {
                 files::remove(&path).map_err(NodeError::file(&path))?;
             }
@@ -94,17 +91,28 @@ impl Journal {
     }
 }
 
-fn prints(bytes: &[u8]) -> impl Iterator<Item = TagPrint> {
-    bytes.chunks_exact(TagPrint::LEN).take(MAX_REPLAY_TAGS).filter_map(TagPrint::from_slice)
+/// What a journal remembers, at most [`MAX_REPLAY_TAGS`], and how many bytes it has. Read piece by piece: it may be large.
+fn prints(path: &Path) -> io::Result<(Vec<TagPrint>, u64)> {
+    let file = File::open(path)?;
+    let bytes = file.metadata()?.len();
+    let whole = usize::try_from(bytes).unwrap_or(usize::MAX) / TagPrint::LEN;
+    let mut prints = Vec::with_capacity(whole.min(MAX_REPLAY_TAGS));
+    let mut reader = BufReader::new(file);
+    let mut print = [0; TagPrint::LEN];
+    while prints.len() < prints.capacity() {
+        reader.read_exact(&mut print)?;
+        prints.push(TagPrint::from_bytes(print));
+    }
+    Ok((prints, bytes))
 }
 
 /// Cuts off half a print that a crash left at the end, or what follows would be misread.
-fn trim(path: &Path, len: usize) -> io::Result<()> {
-    let odd = len % TagPrint::LEN;
+fn trim(path: &Path, len: u64) -> io::Result<()> {
+    let odd = len % TagPrint::LEN as u64;
     if odd == 0 {
         return Ok(());
     }
-    OpenOptions::new().write(true).open(path)?.set_len((len - odd) as u64)
+    OpenOptions::new().write(true).open(path)?.set_len(len - odd)
 }
 
 #[cfg(test)]
@@ -115,7 +123,7 @@ mod tests {
     fn prints_survive_a_torn_write_and_end_with_their_key() {
         let dir = tempfile::tempdir().expect("a directory");
         let [one, two] = [1, 2].map(|n| HopKey::from_bytes([n; 32]));
-        let tag = |n: u8| TagPrint::from_bytes([n; 16]);
+        let tag = |n: u8| TagPrint::from_bytes([n; 8]);
         let (mut journal, remembered) = Journal::open(dir.path(), &[one, two]).expect("opens");
         assert!(remembered.is_empty());
         journal.append(one, &[tag(1), tag(2)]).expect("appends");
@@ -128,12 +136,11 @@ mod tests {
         drop(torn);
 
         let (mut journal, remembered) = Journal::open(dir.path(), &[one, two]).expect("opens");
-        assert_eq!(remembered.len(), 3);
+        assert_eq!(remembered.iter().map(|(_, prints)| prints.len()).sum::<usize>(), 3);
         journal.append(one, &[tag(4)]).expect("appends");
         drop(journal);
-        let (mut journal, mut remembered) = Journal::open(dir.path(), &[one]).expect("opens");
-        remembered.sort_unstable();
-        assert_eq!(remembered, [(one, tag(1)), (one, tag(2)), (one, tag(4))]);
+        let (mut journal, remembered) = Journal::open(dir.path(), &[one]).expect("opens");
+        assert_eq!(remembered, [(one, vec![tag(1), tag(2), tag(4)])]);
         journal.forget(&one).expect("forgets");
         drop(journal);
         let (_, remembered) = Journal::open(dir.path(), &[one, two]).expect("opens");
@@ -143,9 +150,7 @@ mod tests {
     const PLACE: &str = "XCHAT_CRASH_TEST_JOURNAL";
 
     fn numbered(n: u64) -> TagPrint {
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&n.to_be_bytes());
-        TagPrint::from_bytes(bytes)
+        TagPrint::from_bytes(n.to_be_bytes())
     }
 
     /// Not a test of its own: what the child of the test below runs.
@@ -154,7 +159,8 @@ mod tests {
         let Some(place) = std::env::var_os(PLACE) else { return };
         let key = HopKey::from_bytes([1; 32]);
         let (mut journal, remembered) = Journal::open(Path::new(&place), &[key]).expect("opens");
-        for n in remembered.len() as u64.. {
+        let remembered: usize = remembered.iter().map(|(_, prints)| prints.len()).sum();
+        for n in remembered as u64.. {
             // Two at a time, and never synced: a dying process needs no sync.
             journal.append(key, &[numbered(2 * n), numbered(2 * n + 1)]).expect("appends");
             println!("confirmed {n}");
@@ -185,7 +191,8 @@ mod tests {
             let (_, remembered) = Journal::open(dir.path(), &[key]).expect("opens");
             for n in confirmed {
                 for print in [numbered(2 * n), numbered(2 * n + 1)] {
-                    assert!(remembered.contains(&(key, print)), "{n}");
+                    let all = &remembered[0];
+                    assert!(all.0 == key && all.1.contains(&print), "{n}");
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::hop::{KEY_GRACE, MAX_HOP_SECRETS, MAX_REPLAY_TAGS};
+use crate::hop::{KEY_GRACE, MAX_HOP_SECRETS, MAX_REPLAY_TAGS, TagPrint};
 use crate::{gateway, mix, store};
 
 const PAGE: &str = include_str!("../../../../spec/09-parameters.md");
@@ -28,6 +28,7 @@ fn seconds(span: Duration) -> String {
 fn every_bound_of_the_nodes_stands_in_the_specification() {
     let bounds = [
         ("MAX_REPLAY_TAGS", number(MAX_REPLAY_TAGS)),
+        ("TagPrint", format!("{} bytes", TagPrint::LEN)),
         ("KEY_GRACE", seconds(KEY_GRACE)),
         ("MAX_HOP_SECRETS", number(MAX_HOP_SECRETS)),
         ("MAX_DELAYED", number(mix::MAX_DELAYED)),
