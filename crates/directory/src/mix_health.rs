@@ -27,6 +27,11 @@ const MORE_THAN_THE_BEST: f64 = 0.15;
 /// three quarters of all packets are lost, and two that are well differ by much while few have passed them.
 const FAR_FROM_CHANCE: f64 = 4.0;
 
+/// The same for one that was taken for a dropper the last time, and how much less is enough to judge it by: it is as likely to
+/// drop still as not, and finding out costs people their packets.
+const STILL_FAR_FROM_CHANCE: f64 = 2.5;
+const LESS_IS_ENOUGH: f64 = 3.0;
+
 /// How much of the past counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Memory {
@@ -71,6 +76,8 @@ struct Record {
     before: All,
     /// Until something comes through it.
     was_silent: bool,
+    /// Until enough has come through it to say that it passes packets on.
+    was_dropping: bool,
     /// What the others of its layer had come to when packets passed this one again: they are compared by what came later.
     /// While it was gone round they may have lost more or less, through no merit or fault of theirs.
     since: BTreeMap<NodeId, Tally>,
@@ -109,11 +116,11 @@ impl Tally {
     }
 
     /// Whether this one loses more than the best, by more than chance could do: the test of two proportions.
-    fn loses_more_than(&self, best: &Self) -> bool {
+    fn loses_more_than(&self, best: &Self, deviations: f64) -> bool {
         let more = self.share() - best.share();
         let pooled = (self.lost + best.lost) / (self.weight() + best.weight());
         let variance = pooled * (1.0 - pooled) * (1.0 / self.size() + 1.0 / best.size());
-        more > MORE_THAN_THE_BEST && more > FAR_FROM_CHANCE * variance.sqrt()
+        more > MORE_THAN_THE_BEST && more > deviations * variance.sqrt()
     }
 
     fn weight(&self) -> f64 {
@@ -147,6 +154,7 @@ impl MixHealth {
         for mix in different(way) {
             let record = self.mixes.entry(mix).or_default();
             record.tally.count(1.0, 0.0, self.memory.fading);
+            record.was_dropping &= record.tally.passed < self.memory.enough;
         }
     }
 
@@ -206,9 +214,15 @@ impl MixHealth {
                     (None, None) => (*mine, *its),
                 }
             });
+            let (enough, deviations) = if record.was_dropping {
+                (self.memory.enough / LESS_IS_ENOUGH, STILL_FAR_FROM_CHANCE)
+            } else {
+                (self.memory.enough, FAR_FROM_CHANCE)
+            };
             compared.is_some_and(|(mine, its)| {
-                let enough = self.memory.enough;
-                mine.weight() >= enough && its.weight() >= enough && mine.loses_more_than(&its)
+                mine.weight() >= enough
+                    && its.weight() >= enough
+                    && mine.loses_more_than(&its, deviations)
             })
         });
         loses_more.then_some(Failing::Drops)
@@ -219,10 +233,15 @@ impl MixHealth {
         self.mixes.get(mix).is_some_and(|record| record.tally.passed >= self.memory.enough)
     }
 
-    /// A mix is judged by what it does from now on, and by whether nothing came through it.
-    pub fn begin_anew(&mut self, mix: &NodeId, was_silent: bool) {
+    /// A mix is judged by what it does from now on, and by what was wrong with it.
+    pub fn begin_anew(&mut self, mix: &NodeId, was: Failing) {
         if let Some(record) = self.mixes.get_mut(mix) {
-            *record = Record { was_silent, before: self.all, ..Record::default() };
+            *record = Record {
+                was_silent: was == Failing::Silent,
+                was_dropping: was == Failing::Drops,
+                before: self.all,
+                ..Record::default()
+            };
         }
     }
 
@@ -239,8 +258,8 @@ impl MixHealth {
             .collect();
         if let Some(record) = self.mixes.get_mut(mix) {
             // What was under way when it was judged is lost, and is no news.
-            let Record { before, was_silent, .. } = *record;
-            *record = Record { before, was_silent, since, ..Record::default() };
+            let Record { before, was_silent, was_dropping, .. } = *record;
+            *record = Record { before, was_silent, was_dropping, since, ..Record::default() };
         }
     }
 

@@ -30,6 +30,8 @@ const SITTINGS_A_DAY: f64 = 12.0;
 /// All of them.
 pub(crate) struct Decoys {
     talks: BTreeMap<u32, Talk>,
+    /// Places of the read set that they take: not all that is followed is registered.
+    taken: usize,
     /// Whose box each is that is followed.
     followed: BTreeMap<BoxId, u32>,
     /// Whose box each is that is being written, and what it is; also of decoys that are gone.
@@ -51,6 +53,7 @@ impl Decoys {
         let noon = Duration::from_secs_f64(random::unit(rng) * 24.0 * 3600.0);
         Self {
             talks: BTreeMap::new(),
+            taken: 0,
             followed: BTreeMap::new(),
             written: BTreeMap::new(),
             read: BTreeMap::new(),
@@ -84,11 +87,6 @@ impl Decoys {
         self.followed.len()
     }
 
-    /// Places of the read set that they take: not all that is followed is registered.
-    fn taken(&self) -> usize {
-        self.talks.values().map(Talk::taken).sum()
-    }
-
     /// What is to be done now, where `room` places of the read set are left by the owner's. In each slot of a client
     /// that is online new decoys earn `share` boxes, so that they come no faster than registrations are renewed.
     pub(crate) fn tend(
@@ -106,7 +104,7 @@ impl Decoys {
         self.make_room(room, &mut out);
         let (active, resting) = TAKEN;
         self.credit = (self.credit + share).min(active as f64);
-        if self.credit >= resting as f64 && self.taken() + active <= room {
+        if self.credit >= resting as f64 && self.taken + active <= room {
             self.credit -= resting as f64;
             self.begin(room, now, rng, &mut out);
         }
@@ -152,14 +150,16 @@ impl Decoys {
         let rhythm = rhythm.at_most(left);
         let mut asks = Vec::new();
         let talk = Talk::new(rhythm, now, rng, &mut asks);
+        self.taken += talk.taken();
         self.talks.insert(key, talk);
         self.carry_out(key, asks, out);
     }
 
     /// The youngest go first: the others are in use.
     fn make_room(&mut self, room: usize, out: &mut Vec<Command>) {
-        while self.taken() > room {
+        while self.taken > room {
             let Some((_, talk)) = self.talks.pop_last() else { return };
+            self.taken -= talk.taken();
             for id in talk.standing() {
                 self.followed.remove(id);
                 out.push(Command::Unfollow { id: *id });
@@ -175,7 +175,9 @@ impl Decoys {
     ) {
         let mut asks = Vec::new();
         if let Some(talk) = self.talks.get_mut(&key) {
+            let before = talk.taken();
             act(talk, &mut asks);
+            self.taken = self.taken - before + talk.taken();
         }
         self.carry_out(key, asks, out);
     }
@@ -273,7 +275,9 @@ mod tests {
                 }
             }
             assert_eq!(self.decoys.followed(), self.followed.len());
-            assert!(self.decoys.taken() <= room);
+            assert!(self.decoys.taken <= room);
+            let taken: usize = self.decoys.talks.values().map(Talk::taken).sum();
+            assert_eq!(self.decoys.taken, taken);
         }
     }
 
@@ -285,7 +289,7 @@ mod tests {
         for _ in 0..3_600 {
             client.slot(ROOM, second, 256.0 / 3_600.0);
         }
-        let full = client.decoys.taken();
+        let full = client.decoys.taken;
         assert!(full > 200, "{full}");
         client.slot(100, second, 0.0);
         client.slot(0, second, 0.0);

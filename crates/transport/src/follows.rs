@@ -51,17 +51,55 @@ pub(crate) struct Standing {
     pub(crate) store: NodeId,
     /// Through which collector session.
     pub(crate) session: CollectorSession,
+    /// Over which mixes.
+    pub(crate) mixes: [NodeId; 3],
     /// From when on it is to be renewed, at another replica.
     pub(crate) renew_at: Timestamp,
     /// When the store forgets it.
     pub(crate) until: Timestamp,
 }
 
+impl Standing {
+    /// Whether what is delivered passes one of these mixes.
+    pub(crate) fn passes(&self, mixes: &[NodeId]) -> bool {
+        self.mixes.iter().any(|mix| mixes.contains(mix))
+    }
+}
+
+/// What is to be registered next.
+pub(crate) struct Next {
+    /// A box to be registered at once: no store stands ready for it, and there is room, or it is active and a resting one
+    /// can make room.
+    pub(crate) new: Option<BoxId>,
+    /// The box whose turn it is: of those due for renewal, or without room so far, the one that nothing was asked about
+    /// for longest.
+    pub(crate) due: Option<BoxId>,
+}
+
+/// The first of those that are offered, by a key.
+#[derive(Clone, Copy)]
+struct Earliest<'a, K>(Option<(K, &'a BoxId)>);
+
+impl<'a, K: Ord + Copy> Earliest<'a, K> {
+    const fn new() -> Self {
+        Self(None)
+    }
+
+    fn offer(&mut self, key: K, id: &'a BoxId) {
+        if self.0.is_none_or(|(first, _)| key < first) {
+            self.0 = Some((key, id));
+        }
+    }
+
+    fn id(self) -> Option<BoxId> {
+        self.0.map(|(_, id)| *id)
+    }
+}
+
 struct Followed {
     urgency: Urgency,
     /// When something last arrived in its lane, as far as that was said: at a start nothing has.
     lane_heard: Timestamp,
-    is_decoy: bool,
     order: u64,
     /// Registered when at most so many boxes of its lane are before it.
     farthest: u8,
@@ -80,7 +118,8 @@ struct Followed {
 
 /// All followed boxes. The owner bounds them; of them at most `capacity` (≤ [`READ_SET`]) stand registered.
 pub(crate) struct Follows {
-    boxes: BTreeMap<BoxId, Followed>,
+    own: BTreeMap<BoxId, Followed>,
+    decoys: BTreeMap<BoxId, Followed>,
     next_order: u64,
     /// The latest collect that had no answer: an item may have gone with it.
     lost_collect: Timestamp,
@@ -88,7 +127,12 @@ pub(crate) struct Follows {
 
 impl Follows {
     pub(crate) fn new() -> Self {
-        Self { boxes: BTreeMap::new(), next_order: 0, lost_collect: Timestamp::ZERO }
+        Self {
+            own: BTreeMap::new(),
+            decoys: BTreeMap::new(),
+            next_order: 0,
+            lost_collect: Timestamp::ZERO,
+        }
     }
 
     pub(crate) fn follow(
@@ -102,11 +146,13 @@ impl Follows {
         let order = self.next_order;
         self.next_order += 1;
         // Followed again when one before it has arrived, in order or not.
-        let again = self.boxes.contains_key(&id);
-        let followed = self.boxes.entry(id).or_insert_with(|| Followed {
+        // Whose it is was said when it was first followed: a decoy that is given up has commands under way.
+        let is_decoy = self.decoys.contains_key(&id) || is_decoy && !self.own.contains_key(&id);
+        let boxes = if is_decoy { &mut self.decoys } else { &mut self.own };
+        let again = boxes.contains_key(&id);
+        let followed = boxes.entry(id).or_insert_with(|| Followed {
             urgency,
             lane_heard: Timestamp::ZERO,
-            is_decoy,
             order,
             farthest: 1 + random::index(rng, FARTHEST) as u8,
             due: None,
@@ -142,59 +188,79 @@ impl Follows {
 
     /// Whether it was followed.
     pub(crate) fn remove(&mut self, id: &BoxId) -> bool {
-        self.boxes.remove(id).is_some()
+        self.own.remove(id).or_else(|| self.decoys.remove(id)).is_some()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.boxes.len()
+        self.own.len() + self.decoys.len()
     }
 
     /// How many of the owner's, or of the decoys', stand registered.
     pub(crate) fn standing(&self, now: Timestamp, decoys: bool) -> usize {
-        self.boxes.values().filter(|f| f.is_decoy == decoys && f.stands(now)).count()
+        let boxes = if decoys { &self.decoys } else { &self.own };
+        boxes.values().filter(|f| f.stands(now)).count()
     }
 
     /// How many of the owner's are registered or to be.
     pub(crate) fn wanted(&self, now: Timestamp) -> usize {
-        self.boxes.values().filter(|f| !f.is_decoy && f.is_due(now)).count()
+        self.own.values().filter(|f| f.is_due(now)).count()
     }
 
-    /// A box to be registered at once: no store stands ready for it, and there is room, or it is active and
-    /// a resting one can make room.
-    pub(crate) fn next_new(&self, now: Timestamp, slot: u64, capacity: usize) -> Option<BoxId> {
-        let room = self.taken(now) < capacity;
-        let displaceable = self.boxes.values().any(|f| !f.is_active() && f.stands(now));
-        self.boxes
-            .iter()
-            .filter(|(_, f)| f.can_register(now, slot) && !f.stands(now))
-            .filter(|(_, f)| room || (f.is_active() && displaceable))
-            .min_by_key(|(_, f)| (f.class(), f.due, f.order))
-            .map(|(id, _)| *id)
-    }
-
-    /// The box whose turn it is: of those due for renewal, or without room so far, the one that
-    /// nothing was asked about for longest.
-    pub(crate) fn next_due(&self, now: Timestamp, slot: u64, capacity: usize) -> Option<BoxId> {
-        let full = self.taken(now) >= capacity;
+    /// What is to be registered next, in one pass: this is asked in each slot.
+    pub(crate) fn next(&self, now: Timestamp, slot: u64, capacity: usize) -> Next {
+        let mut taken = 0;
+        let mut displaceable = false;
         // The least urgent class of which one stands: it makes room for its own and for those above it.
-        let least = self.boxes.values().filter(|f| f.stands(now)).map(Followed::class).max();
-        self.boxes
-            .iter()
-            .filter(|(_, f)| f.can_register(now, slot))
-            .filter(|(_, f)| match f.standing.filter(|standing| standing.until > now) {
-                Some(standing) => standing.renew_at <= now,
-                None => full && least.is_some_and(|least| f.class() <= least),
-            })
-            .min_by_key(|(_, f)| (f.looked_at, f.order))
-            .map(|(id, _)| *id)
+        let mut least = None;
+        let (mut new, mut new_active) = (Earliest::new(), Earliest::new());
+        let mut renewal = Earliest::new();
+        let mut waiting = [Earliest::new(), Earliest::new(), Earliest::new()];
+        for (id, followed) in self.all() {
+            let (stands, class) = (followed.stands(now), followed.class());
+            taken += usize::from(stands || followed.in_flight);
+            if stands {
+                displaceable |= !followed.is_active();
+                least = least.max(Some(class));
+            }
+            if !followed.can_register(now, slot) {
+                continue;
+            }
+            let turn = (followed.looked_at, followed.order);
+            if stands {
+                if followed.standing.is_some_and(|standing| standing.renew_at <= now) {
+                    renewal.offer(turn, id);
+                }
+                continue;
+            }
+            waiting[usize::from(class)].offer(turn, id);
+            let urgency = (class, followed.due, followed.order);
+            new.offer(urgency, id);
+            if followed.is_active() {
+                new_active.offer(urgency, id);
+            }
+        }
+        let has_room = taken < capacity;
+        let new = match (has_room, displaceable) {
+            (true, _) => new,
+            (false, true) => new_active,
+            (false, false) => Earliest::new(),
+        };
+        let least = least.filter(|_| !has_room);
+        for (class, earliest) in (0..).zip(waiting) {
+            if let Some((turn, id)) =
+                earliest.0.filter(|_| least.is_some_and(|least| class <= least))
+            {
+                renewal.offer(turn, id);
+            }
+        }
+        Next { new: new.id(), due: renewal.id() }
     }
 
     /// The box to look at: active and an item may just have been lost, the next one of a talk after [`LOOK_IN_A_TALK`], or the
     /// next one of any lane after [`LOOK_AFTER`]. Never one that others come before: stores would see for how long it
     /// has been waited for.
     pub(crate) fn next_look(&self, now: Timestamp) -> Option<BoxId> {
-        self.boxes
-            .iter()
+        self.all()
             .filter(|(_, f)| !f.in_flight)
             .filter_map(|(id, f)| {
                 let age = now.since(f.looked_at);
@@ -213,7 +279,8 @@ impl Follows {
 
     /// Whether a look is more urgent than usual.
     pub(crate) fn in_a_hurry(&self) -> bool {
-        self.boxes.values().any(|f| !f.in_flight && self.hurries(f))
+        self.lost_collect > Timestamp::ZERO
+            && self.all().any(|(_, f)| !f.in_flight && self.hurries(f))
     }
 
     fn hurries(&self, followed: &Followed) -> bool {
@@ -224,7 +291,7 @@ impl Follows {
 
     /// A request about it that is not a registration leaves.
     pub(crate) fn looked(&mut self, id: &BoxId, now: Timestamp) {
-        if let Some(followed) = self.boxes.get_mut(id) {
+        if let Some(followed) = self.get_mut(id) {
             followed.looked_at = now;
         }
     }
@@ -232,19 +299,18 @@ impl Follows {
     /// A registration leaves; gives its number. If the read set is full, another box makes room: it is no
     /// longer renewed, and what a store still delivers for it is as welcome as before.
     pub(crate) fn registering(&mut self, id: &BoxId, now: Timestamp, capacity: usize) -> u32 {
-        let renewal = self.boxes.get(id).is_some_and(|f| f.stands(now));
+        let renewal = self.get(id).is_some_and(|f| f.stands(now));
         if !renewal && self.taken(now) >= capacity {
             let oldest = self
-                .boxes
-                .iter()
+                .all()
                 .filter(|(_, f)| f.stands(now))
-                .max_by_key(|(_, f)| (f.class(), core::cmp::Reverse(f.looked_at)))
+                .max_by_key(|(id, f)| (f.class(), core::cmp::Reverse(f.looked_at), **id))
                 .map(|(id, _)| *id);
-            if let Some(followed) = oldest.and_then(|id| self.boxes.get_mut(&id)) {
+            if let Some(followed) = oldest.and_then(|id| self.get_mut(&id)) {
                 followed.standing = None;
             }
         }
-        let Some(followed) = self.boxes.get_mut(id) else { return 0 };
+        let Some(followed) = self.get_mut(id) else { return 0 };
         followed.in_flight = true;
         followed.looked_at = now;
         followed.attempts = followed.attempts.wrapping_add(1);
@@ -253,12 +319,12 @@ impl Follows {
 
     /// The number of registrations tried so far.
     pub(crate) fn attempts(&self, id: &BoxId) -> u32 {
-        self.boxes.get(id).map_or(0, |followed| followed.attempts)
+        self.get(id).map_or(0, |followed| followed.attempts)
     }
 
     /// A store stands ready.
     pub(crate) fn registered(&mut self, id: &BoxId, number: u32, standing: Standing) {
-        let Some(followed) = self.boxes.get_mut(id) else { return };
+        let Some(followed) = self.get_mut(id) else { return };
         followed.standing = Some(standing);
         followed.refused = 0;
         if followed.attempts == number {
@@ -268,14 +334,14 @@ impl Follows {
 
     /// A registration had no answer, or one that proves nothing.
     pub(crate) fn unanswered(&mut self, id: &BoxId, number: u32) {
-        if let Some(followed) = self.boxes.get_mut(id).filter(|f| f.attempts == number) {
+        if let Some(followed) = self.get_mut(id).filter(|f| f.attempts == number) {
             followed.in_flight = false;
         }
     }
 
     /// A registration was refused.
     pub(crate) fn refused(&mut self, id: &BoxId, number: u32, slot: u64) {
-        if let Some(followed) = self.boxes.get_mut(id).filter(|f| f.attempts == number) {
+        if let Some(followed) = self.get_mut(id).filter(|f| f.attempts == number) {
             followed.in_flight = false;
             followed.refused = followed.refused.saturating_add(1);
             followed.not_before_slot = slot + backoff_slots(followed.refused);
@@ -289,21 +355,68 @@ impl Follows {
 
     /// Nothing that is in flight will be answered any more.
     pub(crate) fn all_unanswered(&mut self) {
-        for followed in self.boxes.values_mut() {
+        for followed in self.own.values_mut().chain(self.decoys.values_mut()) {
             followed.in_flight = false;
         }
     }
 
     /// Registrations for which this does not hold are as good as gone.
     pub(crate) fn retain_standing(&mut self, keep: impl Fn(&BoxId, &Standing) -> bool) {
-        for (id, followed) in &mut self.boxes {
+        for (id, followed) in self.own.iter_mut().chain(&mut self.decoys) {
             followed.standing = followed.standing.filter(|standing| keep(id, standing));
+        }
+    }
+
+    /// Registrations for which this holds are good for nothing any more. The boxes are registered anew, not one after the other as
+    /// they were followed: each after a random number of slots, at most twice as many as there are of them.
+    pub(crate) fn anew(
+        &mut self,
+        is_gone: impl Fn(&Standing) -> bool,
+        now: Timestamp,
+        slot: u64,
+        rng: &mut Rng,
+    ) {
+        let stand = |followed: &Followed| {
+            followed.stands(now) && followed.standing.as_ref().is_some_and(&is_gone)
+        };
+        let count = self.all().filter(|(_, followed)| stand(followed)).count();
+        for followed in self.own.values_mut().chain(self.decoys.values_mut()) {
+            if stand(followed) {
+                followed.standing = None;
+                followed.not_before_slot = slot + random::index(rng, 2 * count) as u64;
+            }
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&BoxId, &Followed)> {
+        self.own.iter().chain(&self.decoys)
+    }
+
+    fn get(&self, id: &BoxId) -> Option<&Followed> {
+        self.own.get(id).or_else(|| self.decoys.get(id))
+    }
+
+    fn get_mut(&mut self, id: &BoxId) -> Option<&mut Followed> {
+        match self.own.get_mut(id) {
+            None => self.decoys.get_mut(id),
+            own => own,
         }
     }
 
     /// Places of the read set that are taken: by a promise, or by a registration under way.
     fn taken(&self, now: Timestamp) -> usize {
-        self.boxes.values().filter(|f| f.in_flight || f.stands(now)).count()
+        self.all().filter(|(_, f)| f.in_flight || f.stands(now)).count()
+    }
+}
+
+/// What tests look at.
+#[cfg(test)]
+impl Follows {
+    pub(crate) fn registered_over(&self, mix: &NodeId, now: Timestamp) -> (usize, usize) {
+        let standing = self.all().filter(|(_, followed)| followed.stands(now));
+        let all: Vec<_> = standing.filter_map(|(_, followed)| followed.standing).collect();
+        let over = all.iter().filter(|standing| standing.passes(&[*mix])).count();
+        (all.len(), over)
     }
 }
 
@@ -367,6 +480,7 @@ mod tests {
         Standing {
             store: NodeId::from_bytes([1; 32]),
             session: CollectorSession::from_bytes([1; 32]),
+            mixes: [2, 3, 4].map(|n| NodeId::from_bytes([n; 32])),
             renew_at: now + PERIOD,
             until: now + PERIOD * 2,
         }
@@ -382,13 +496,13 @@ mod tests {
         let mut follows = Follows::new();
         follow(&mut follows, id(1), Urgency::Resting);
         follow(&mut follows, id(2), Urgency::Active(0));
-        assert_eq!(follows.next_new(T0, 0, 10), Some(id(2)));
+        assert_eq!(follows.next(T0, 0, 10).new, Some(id(2)));
         register(&mut follows, id(2), T0, 10);
-        assert_eq!(follows.next_new(T0, 0, 10), Some(id(1)));
+        assert_eq!(follows.next(T0, 0, 10).new, Some(id(1)));
         let number = follows.registering(&id(1), T0, 10);
-        assert_eq!(follows.next_new(T0, 0, 10), None);
+        assert_eq!(follows.next(T0, 0, 10).new, None);
         follows.unanswered(&id(1), number);
-        assert_eq!(follows.next_new(T0, 0, 10), Some(id(1)));
+        assert_eq!(follows.next(T0, 0, 10).new, Some(id(1)));
     }
 
     #[test]
@@ -396,10 +510,10 @@ mod tests {
         let mut follows = Follows::new();
         follow(&mut follows, id(1), Urgency::Active(0));
         register(&mut follows, id(1), T0, 10);
-        assert_eq!(follows.next_due(T0 + PERIOD - Duration::from_secs(1), 0, 10), None);
-        assert_eq!(follows.next_due(T0 + PERIOD, 0, 10), Some(id(1)));
-        assert_eq!(follows.next_new(T0 + PERIOD, 0, 10), None);
-        assert_eq!(follows.next_new(T0 + PERIOD * 2, 0, 10), Some(id(1)), "it has lapsed");
+        assert_eq!(follows.next(T0 + PERIOD - Duration::from_secs(1), 0, 10).due, None);
+        assert_eq!(follows.next(T0 + PERIOD, 0, 10).due, Some(id(1)));
+        assert_eq!(follows.next(T0 + PERIOD, 0, 10).new, None);
+        assert_eq!(follows.next(T0 + PERIOD * 2, 0, 10).new, Some(id(1)), "it has lapsed");
     }
 
     #[test]
@@ -408,14 +522,14 @@ mod tests {
         for n in 0..READ_SET + 50 {
             follow(&mut follows, id(n), Urgency::Resting);
         }
-        while let Some(next) = follows.next_new(T0, 0, READ_SET) {
+        while let Some(next) = follows.next(T0, 0, READ_SET).new {
             register(&mut follows, next, T0, READ_SET);
         }
         assert_eq!(follows.standing(T0, false), READ_SET);
         let mut seen = std::collections::BTreeSet::new();
         for second in 1..=50 {
             let now = T0 + Duration::from_secs(second);
-            let next = follows.next_due(now, 0, READ_SET).expect("those outside take turns");
+            let next = follows.next(now, 0, READ_SET).due.expect("those outside take turns");
             assert!(seen.insert(next));
             register(&mut follows, next, now, READ_SET);
             assert_eq!(follows.standing(now, false), READ_SET);
@@ -428,11 +542,11 @@ mod tests {
         follow(&mut follows, id(1), Urgency::Resting);
         register(&mut follows, id(1), T0, 1);
         follow(&mut follows, id(2), Urgency::Active(0));
-        assert_eq!(follows.next_new(T0, 0, 1), Some(id(2)));
+        assert_eq!(follows.next(T0, 0, 1).new, Some(id(2)));
         register(&mut follows, id(2), T0, 1);
         assert_eq!(follows.standing(T0, false), 1);
-        assert_eq!(follows.next_new(T0, 0, 1), None);
-        assert_eq!(follows.next_due(T0, 0, 1), None);
+        assert_eq!(follows.next(T0, 0, 1).new, None);
+        assert_eq!(follows.next(T0, 0, 1).due, None);
         let later = T0 + Duration::from_secs(3_600);
         follows.looked(&id(2), later);
         assert_eq!(follows.next_look(later), Some(id(1)), "it is looked at in its turn");
@@ -531,7 +645,7 @@ mod tests {
             }
             for tenth in 0..100 {
                 let now = start + step * tenth / 100;
-                while let Some(next) = follows.next_new(now, 0, 100) {
+                while let Some(next) = follows.next(now, 0, 100).new {
                     register(&mut follows, next, now, 100);
                     let place = (0..stood.len()).find(|place| id(*place) == next);
                     stood[place.expect("followed")] = Some(now);
@@ -568,10 +682,21 @@ mod tests {
         let mut follows = Follows::new();
         follow(&mut follows, id(1), Urgency::Ahead(200));
         let later = T0 + Duration::from_secs(3_600);
-        assert_eq!(follows.next_new(later, 0, 10), None);
+        assert_eq!(follows.next(later, 0, 10).new, None);
         assert_eq!(follows.next_look(later), None);
         follow(&mut follows, id(1), Urgency::Active(0));
-        assert_eq!(follows.next_new(T0, 0, 10), Some(id(1)));
+        assert_eq!(follows.next(T0, 0, 10).new, Some(id(1)));
+    }
+
+    #[test]
+    fn a_decoy_that_is_given_up_with_commands_under_way_is_gone() {
+        let (mut follows, mut rng) = (Follows::new(), ChaCha20Rng::seed_from_u64(1));
+        follows.follow(id(1), Urgency::Resting, true, T0, &mut rng);
+        follows.follow(id(1), Urgency::Active(0), false, T0, &mut rng);
+        assert_eq!((follows.len(), follows.wanted(T0)), (1, 0));
+        assert!(follows.remove(&id(1)));
+        assert_eq!(follows.len(), 0);
+        assert_eq!(follows.next(T0, 0, 10).new, None);
     }
 
     #[test]

@@ -4,12 +4,12 @@
 //! of a layer is avoided, so that nobody can lead a client's packets to few mixes by dropping what goes to the others.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use xchat_base::Timestamp;
 use xchat_directory::descriptor::LAYERS;
 use xchat_directory::mix_health::{Failing, Memory, MixHealth};
-use xchat_directory::{NodeId, OperatorId, VerifiedDocument};
+use xchat_directory::{Descriptor, NodeId, OperatorId, VerifiedDocument};
 
 /// A mix is avoided for the first of these, doubled each time, at most the second.
 const AVOIDED_FOR: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
@@ -27,11 +27,17 @@ struct Struck {
 pub(crate) struct Mixes {
     health: MixHealth,
     struck: BTreeMap<NodeId, Struck>,
+    /// Struck since [`Self::newly_avoided`] was asked.
+    fresh: BTreeSet<NodeId>,
 }
 
 impl Mixes {
     pub(crate) const fn new() -> Self {
-        Self { health: MixHealth::new(Memory::LONG), struck: BTreeMap::new() }
+        Self {
+            health: MixHealth::new(Memory::LONG),
+            struck: BTreeMap::new(),
+            fresh: BTreeSet::new(),
+        }
     }
 
     /// A packet over these mixes was answered in time.
@@ -90,23 +96,50 @@ impl Mixes {
         let until = now + first.saturating_mul(1 << strikes.min(10)).min(longest);
         let strikes = strikes.saturating_add(1);
         self.struck.insert(*mix, Struck { strikes, until, is_back: false });
-        self.health.begin_anew(mix, how == Failing::Silent);
+        self.health.begin_anew(mix, how);
+        self.fresh.insert(*mix);
     }
 
-    /// Whose mixes are to be avoided now: of each layer at most half, those that were struck most.
+    /// Mixes that are avoided since this was asked last.
+    pub(crate) fn newly_avoided(
+        &mut self,
+        document: &VerifiedDocument,
+        now: Timestamp,
+    ) -> Vec<NodeId> {
+        let fresh = core::mem::take(&mut self.fresh);
+        if fresh.is_empty() {
+            return Vec::new();
+        }
+        let mut avoided = self.avoided_mixes(document, now);
+        avoided.retain(|mix| fresh.contains(mix));
+        avoided
+    }
+
+    /// Mixes that are to be avoided now: of each layer at most half, those that were struck most.
+    pub(crate) fn avoided_mixes(&self, document: &VerifiedDocument, now: Timestamp) -> Vec<NodeId> {
+        self.avoided_nodes(document, now).map(|mix| mix.id).collect()
+    }
+
+    /// Whose these are.
     pub(crate) fn avoided(&self, document: &VerifiedDocument, now: Timestamp) -> Vec<OperatorId> {
-        let mut avoided = Vec::new();
-        for layer in 1..=LAYERS {
+        self.avoided_nodes(document, now).map(|mix| mix.operator).collect()
+    }
+
+    fn avoided_nodes<'a>(
+        &'a self,
+        document: &'a VerifiedDocument,
+        now: Timestamp,
+    ) -> impl Iterator<Item = &'a Descriptor> {
+        (1..=LAYERS).flat_map(move |layer| {
             let most = document.mixes(layer).count() / 2;
             let mut struck: Vec<_> = document
                 .mixes(layer)
-                .filter_map(|mix| Some((self.struck.get(&mix.id)?, mix.operator)))
+                .filter_map(|mix| Some((self.struck.get(&mix.id)?, mix)))
                 .filter(|(struck, _)| struck.until > now)
                 .collect();
             struck.sort_by_key(|(struck, _)| core::cmp::Reverse(struck.strikes));
-            avoided.extend(struck.into_iter().take(most).map(|(_, operator)| operator));
-        }
-        avoided
+            struck.into_iter().take(most).map(|(_, mix)| mix)
+        })
     }
 
     pub(crate) fn follow_document(&mut self, document: &VerifiedDocument) {

@@ -37,6 +37,8 @@ pub(crate) enum Purpose {
         number: u32,
         store: NodeId,
         session: CollectorSession,
+        /// Over which the store is to deliver.
+        mixes: [NodeId; 3],
         /// After which time it is to be renewed.
         renew_after: Duration,
     },

@@ -103,7 +103,7 @@ impl<'a> Routes<'a> {
         Some(Built { announce, first_hop: first.node_tag(), packet, key, way })
     }
 
-    /// A delivery block from a store to a collector.
+    /// A delivery block from a store to a collector, and the mixes on its way.
     pub(crate) fn delivery(
         &self,
         from: &NodeId,
@@ -111,12 +111,13 @@ impl<'a> Routes<'a> {
         session: CollectorSession,
         id: SurbId,
         rng: &mut Rng,
-    ) -> Option<DeliveryBlock> {
+    ) -> Option<(DeliveryBlock, [NodeId; 3])> {
         let (from, collector) = (self.document.node(from)?, self.document.node(collector)?);
         let mixes = self.mixes(&[from.operator, collector.operator], rng)?;
         let route = self.route(&mixes, node_hop(collector, self.now)?)?;
         let delays = self.delays(rng);
-        self.format.delivery_block(rng, &route, &delays, session, id).ok()
+        let block = self.format.delivery_block(rng, &route, &delays, session, id).ok()?;
+        Some((block, mixes.map(|mix| mix.id)))
     }
 
     /// A mix of each layer, of operators other than those at the ends; those that are to be avoided only where there is

@@ -337,9 +337,16 @@ impl Transport {
 
     /// The mixes that are avoided.
     pub(crate) fn avoided_mixes(&self, now: Timestamp) -> Vec<xchat_directory::NodeId> {
-        let operators = self.mixes.avoided(&self.document, now);
-        let avoided = self.document.descriptors.iter().filter(|n| operators.contains(&n.operator));
-        avoided.map(|node| node.id).collect()
+        self.mixes.avoided_mixes(&self.document, now)
+    }
+
+    /// How many boxes stand registered, and of these, how many would be delivered over this mix.
+    pub(crate) fn registered_over(
+        &self,
+        mix: &xchat_directory::NodeId,
+        now: Timestamp,
+    ) -> (usize, usize) {
+        self.follows.registered_over(mix, now)
     }
 
     /// Decoy boxes written, and those that stand registered.

@@ -26,7 +26,6 @@ mod play;
 pub mod scenario;
 pub mod seen;
 mod talker;
-mod transparent;
 mod world;
 
 pub use core::Totals;
@@ -37,6 +36,6 @@ pub use plain::PlainGroup;
 pub use play::{Report, play};
 pub use scenario::Scenario;
 pub use talker::Talker;
-pub use transparent::Transparent;
 pub use world::{Acquaintance, World};
+pub use xchat_transparent::Transparent;
 pub use xchat_transport::DecoyLanes;

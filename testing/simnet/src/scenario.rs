@@ -11,6 +11,7 @@
 //! stores = 4
 //! mix_delay_ms = 50
 //! hostile = 0.0           # share of the nodes that tell what they see, drawn at random
+//! dropping = 0.0          # share of the packets that these do not pass on to others
 //!
 //! [links]
 //! delay_ms = 5.0          # between nodes
@@ -117,6 +118,9 @@ pub struct Network {
     /// Share of the nodes that tell what they see.
     #[serde(default)]
     pub hostile: f64,
+    /// Share of the packets that these do not pass on to other nodes.
+    #[serde(default)]
+    pub dropping: f64,
     /// Cells a second on each link between two nodes; without, none.
     #[serde(default)]
     pub link_rate: u32,

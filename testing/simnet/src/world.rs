@@ -65,6 +65,8 @@ struct Seat {
     rng: ChaCha20Rng,
     weather: ChaCha20Rng,
     insider: Option<Insider>,
+    /// Share of the packets that it does not pass on to other nodes.
+    drops: f64,
     /// Its links to other nodes, where they are padded.
     padded: BTreeMap<(u16, bool), Padded>,
 }
@@ -110,6 +112,8 @@ pub struct World {
     pub links: Links,
     /// Frames that links lost.
     pub lost: u64,
+    /// Packets that nodes did not pass on, because they drop some.
+    pub dropped: u64,
     /// Frames that were sent.
     pub frames: u64,
     /// Events that have happened.
@@ -193,6 +197,7 @@ impl World {
             people: Vec::new(),
             links,
             lost: 0,
+            dropped: 0,
             frames: 0,
             events: 0,
             seed,
@@ -228,6 +233,7 @@ impl World {
                 rng: stream(seed, &Stream::Node(place)),
                 weather: stream(seed, &Stream::NodeLinks(place)),
                 insider: None,
+                drops: 0.0,
                 padded: BTreeMap::new(),
             });
             if let Some(at) = node.wake_at {
@@ -279,6 +285,15 @@ impl World {
         seat.down = down;
         if !down && let Some(at) = seat.wake.take() {
             self.wake_node_at(place, at);
+        }
+    }
+
+    /// Has these nodes drop such a share of all packets that they should pass on to other nodes.
+    pub fn set_dropping(&mut self, nodes: &BTreeSet<u16>, share: f64) {
+        for place in nodes {
+            if let Some(seat) = self.seats.get_mut(usize::from(*place)) {
+                seat.drops = share;
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use xchat_base::random;
 use xchat_directory::NodeId;
 use xchat_sphinx::{Hop, HopAddress, HopSecret, NodeFrame, ReplyTag, Route, loop_packet};
+use xchat_transparent::Transparent;
 
 use super::fixture::{FixtureNode, tag};
 use super::network::{Meddling, Network};
@@ -78,7 +79,7 @@ fn a_mix_from_which_the_packets_of_others_are_kept_is_named() {
 #[test]
 fn a_mix_that_is_down_from_the_start_is_named_and_no_other_and_not_for_long_when_it_is_back() {
     for seed in 20..28 {
-        let mut net = Network::with_loops(seed);
+        let mut net = Network::with_loops_of(seed, &Transparent);
         let down = net.fixture.mix(2, 0).id;
         net.take_down(down);
         for _ in 0..60 {
@@ -95,7 +96,7 @@ fn a_mix_that_is_down_from_the_start_is_named_and_no_other_and_not_for_long_when
 #[test]
 fn of_two_that_are_down_each_is_named_for_as_long_as_it_is() {
     for seed in 40..48 {
-        let mut net = Network::with_loops(seed);
+        let mut net = Network::with_loops_of(seed, &Transparent);
         net.run_for(MINUTE);
         let down = [net.fixture.mix(1, 0).id, net.fixture.mix(2, 0).id];
         down.into_iter().for_each(|mix| net.take_down(mix));
@@ -164,7 +165,7 @@ fn a_mix_that_delays_or_changes_packets_is_named() {
 
 #[test]
 fn with_a_whole_layer_gone_no_mix_is_named_and_the_loss_is_told() {
-    let mut net = Network::with_loops(5);
+    let mut net = Network::with_loops_of(5, &Transparent);
     net.run_for(MINUTE);
     for n in 0..2 {
         let mix = net.fixture.mix(2, n).id;

@@ -9,6 +9,7 @@ use xchat_base::Timestamp;
 use xchat_directory::{NodeId, Role};
 use xchat_pigeonhole::BoxId;
 use xchat_pigeonhole::register::{BoxRecord, BoxTable, MemoryTable};
+use xchat_sphinx::{PacketFormat, Sphinx};
 
 use super::client::link_key;
 use super::fixture::{Fixture, T0, rng};
@@ -70,6 +71,10 @@ pub(super) struct Network {
 
 impl Network {
     pub(super) fn new(seed: u64) -> Self {
+        Self::with_format(seed, &Sphinx)
+    }
+
+    fn with_format(seed: u64, format: &'static dyn PacketFormat) -> Self {
         let fixture = Fixture::new();
         let mut network = Self {
             now: T0 + Duration::from_secs(60),
@@ -88,30 +93,30 @@ impl Network {
         };
         let ids: Vec<_> = network.fixture.nodes.iter().map(|node| node.id).collect();
         for id in ids {
-            network.start(id);
+            network.start(id, format);
         }
         network
     }
 
-    fn start(&mut self, id: NodeId) {
+    fn start(&mut self, id: NodeId, format: &'static dyn PacketFormat) {
         let document = self.fixture.sign();
         let node = self.fixture.nodes.iter().find(|node| node.id == id).expect("known");
         match node.role {
             Role::Gateway => {
                 let gateway = Gateway::new(id, document, LIMITS).expect("listed");
-                self.cores.insert(id, Core::Gateway(gateway));
+                self.cores.insert(id, Core::Gateway(gateway.with_format(format)));
             }
             Role::Mix { .. } => {
                 let setup = node.hop_setup();
                 let (mix, effects) = Mix::new(id, document, setup, self.now).expect("listed");
-                self.cores.insert(id, Core::Mix(mix));
+                self.cores.insert(id, Core::Mix(mix.with_format(format)));
                 self.mix_effects(id, effects);
             }
             _ => {
                 let (table, setup) = (MemoryTable::new(), node.store_setup());
                 let (store, effects) =
                     Store::new(setup, document, table, self.now, &mut self.rng).expect("listed");
-                self.cores.insert(id, Core::Store(Box::new(store)));
+                self.cores.insert(id, Core::Store(Box::new(store.with_format(format))));
                 self.store_effects(id, effects);
             }
         }
@@ -119,7 +124,12 @@ impl Network {
 
     /// A network whose gateways send loops.
     pub(super) fn with_loops(seed: u64) -> Self {
-        let mut network = Self { gateways_wake: true, ..Self::new(seed) };
+        Self::with_loops_of(seed, &Sphinx)
+    }
+
+    /// The same with packets of this format: one that costs nothing, where tens of thousands are sent.
+    pub(super) fn with_loops_of(seed: u64, format: &'static dyn PacketFormat) -> Self {
+        let mut network = Self { gateways_wake: true, ..Self::with_format(seed, format) };
         for gateway in 0..2 {
             let gateway = network.fixture.gateway(gateway).id;
             network.wake_at(network.now, gateway);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use xchat_base::Secret;
+use xchat_directory::Role;
 use xchat_pigeonhole::{AnswerKey, SignedAnswer};
 
 use super::fixture::{Fixture, boxes};
@@ -17,7 +18,7 @@ fn registered(net: &Network, person: usize) -> usize {
 
 #[test]
 fn a_followed_box_arrives_soon_after_it_was_written() {
-    let mut net = Network::new(Fixture::new(2), 1);
+    let mut net = Network::new(Fixture::new(2).transparent(), 1);
     let (reader, writer) = (net.join(1), net.join(2));
     let own = boxes(1, 8);
     for boxed in &own {
@@ -37,9 +38,39 @@ fn a_followed_box_arrives_soon_after_it_was_written() {
     assert_eq!(net.people[reader].transport.status(net.now).followed, 0);
 }
 
+/// A registration fixes the way of its delivery, an hour ahead: a third of them goes over the mix that dies.
+#[test]
+fn what_would_be_delivered_over_a_mix_that_has_died_is_registered_anew() {
+    let mut net = Network::new(Fixture::new(3).transparent(), 9);
+    let (reader, writer) = (net.join(1), net.join(2));
+    let own = boxes(1, 40);
+    for boxed in &own {
+        net.tell(reader, follow(boxed.id()));
+    }
+    assert!(net.run_until(secs(30), |net| registered(net, reader) == own.len()));
+    let dead = net.fixture.all(|role| *role == Role::Mix { layer: 2 })[0];
+    let over = |net: &Network| net.people[reader].transport.registered_over(&dead, net.now);
+    let (all, before) = over(&net);
+    assert!(before * 6 > all && before * 2 < all, "{before} of {all}");
+    net.down.insert(dead);
+    let avoids = |person: usize| {
+        move |net: &Network| net.people[person].transport.avoided_mixes(net.now) == [dead]
+    };
+    assert!(net.run_until(secs(60), |net| avoids(reader)(net) && avoids(writer)(net)));
+    net.run_until(secs(15), |net| over(net).1 == 0 && registered(net, reader) == own.len());
+    let (all, after) = over(&net);
+    assert!(all >= own.len() && after == 0, "{after} of {all}");
+    // So all of it comes, and none of it waits for somebody to look.
+    for boxed in &own {
+        net.tell(writer, write(boxed));
+    }
+    net.run_for(secs(15));
+    assert_eq!(net.people[reader].arrived().len(), own.len());
+}
+
 #[test]
 fn what_was_written_before_arrives_too_and_what_is_no_longer_followed_does_not() {
-    let mut net = Network::new(Fixture::new(2), 2);
+    let mut net = Network::new(Fixture::new(2).transparent(), 2);
     let (reader, writer) = (net.join(1), net.join(2));
     let own = boxes(1, 2);
     net.tell(writer, write(&own[0]));
@@ -55,7 +86,7 @@ fn what_was_written_before_arrives_too_and_what_is_no_longer_followed_does_not()
 
 #[test]
 fn a_box_arrives_once_although_it_is_delivered_and_looked_at_many_times() {
-    let mut net = Network::new(Fixture::new(2), 3);
+    let mut net = Network::new(Fixture::new(2).transparent(), 3);
     net.twice = true;
     let (reader, writer) = (net.join(1), net.join(2));
     let own = boxes(1, 10);
@@ -79,7 +110,7 @@ fn a_box_arrives_once_although_it_is_delivered_and_looked_at_many_times() {
 
 #[test]
 fn deliveries_survive_loss() {
-    let mut net = Network::new(Fixture::new(2), 4);
+    let mut net = Network::new(Fixture::new(2).transparent(), 4);
     net.loss = 0.05;
     let (reader, writer) = (net.join(1), net.join(2));
     let own = boxes(1, 30);
@@ -94,7 +125,7 @@ fn deliveries_survive_loss() {
 
 #[test]
 fn a_dead_collector_is_replaced_and_nothing_is_lost() {
-    let mut net = Network::new(Fixture::new(2), 5);
+    let mut net = Network::new(Fixture::new(2).transparent(), 5);
     let (reader, writer) = (net.join(1), net.join(2));
     let own = boxes(1, 20);
     for boxed in &own {
@@ -120,7 +151,7 @@ fn a_dead_collector_is_replaced_and_nothing_is_lost() {
 
 #[test]
 fn collectors_are_replaced_every_few_hours_with_overlap() {
-    let mut fixture = Fixture::new(1);
+    let mut fixture = Fixture::new(1).transparent();
     // Three slots a minute make hours affordable.
     fixture.document.parameters.pace_override = Some(50);
     let mut net = Network::new(fixture, 6);
@@ -141,7 +172,7 @@ fn collectors_are_replaced_every_few_hours_with_overlap() {
 
 #[test]
 fn a_delivery_that_is_not_the_stores_is_refused_and_the_true_one_still_counts() {
-    let mut net = Network::new(Fixture::new(2), 7);
+    let mut net = Network::new(Fixture::new(2).transparent(), 7);
     let (reader, writer) = (net.join(1), net.join(2));
     let boxed = boxes(1, 1).remove(0);
     net.tell(reader, follow(boxed.id()));
@@ -160,7 +191,7 @@ fn a_delivery_that_is_not_the_stores_is_refused_and_the_true_one_still_counts() 
 
 /// Median time from the command to write until the box is with the reader.
 fn median_delivery_ms(per_1000_secs: u32, every: u64, messages: usize) -> u64 {
-    let mut fixture = Fixture::new(1);
+    let mut fixture = Fixture::new(1).transparent();
     fixture.document.parameters.pace_override = Some(per_1000_secs);
     fixture.document.parameters.mix_delay = Duration::from_millis(50);
     let mut net = Network::new(fixture, 8);

@@ -120,17 +120,17 @@ impl Network {
     }
 
     fn start(&mut self, id: NodeId) {
-        let document = self.fixture.sign();
+        let (document, format) = (self.fixture.sign(), self.fixture.format);
         let node = self.fixture.node(&id);
         match node.role {
             Role::Gateway => {
                 let gateway = Gateway::new(id, document, self.limits).expect("listed");
-                self.cores.insert(id, Core::Gateway(gateway));
+                self.cores.insert(id, Core::Gateway(gateway.with_format(format)));
             }
             Role::Mix { .. } => {
                 let setup = node.hop_setup();
                 let (mix, effects) = Mix::new(id, document, setup, self.now).expect("listed");
-                self.cores.insert(id, Core::Mix(mix));
+                self.cores.insert(id, Core::Mix(mix.with_format(format)));
                 self.mix_effects(id, effects);
             }
             _ => {
@@ -138,7 +138,7 @@ impl Network {
                 let (store, effects) =
                     Store::new(setup, document, MemoryTable::new(), self.now, &mut rng(1))
                         .expect("listed");
-                self.cores.insert(id, Core::Store(Box::new(store)));
+                self.cores.insert(id, Core::Store(Box::new(store.with_format(format))));
                 self.store_effects(id, effects);
             }
         }

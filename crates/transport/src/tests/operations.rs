@@ -94,8 +94,11 @@ proptest! {
         seed: u64,
         loss in 0.0f64..0.08,
         jitter_ms in 0u64..400,
+        is_real in proptest::bool::weighted(0.3),
     ) {
-        let mut net = Network::new(Fixture::new(2), seed);
+        let fixture = Fixture::new(2);
+        let fixture = if is_real { fixture } else { fixture.transparent() };
+        let mut net = Network::new(fixture, seed);
         (net.loss, net.jitter) = (loss, Duration::from_millis(jitter_ms));
         let person = net.join(seed ^ 1);
         let (own, others) = (boxes(1, 25), boxes(2, 15));

@@ -49,7 +49,7 @@ impl Person {
         let (transport, first) =
             Transport::new(root, document, Pace::Desk, stored, now, &mut rng).expect("starts");
         Self {
-            transport,
+            transport: transport.with_format(fixture.format),
             rng,
             address: Some(Ipv4Addr::LOCALHOST.into()),
             link: None,

@@ -85,7 +85,7 @@ fn challenge(effort: u32, within_secs: u16) -> GatewayFrame {
 #[test]
 fn a_full_gateway_is_left_for_the_other_and_the_oldest_stay() {
     let limits = Limits { max_sessions: 1, effort: 16 };
-    let mut net = Network::with_limits(Fixture::new(1), 1, limits);
+    let mut net = Network::with_limits(Fixture::new(1).transparent(), 1, limits);
     let people: Vec<_> = (0..4).map(|seed| net.join(seed)).collect();
     net.run_for(secs(120));
     let online: Vec<_> = people.iter().copied().filter(|p| is_online(&net, *p)).collect();
@@ -118,7 +118,7 @@ fn a_full_gateway_is_left_for_the_other_and_the_oldest_stay() {
 #[test]
 fn a_session_costs_the_work_that_the_gateway_asks_for() {
     let limits = Limits { max_sessions: 100, effort: BASE_EFFORT };
-    let mut net = Network::with_limits(Fixture::new(1), 2, limits);
+    let mut net = Network::with_limits(Fixture::new(1).transparent(), 2, limits);
     net.solving = secs(3);
     let person = net.join(1);
     net.run_for(secs(2));
@@ -205,7 +205,7 @@ fn a_second_challenge_and_a_proof_nobody_asked_for_change_nothing() {
 
 #[test]
 fn stores_that_cannot_keep_up_are_asked_less_and_less_and_nothing_is_lost() {
-    let mut net = Network::new(Fixture::new(1), 7);
+    let mut net = Network::new(Fixture::new(1).transparent(), 7);
     let person = net.join(1);
     net.run_for(secs(5));
     net.press_stores(true);

@@ -27,7 +27,7 @@ fn added_up(net: &Network, of: impl Fn(Counters) -> u64) -> u64 {
 
 #[test]
 fn a_session_whose_link_was_lost_goes_on_without_new_work() {
-    let mut net = Network::new(Fixture::new(1), 3);
+    let mut net = Network::new(Fixture::new(1).transparent(), 3);
     let person = net.join(1);
     net.run_for(secs(10));
     for times in 1..=5 {
@@ -44,7 +44,7 @@ fn a_session_whose_link_was_lost_goes_on_without_new_work() {
 
 #[test]
 fn from_another_address_it_begins_anew() {
-    let mut net = Network::new(Fixture::new(1), 3);
+    let mut net = Network::new(Fixture::new(1).transparent(), 3);
     let person = net.join(1);
     net.run_for(secs(10));
     for (address, efforts) in [(Some(Ipv4Addr::new(10, 0, 0, 2).into()), 2), (None, 3), (None, 4)] {
@@ -58,7 +58,7 @@ fn from_another_address_it_begins_anew() {
 
 #[test]
 fn after_two_minutes_away_it_begins_anew() {
-    let mut net = Network::new(Fixture::new(1), 3);
+    let mut net = Network::new(Fixture::new(1).transparent(), 3);
     let person = net.join(1);
     net.run_for(secs(10));
     let gateways = net.fixture.all(|role| matches!(role, Role::Gateway));
@@ -75,7 +75,7 @@ fn after_two_minutes_away_it_begins_anew() {
 #[test]
 fn a_full_gateway_keeps_the_seat_of_a_lost_link_for_its_owner() {
     let limits = Limits { max_sessions: 1, effort: 16 };
-    let mut net = Network::with_limits(Fixture::new(1), 3, limits);
+    let mut net = Network::with_limits(Fixture::new(1).transparent(), 3, limits);
     let inside = [net.join(1), net.join(2)];
     assert!(net.run_until(secs(60), |net| inside.iter().all(|person| is_online(net, *person))));
     let outside = net.join(3);

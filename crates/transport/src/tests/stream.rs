@@ -85,7 +85,7 @@ fn nothing_leaves_while_offline_and_what_was_asked_is_kept() {
 /// Decoy lanes are written, read and followed like the owner's boxes, and the owner hears nothing of it.
 #[test]
 fn decoy_lanes_are_nobodys_business() {
-    let mut fixture = Fixture::new(2);
+    let mut fixture = Fixture::new(2).transparent();
     fixture.document.parameters.pace_override = Some(500);
     let mut net = Network::new(fixture, 77);
     let person = net.join(1);

@@ -37,7 +37,7 @@ fn forged_answers_are_refused_and_counted_and_another_replica_answers() {
 
 #[test]
 fn a_dead_store_delays_operations_and_is_avoided_afterwards() {
-    let mut net = Network::new(Fixture::new(1), 2);
+    let mut net = Network::new(Fixture::new(1).transparent(), 2);
     let person = net.join(1);
     net.run_for(secs(5));
     let dead = net.fixture.stores()[1];
@@ -64,7 +64,7 @@ fn a_dead_store_delays_operations_and_is_avoided_afterwards() {
 
 #[test]
 fn the_second_gateway_is_used_when_the_first_does_not_answer() {
-    let mut net = Network::new(Fixture::new(1), 3);
+    let mut net = Network::new(Fixture::new(1).transparent(), 3);
     let person = net.join(1);
     net.run_for(secs(3));
     let (first, _) = net.people[person].link.expect("online");
@@ -100,7 +100,7 @@ fn a_gateway_that_sends_rubbish_in_place_of_answers_is_left_for_the_other() {
 
 #[test]
 fn a_gateway_that_welcomes_and_hangs_up_does_not_keep_a_client_to_itself() {
-    let mut net = Network::new(Fixture::new(1), 8);
+    let mut net = Network::new(Fixture::new(1).transparent(), 8);
     let person = net.join(1);
     let first = net.people[person].tried[0];
     net.keeping.insert(first);
@@ -118,7 +118,7 @@ fn a_gateway_that_welcomes_and_hangs_up_does_not_keep_a_client_to_itself() {
 
 #[test]
 fn gateways_are_pinned_across_runs() {
-    let mut net = Network::new(Fixture::new(1), 4);
+    let mut net = Network::new(Fixture::new(1).transparent(), 4);
     let person = net.join(1);
     net.run_for(secs(3));
     let stored = net.people[person].stored.clone().expect("kept");
@@ -141,7 +141,7 @@ fn gateways_are_pinned_across_runs() {
 
 #[test]
 fn a_layer_that_drops_shows_in_the_loops() {
-    let mut net = Network::new(Fixture::new(2), 5);
+    let mut net = Network::new(Fixture::new(2).transparent(), 5);
     let person = net.join(1);
     net.run_for(secs(60));
     assert_eq!(net.people[person].transport.status(net.now).loop_loss, Some(0.0));
@@ -180,7 +180,7 @@ fn hostile_frames_do_no_harm() {
 /// Half of what passes a layer goes through the dead one, and three packets of four meet it on one way or the other.
 #[test]
 fn a_dead_mix_is_avoided_and_tried_again_when_it_is_back() {
-    let mut net = Network::new(Fixture::new(2), 21);
+    let mut net = Network::new(Fixture::new(2).transparent(), 21);
     let person = net.join(1);
     net.run_for(secs(20));
     let dead = net.fixture.all(|role| *role == Role::Mix { layer: 2 })[0];
@@ -211,7 +211,7 @@ fn a_dead_mix_is_avoided_and_tried_again_when_it_is_back() {
 #[test]
 fn with_a_mix_that_dies_early_no_other_is_blamed() {
     for seed in 30..38 {
-        let mut net = Network::new(Fixture::new(2), seed);
+        let mut net = Network::new(Fixture::new(2).transparent(), seed);
         let person = net.join(1);
         net.run_for(secs(2 * (seed % 8)));
         let dead = net.fixture.all(|role| *role == Role::Mix { layer: 1 })[0];
@@ -229,7 +229,7 @@ fn with_a_mix_that_dies_early_no_other_is_blamed() {
 #[test]
 fn a_mix_that_is_back_is_compared_by_what_happens_from_then_on() {
     for (seed, was) in [(50, 0.6), (51, 0.6), (52, 1.0)] {
-        let mut net = Network::new(Fixture::new(3), seed);
+        let mut net = Network::new(Fixture::new(3).transparent(), seed);
         let person = net.join(1);
         let dropper = net.fixture.all(|role| *role == Role::Mix { layer: 2 })[0];
         net.dropping.insert(dropper, was);
@@ -250,7 +250,7 @@ fn a_mix_that_is_back_is_compared_by_what_happens_from_then_on() {
 
 #[test]
 fn a_mix_that_drops_a_third_is_found_out_by_many_packets() {
-    let mut net = Network::new(Fixture::new(3), 22);
+    let mut net = Network::new(Fixture::new(3).transparent(), 22);
     let person = net.join(1);
     let dropper = net.fixture.all(|role| *role == Role::Mix { layer: 3 })[1];
     net.dropping.insert(dropper, 0.33);
@@ -262,7 +262,7 @@ fn a_mix_that_drops_a_third_is_found_out_by_many_packets() {
 /// With a loss that all links share nobody is to blame.
 #[test]
 fn losses_that_meet_all_alike_are_no_mixs_fault() {
-    let mut net = Network::new(Fixture::new(3), 23);
+    let mut net = Network::new(Fixture::new(3).transparent(), 23);
     net.loss = 0.02;
     let person = net.join(1);
     for _ in 0..60 {

@@ -87,11 +87,15 @@ impl Transport {
                 }
                 Ok(())
             }
-            Purpose::Register { id, number, store, session, renew_after } => {
+            Purpose::Register { id, number, store, session, mixes, renew_after } => {
                 match self.verified(&signed, &store, &id, now)? {
                     Answer::Registered => {
                         let (renew_at, until) = (now + renew_after, now + self.rotation().lifetime);
-                        let standing = Standing { store, session, renew_at, until };
+                        let mut standing = Standing { store, session, mixes, renew_at, until };
+                        // A mix may have been found to fail meanwhile.
+                        if standing.passes(&self.mixes.avoided_mixes(&self.document, now)) {
+                            standing.renew_at = now;
+                        }
                         self.follows.registered(&id, number, standing);
                     }
                     Answer::Found(boxed) => self.found(boxed, out),

@@ -8,7 +8,7 @@ use xchat_sphinx::{ClientFrame, SurbId};
 use super::Transport;
 use super::link::Link;
 use crate::api::Effect;
-use crate::follows::Follows;
+use crate::follows::{Follows, Next};
 use crate::outstanding::{Lost, Purpose};
 use crate::pace::Rotation;
 use crate::queue::Attempt;
@@ -79,6 +79,7 @@ impl Transport {
         let overlap_over = now + self.rotation().lifetime;
         let avoid = self.guards.operators(&self.document);
         self.collectors.refresh(&self.document, &avoid, overlap_over, now, rng);
+        self.leave_failing_mixes(now, rng);
         self.tend_decoys(now, rng);
         self.turns.renewal_credit =
             (self.turns.renewal_credit + self.rotation().share).min(MAX_RENEWAL_CREDIT);
@@ -94,6 +95,15 @@ impl Transport {
             self.measure.emitted += 1;
         } else {
             self.measure.empty_slots += 1;
+        }
+    }
+
+    /// What stores would deliver over a mix that has just been found to fail is registered anew, over others.
+    fn leave_failing_mixes(&mut self, now: Timestamp, rng: &mut Rng) {
+        let failing = self.mixes.newly_avoided(&self.document, now);
+        if !failing.is_empty() {
+            let slot = self.turns.slot;
+            self.follows.anew(|standing| standing.passes(&failing), now, slot, rng);
         }
     }
 
@@ -117,7 +127,8 @@ impl Transport {
         let (new, due) = if self.collectors.is_opening() {
             (None, None)
         } else {
-            (self.follows.next_new(now, slot, capacity), self.follows.next_due(now, slot, capacity))
+            let Next { new, due } = self.follows.next(now, slot, capacity);
+            (new, due)
         };
         let (writes, reads) = (self.writes.has_ready(slot), self.reads.has_ready(slot));
         let is_hot = slot.saturating_sub(self.turns.last_item) <= HOT_SLOTS;
@@ -281,7 +292,7 @@ impl Transport {
         let lifetime_secs = u32::try_from(rotation.lifetime.as_secs()).unwrap_or(u32::MAX);
         let built = self.routes(now).and_then(|mut routes| {
             let (to, session) = (&collector.store, collector.session);
-            let block = routes.delivery(&store, to, session, delivery_id, rng)?;
+            let (block, mixes) = routes.delivery(&store, to, session, delivery_id, rng)?;
             let op = Op::Register {
                 placement,
                 id,
@@ -290,18 +301,16 @@ impl Transport {
                 seal_key: key.clone(),
                 lifetime_secs,
             };
-            routes.request(&store, op, rng)
+            Some((routes.request(&store, op, rng)?, mixes))
         });
-        if built.is_none() {
-            return false;
-        }
+        let Some((built, mixes)) = built else { return false };
         let until = now + rotation.lifetime;
         self.deliveries.insert(*delivery_id.as_bytes(), id, store, key, until);
         let number = self.follows.registering(&id, now, rotation.capacity);
         let renew_after = rotation.period.mul_f64(Follows::renewal(rng));
         let session = collector.session;
-        let purpose = Purpose::Register { id, number, store, session, renew_after };
-        self.send(built, purpose, now, out)
+        let purpose = Purpose::Register { id, number, store, session, mixes, renew_after };
+        self.send(Some(built), purpose, now, out)
     }
 
     fn emit_collect(&mut self, now: Timestamp, rng: &mut Rng, out: &mut Vec<Effect>) -> bool {

@@ -36,6 +36,7 @@ impl Ledger {
             events: world.events,
             frames: world.frames,
             lost: world.lost,
+            dropped: world.dropped,
             said: self.said,
             stored: self.stored,
             arrived: self.arrived,
@@ -98,6 +99,8 @@ pub struct Report {
     pub frames: u64,
     /// Frames that were lost.
     pub lost: u64,
+    /// Packets that hostile nodes did not pass on.
+    pub dropped: u64,
     /// Messages that were said.
     pub said: u64,
     /// Of these, known by their writer to be safe.
@@ -123,7 +126,7 @@ impl fmt::Display for Report {
         writeln!(f, "clients       {}", self.clients)?;
         writeln!(f, "virtual time  {:.1} min", self.lasted.as_secs_f64() / 60.0)?;
         writeln!(f, "events        {}", self.events)?;
-        writeln!(f, "frames        {}, {} lost", self.frames, self.lost)?;
+        writeln!(f, "frames        {}, {} lost, {} dropped", self.frames, self.lost, self.dropped)?;
         writeln!(
             f,
             "packets       {} from clients, {} to clients",

@@ -45,6 +45,7 @@ impl Scenario {
         }
         within("network.mix_delay_ms", network.mix_delay_ms, 0.0, 10_000.0)?;
         share("network.hostile", network.hostile)?;
+        share("network.dropping", network.dropping)?;
         within("links.delay_ms", links.delay_ms, 0.0, 1_000.0)?;
         within("links.jitter_ms", links.jitter_ms, 0.0, 1_000.0)?;
         share("links.loss", links.loss)?;

@@ -1,6 +1,6 @@
 //! Nodes: what arrives at them, and what they send.
 
-use xchat_base::Timestamp;
+use xchat_base::{Timestamp, random};
 use xchat_node::gateway::SessionId;
 use xchat_sphinx::frame::GATEWAY_PACKET_FRAME_LEN;
 
@@ -105,6 +105,11 @@ impl World {
     }
 
     fn send_packet(&mut self, from: u16, to: u16, bytes: Vec<u8>, cause: Cause) {
+        let seat = &mut self.seats[usize::from(from)];
+        if seat.drops > 0.0 && random::unit(&mut seat.weather) < seat.drops {
+            self.dropped += 1;
+            return;
+        }
         let (left, at) = self.leaves_padded(from, to, bytes.len(), Kind::Packet);
         if let Some(insider) = &mut self.seats[usize::from(from)].insider {
             let inside = match cause {

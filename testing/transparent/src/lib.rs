@@ -8,7 +8,7 @@
 //!
 //! A node opens only what names its key at the present hop. What nodes and clients do with a packet depends on
 //! what is found in it and on draws, both of which are those of the real format: so one seed gives one
-//! schedule with either (`tests/schedule.rs`).
+//! schedule with either (`testing/simnet/tests/schedule.rs`).
 
 use std::time::Duration;
 
