@@ -2,6 +2,7 @@
 
 use crate::adversary::store;
 use crate::campaign::{Attack, Figure, Finding, Findings};
+use crate::stats::Interval;
 use crate::systems::Expectation;
 
 /// How far a system that is to hide something may be from hiding it.
@@ -17,11 +18,44 @@ pub struct Bounds {
     pub activity: Option<f64>,
     /// AUC of stores that tell real boxes from decoys; none: reported only.
     pub decoys: Option<f64>,
+    /// How much must have been run, or no bound on pairs and volumes is met.
+    pub least: Least,
+}
+
+/// How much a run must be to say that something is hidden: of too little every attack learns nothing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Least {
+    /// Seeds: one is for training, another one for judging, at the very least.
+    pub seeds: u64,
+    /// Pairs of each class.
+    pub pairs: usize,
+    /// Hours of somebody.
+    pub hours: usize,
+}
+
+/// What a bound says of a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is kept.
+    Met,
+    /// It is not.
+    Passed,
+    /// As far as it goes it is, but it does not go far enough.
+    TooFew,
 }
 
 /// The bounds of a full run.
-pub const FULL: Bounds =
-    Bounds { auc: 0.53, correlation: 0.05, with_stores: None, activity: None, decoys: None };
+pub const FULL: Bounds = Bounds {
+    auc: 0.53,
+    correlation: 0.05,
+    with_stores: None,
+    activity: None,
+    decoys: None,
+    least: Least { seeds: 20, pairs: 2_000, hours: 4_000 },
+};
+
+/// As much as there is of a small run.
+const SMALL: Least = Least { seeds: 6, pairs: 40, hours: 80 };
 
 /// Wider ones, for a run that is small.
 pub const QUICK: Bounds = Bounds {
@@ -30,6 +64,7 @@ pub const QUICK: Bounds = Bounds {
     with_stores: Some(0.80),
     activity: Some(0.2),
     decoys: Some(0.82),
+    least: SMALL,
 };
 
 /// Those of the production cores in a run that is smaller still.
@@ -39,6 +74,7 @@ pub const CORES: Bounds = Bounds {
     with_stores: Some(0.85),
     activity: Some(0.2),
     decoys: Some(0.65),
+    least: SMALL,
 };
 
 /// What a baseline must leak at least, at the lower end of the interval, so that it is known that the attack works.
@@ -47,39 +83,50 @@ pub const WORKS: f64 = 0.9;
 /// The adversaries that bounds are set for.
 const BOUNDED: [&str; 2] = ["observer of every link", "gateway"];
 
-/// The bound on one finding, if there is one: how it is written, and whether it is met.
+/// The bound on one finding of a run of so many seeds, if there is one: how it is written, and what it says.
 pub fn bound(
     expectation: Expectation,
     finding: &Finding,
+    seeds: u64,
     bounds: Bounds,
-) -> Option<(String, bool)> {
-    let below = |limit: f64, value: f64| Some((format!("≤ {limit}"), value <= limit));
+) -> Option<(String, Verdict)> {
+    let is_enough = |samples: usize, least: usize| seeds >= bounds.least.seeds && samples >= least;
+    let below = |limit: f64, value: f64, is_enough: bool| {
+        let verdict = match (value <= limit, is_enough) {
+            (false, _) => Verdict::Passed,
+            (true, false) => Verdict::TooFew,
+            (true, true) => Verdict::Met,
+        };
+        Some((format!("≤ {limit}"), verdict))
+    };
+    let farther = |interval: &Interval| interval.low.abs().max(interval.high.abs());
     let alone = BOUNDED.contains(&finding.adversary);
     match (expectation, finding.attack, &finding.figure) {
-        (Expectation::Hides, Attack::Pairs(_), Figure::Auc(interval, _)) if alone => {
-            below(bounds.auc, interval.high)
+        (Expectation::Hides, Attack::Pairs(_), Figure::Auc(interval, samples)) if alone => {
+            below(bounds.auc, interval.high, is_enough(*samples, bounds.least.pairs))
         }
-        (Expectation::Hides, Attack::Volume, Figure::Correlation(interval, _)) if alone => {
-            below(bounds.correlation, interval.low.abs().max(interval.high.abs()))
+        (Expectation::Hides, Attack::Volume, Figure::Correlation(interval, samples)) if alone => {
+            below(bounds.correlation, farther(interval), is_enough(*samples, bounds.least.hours))
         }
         (Expectation::Hides, Attack::Pairs(_), Figure::Auc(interval, _))
             if finding.adversary.contains("and stores") =>
         {
-            bounds.with_stores.and_then(|limit| below(limit, interval.high))
+            bounds.with_stores.and_then(|limit| below(limit, interval.high, true))
         }
         (Expectation::Hides, Attack::Decoys, Figure::Auc(interval, _))
             if finding.adversary == store::NAME =>
         {
-            bounds.decoys.and_then(|limit| below(limit, interval.high))
+            bounds.decoys.and_then(|limit| below(limit, interval.high, true))
         }
-        (Expectation::Hides, Attack::Activity, Figure::Correlation(interval, _)) => bounds
-            .activity
-            .and_then(|limit| below(limit, interval.low.abs().max(interval.high.abs()))),
+        (Expectation::Hides, Attack::Activity, Figure::Correlation(interval, _)) => {
+            bounds.activity.and_then(|limit| below(limit, farther(interval), true))
+        }
         (Expectation::Leaks, Attack::Pairs(_), Figure::Auc(interval, _))
         | (Expectation::Leaks, Attack::Volume, Figure::Correlation(interval, _))
             if alone =>
         {
-            Some((format!("≥ {WORKS}"), interval.low >= WORKS))
+            let works = interval.low >= WORKS;
+            Some((format!("≥ {WORKS}"), if works { Verdict::Met } else { Verdict::Passed }))
         }
         _ => None,
     }
@@ -88,14 +135,63 @@ pub fn bound(
 /// Every bound that is not met, in words.
 pub fn broken(expectation: Expectation, findings: &Findings, bounds: Bounds) -> Vec<String> {
     let words = |line: &Finding| {
-        let (limit, met) = bound(expectation, line, bounds)?;
+        let (limit, verdict) = bound(expectation, line, findings.seeds, bounds)?;
+        let what = match verdict {
+            Verdict::Met => return None,
+            Verdict::Passed => format!("{:?} is not {limit}", line.figure),
+            Verdict::TooFew => format!(
+                "{:?} of {} seeds is too little to say that it is {limit}",
+                line.figure, findings.seeds
+            ),
+        };
         let who = (findings.system, findings.clients, line.adversary, line.attack);
-        (!met).then(|| {
-            format!(
-                "{}, {} clients, {}, {:?}: {:?} is not {limit}",
-                who.0, who.1, who.2, who.3, line.figure
-            )
-        })
+        Some(format!("{}, {} clients, {}, {:?}: {what}", who.0, who.1, who.2, who.3))
     };
-    findings.lines.iter().filter_map(words).collect()
+    let mut faults: Vec<String> = findings.lines.iter().filter_map(words).collect();
+    if expectation == Expectation::Hides {
+        // Where there were no samples at all there is no line that could be held against anything.
+        let is_judged = |adversary, is_wanted: fn(Attack) -> bool| {
+            findings.lines.iter().any(|line| line.adversary == adversary && is_wanted(line.attack))
+        };
+        for adversary in BOUNDED {
+            if !is_judged(adversary, |attack| matches!(attack, Attack::Pairs(_)))
+                || !is_judged(adversary, |attack| attack == Attack::Volume)
+            {
+                let Findings { system, clients, .. } = findings;
+                faults.push(format!(
+                    "{system}, {clients} clients, {adversary}: nothing was measured"
+                ));
+            }
+        }
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::campaign::Cost;
+
+    fn verdict(high: f64, seeds: u64, samples: usize) -> Verdict {
+        let figure = Figure::Auc(Interval { value: 0.5, low: 0.49, high }, samples);
+        let finding = Finding { adversary: BOUNDED[0], attack: Attack::Pairs(1), figure };
+        bound(Expectation::Hides, &finding, seeds, FULL).expect("it has one").1
+    }
+
+    #[test]
+    fn a_run_that_is_too_small_meets_no_bound() {
+        assert_eq!(verdict(0.52, 20, 2_000), Verdict::Met);
+        assert_eq!(verdict(0.54, 20, 2_000), Verdict::Passed);
+        assert_eq!(verdict(0.52, 19, 2_000), Verdict::TooFew);
+        assert_eq!(verdict(0.52, 20, 1_999), Verdict::TooFew);
+        assert_eq!(verdict(0.54, 1, 10), Verdict::Passed);
+    }
+
+    #[test]
+    fn what_was_not_measured_at_all_is_not_met() {
+        let cost = Cost { bytes_a_month: 0.0, latency: (0.0, 0.0) };
+        let empty = Findings { system: "it", clients: 2, seeds: 20, lines: Vec::new(), cost };
+        assert_eq!(broken(Expectation::Hides, &empty, FULL).len(), BOUNDED.len());
+        assert!(broken(Expectation::Leaks, &empty, FULL).is_empty());
+    }
 }

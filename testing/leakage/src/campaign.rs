@@ -2,11 +2,11 @@
 
 mod kept;
 mod long;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
-use std::num::NonZero;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
@@ -211,7 +211,9 @@ pub fn measure(
     say: &mut dyn FnMut(&str),
 ) -> io::Result<Measured> {
     let title = format!("{}, {} clients", system.name(), extent.clients);
-    let runs = seeds(&title, extent.seeds, say, |seed| -> io::Result<Days> {
+    let memory = system.memory(extent.clients, extent.hours + extent.limits.warm_up);
+    let at_once = workers::at_once(memory);
+    let runs = seeds(&title, extent.seeds, at_once, say, |seed| -> io::Result<Days> {
         let Some(kept) = kept else { return Ok(Days::of(system, extent, seed)) };
         if let Some(days) = kept.load(system, extent, seed)? {
             return Ok(days);
@@ -260,7 +262,9 @@ pub struct Sign {
 /// What stores learn of a system, and nothing else.
 pub fn signs(system: &dyn System, extent: Extent, say: &mut dyn FnMut(&str)) -> Vec<Sign> {
     let title = format!("{}, stores", system.name());
-    let Ok(stores) = seeds(&title, extent.seeds, say, |seed| -> Result<_, Infallible> {
+    let memory = system.memory(extent.clients, extent.hours + extent.limits.warm_up);
+    let at_once = workers::at_once(memory);
+    let Ok(stores) = seeds(&title, extent.seeds, at_once, say, |seed| -> Result<_, Infallible> {
         let traffic = Traffic::new(extent.shape(), seed);
         let mut stores = Stores::default();
         let truth = system.run(&traffic, seed, &mut Audience(vec![&mut stores]));
@@ -269,19 +273,18 @@ pub fn signs(system: &dyn System, extent: Extent, say: &mut dyn FnMut(&str)) -> 
     Days { stores, ..Days::default() }.signs()
 }
 
-/// One run for each seed, as many at a time as there are processors; what they give, in the order of seeds. After the first
-/// failure none is begun.
+/// One run for each seed, so many at a time; what they give, in the order of seeds. After the first failure none is begun.
 fn seeds<T: Send, E: Send>(
     title: &str,
     count: u64,
+    at_once: usize,
     say: &mut dyn FnMut(&str),
     run: impl Fn(u64) -> Result<T, E> + Sync,
 ) -> Result<Vec<T>, E> {
     let (next, runs) = (AtomicU64::new(1), Mutex::new(BTreeMap::new()));
     let (begun, begins) = mpsc::channel();
-    let workers = thread::available_parallelism().map_or(1, NonZero::get);
     thread::scope(|scope| {
-        for _ in 0..workers {
+        for _ in 0..at_once {
             let (next, runs, run, begun) = (&next, &runs, &run, begun.clone());
             scope.spawn(move || {
                 loop {

@@ -16,7 +16,7 @@ pub const SMALL: u16 = 512;
 #[derive(Debug, Clone)]
 pub struct Counts {
     /// Out large, out small, in large, in small; one number a fine bin.
-    bins: [Vec<u16>; 4],
+    bins: [Vec<u8>; 4],
     /// When each frame left the client, in seconds of the hour, sorted; kept only for those who ask for it.
     pub times: Vec<f64>,
 }

@@ -34,6 +34,10 @@ pub trait System: Sync + std::fmt::Debug {
     fn has_stores(&self) -> bool {
         false
     }
+    /// Bytes of memory that a run of so many people and hours takes, if it is much.
+    fn memory(&self, _clients: u32, _hours: u32) -> u64 {
+        0
+    }
     /// Lives through the traffic, tells the observer what there is to see, and returns the truth.
     fn run(&self, traffic: &Traffic, seed: u64, observer: &mut dyn Observer) -> Truth;
 }

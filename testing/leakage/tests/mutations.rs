@@ -16,7 +16,9 @@ fn findings(system: &dyn System, seeds: u64) -> Findings {
 }
 
 fn faults(system: &dyn System, seeds: u64) -> Vec<String> {
-    broken(system.expectation(), &findings(system, seeds), QUICK)
+    let faults = broken(system.expectation(), &findings(system, seeds), QUICK);
+    assert!(!faults.iter().any(|fault| fault.contains("too little")), "{faults:?}");
+    faults
 }
 
 /// Bounds that are passed when a part of the design is missing.

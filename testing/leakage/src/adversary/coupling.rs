@@ -98,31 +98,40 @@ fn spread(out: &[f32], kernel: &[f32]) -> Vec<f32> {
 }
 
 /// When packets left each client, to the microsecond, over an hour.
-pub(super) struct Departures<'a> {
+pub(super) struct Departures {
     way: Way,
-    clients: Vec<(u32, &'a [f64])>,
+    clients: Vec<u32>,
+    /// When one left, and the place of its client, in the order of time.
+    packets: Vec<(f64, u32)>,
 }
 
-impl<'a> Departures<'a> {
-    pub(super) fn new(clients: impl Iterator<Item = (u32, &'a Counts)>, way: Way) -> Self {
-        Self { way, clients: clients.map(|(client, counts)| (client, &counts.times[..])).collect() }
+impl Departures {
+    pub(super) fn new<'a>(clients: impl Iterator<Item = (u32, &'a Counts)>, way: Way) -> Self {
+        let (mut names, mut packets) = (Vec::new(), Vec::new());
+        for (place, (client, counts)) in (0..).zip(clients) {
+            names.push(client);
+            packets.extend(counts.times.iter().map(|&time| (time, place)));
+        }
+        packets.sort_by(|a, b| a.0.total_cmp(&b.0));
+        Self { way, clients: names, packets }
     }
 
     /// The clients, in the order of what [`Self::likely`] gives.
-    pub(super) fn clients(&self) -> impl Iterator<Item = u32> {
-        self.clients.iter().map(|(client, _)| *client)
+    pub(super) fn clients(&self) -> &[u32] {
+        &self.clients
     }
 
     /// How likely it is each client's packet that did something at a store at a time (seconds of the hour): the
     /// density of its packets there, up to a factor that is the same for all. `floor` keeps it from being nothing.
     pub(super) fn likely(&self, at: f64, floor: f64) -> Vec<f64> {
         let longest = self.way.longest();
-        let of_one = |(_, times): &(u32, &[f64])| {
-            let first = times.partition_point(|&time| time < at - longest);
-            let before = times[first..].iter().take_while(|&&time| time < at);
-            floor + before.map(|&time| self.way.density(at - time)).sum::<f64>()
-        };
-        self.clients.iter().map(of_one).collect()
+        let first = self.packets.partition_point(|&(time, _)| time < at - longest);
+        let mut likely = vec![0.0; self.clients.len()];
+        for &(time, place) in self.packets[first..].iter().take_while(|&&(time, _)| time < at) {
+            likely[place as usize] += self.way.density(at - time);
+        }
+        likely.iter_mut().for_each(|density| *density += floor);
+        likely
     }
 }
 

@@ -90,13 +90,12 @@ impl Lens for WithCollectors {
         let counts = hour.clients.iter().map(|(client, (counts, _))| (*client, counts));
         let expected = Expected::new(counts, self.way);
         let collects = Sessions::of_hour(&mut self.sessions.collects, hour.number);
+        let variances: Vec<f64> = expected.all().map(|(_, curve)| variance(curve)).collect();
         for (session, bins) in &collects {
             let fits = self.fits.entry(*session).or_default();
-            for (client, curve) in expected.all() {
+            for ((client, curve), variance) in expected.all().zip(&variances) {
                 let fit = fits.entry(client).or_default();
                 fit.0 += bins.iter().map(|&bin| f64::from(curve[bin])).sum::<f64>();
-                let variance =
-                    curve.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / curve.len() as f64;
                 fit.1 += variance * bins.len() as f64;
             }
         }
@@ -114,6 +113,10 @@ impl Lens for WithCollectors {
         // A session that nobody asked for in this hour is over.
         self.fits.retain(|session, _| collects.contains_key(session));
     }
+}
+
+fn variance(curve: &[f32]) -> f64 {
+    curve.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / curve.len() as f64
 }
 
 fn best(fits: &BTreeMap<u32, (f64, f64)>) -> Option<u32> {

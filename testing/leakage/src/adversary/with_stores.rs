@@ -24,12 +24,16 @@ pub struct WithStores {
     /// Requests of this hour and the beginning of the next: when, and the box.
     writes: Vec<(Micros, u64)>,
     registrations: Vec<(Micros, u64)>,
-    /// For each box, logarithms of how likely each client is the one that registered for it.
-    registered: BTreeMap<u64, BTreeMap<u32, f32>>,
+    /// For each box that is not written, who may have registered for it: the hour, and the second of it.
+    registered: BTreeMap<u64, Vec<(u32, f64)>>,
+    /// Registrations in there.
+    remembered: usize,
+    /// Of the hours so far.
+    departures: BTreeMap<u32, Departures>,
 }
 
-/// Boxes whose registrations are remembered; beyond it the ones with the lowest names are forgotten, which is any.
-const MAX_BOXES: usize = 200_000;
+/// Registrations that are remembered; beyond it those of the boxes with the lowest names are forgotten, which is any.
+const MAX_REGISTRATIONS: usize = 20_000_000;
 
 /// Density (packets a second) that is given to everybody: the way may have been longer than ways mostly are.
 const FLOOR: f64 = 0.02;
@@ -37,18 +41,42 @@ const FLOOR: f64 = 0.02;
 impl WithStores {
     /// Together with the stores.
     pub fn new(beside: Beside) -> Self {
-        let (writes, registrations) = (Vec::new(), Vec::new());
-        Self { beside, way: Way::default(), writes, registrations, registered: BTreeMap::new() }
+        Self {
+            beside,
+            way: Way::default(),
+            writes: Vec::new(),
+            registrations: Vec::new(),
+            registered: BTreeMap::new(),
+            remembered: 0,
+            departures: BTreeMap::new(),
+        }
     }
 
-    /// Who may have registered for a box, as shares of one.
+    /// Who may have registered for a box, as shares of one. It is asked once, when the box is written: most never are.
     fn readers(&mut self, id: u64) -> Option<BTreeMap<u32, f64>> {
-        let logs = self.registered.remove(&id)?;
+        let registrations = self.registered.remove(&id)?;
+        self.remembered -= registrations.len();
+        let mut logs: BTreeMap<u32, f32> = BTreeMap::new();
+        for (hour, at) in registrations {
+            let departures = self.departures.get(&hour)?;
+            for (client, likely) in departures.clients().iter().zip(departures.likely(at, FLOOR)) {
+                *logs.entry(*client).or_default() += likely.ln() as f32;
+            }
+        }
         let most = logs.values().copied().fold(f32::MIN, f32::max);
         let shares = logs.into_iter().map(|(client, log)| (client, f64::from(log - most).exp()));
         let shares: BTreeMap<u32, f64> = shares.collect();
         let sum: f64 = shares.values().sum();
         Some(shares.into_iter().map(|(client, share)| (client, share / sum)).collect())
+    }
+
+    fn remember(&mut self, id: u64, hour: u32, at: f64) {
+        self.registered.entry(id).or_default().push((hour, at));
+        self.remembered += 1;
+        while self.remembered > MAX_REGISTRATIONS {
+            let Some((_, forgotten)) = self.registered.pop_first() else { return };
+            self.remembered -= forgotten.len();
+        }
     }
 }
 
@@ -110,33 +138,30 @@ impl Lens for WithStores {
     fn enrich(&mut self, hour: &mut Hour) {
         let counts = hour.clients.iter().map(|(client, (counts, _))| (*client, counts));
         let departures = Departures::new(counts, self.way);
-        let order: Vec<u32> = departures.clients().collect();
+        let order = departures.clients().to_vec();
         let place: BTreeMap<u32, usize> =
             order.iter().enumerate().map(|(n, client)| (*client, n)).collect();
         let chance = 1.0 / order.len().max(1) as f64;
         let mut curves = vec![[vec![0.0f32; SECONDS], vec![0.0f32; SECONDS]]; order.len()];
         for (at, id) in of_hour(&mut self.registrations, hour.number) {
-            let likely = departures.likely(at, FLOOR);
-            let of_box = self.registered.entry(id).or_default();
-            for (client, likely) in order.iter().zip(&likely) {
-                *of_box.entry(*client).or_default() += likely.ln() as f32;
-            }
-            note(&mut curves, 1, at, &shares(&likely), chance);
+            note(&mut curves, 1, at, &shares(&departures.likely(at, FLOOR)), chance);
+            self.remember(id, hour.number, at);
         }
-        while self.registered.len() > MAX_BOXES {
-            self.registered.pop_first();
-        }
+        self.departures.insert(hour.number, departures);
+        let places = |&(a, b): &(u32, u32)| Some((*place.get(&a)?, *place.get(&b)?));
+        let pairs: Vec<_> = hour.pairs.iter().map(places).collect();
         for (at, id) in of_hour(&mut self.writes, hour.number) {
+            let Some(departures) = self.departures.get(&hour.number) else { break };
             let writers = shares(&departures.likely(at, FLOOR));
             note(&mut curves, 0, at, &writers, chance);
             let Some(readers) = self.readers(id) else { continue };
-            let both = |writer: u32, reader: u32| {
-                let writer = place.get(&writer).map_or(0.0, |&n| writers[n]);
-                writer * readers.get(&reader).copied().unwrap_or(0.0)
-            };
-            for (&(a, b), evidence) in hour.pairs.iter().zip(&mut hour.evidence) {
-                evidence[0] += both(a, b) + both(b, a);
-                evidence[1] += both(a, b).max(both(b, a)).sqrt();
+            let reader = |client| readers.get(client).copied().unwrap_or(0.0);
+            let readers: Vec<f64> = order.iter().map(reader).collect();
+            for (pair, evidence) in pairs.iter().zip(&mut hour.evidence) {
+                let Some((a, b)) = *pair else { continue };
+                let (ab, ba) = (writers[a] * readers[b], writers[b] * readers[a]);
+                evidence[0] += ab + ba;
+                evidence[1] += ab.max(ba).sqrt();
             }
         }
         let online = [true; SECONDS];

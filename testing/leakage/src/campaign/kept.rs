@@ -6,22 +6,26 @@ use std::path::{Path, PathBuf};
 use super::{Days, Extent};
 use crate::systems::System;
 
-/// A directory of runs, of this very program: what another build gave is not looked at.
+/// A directory of runs, of one very program: what another build gave is not looked at.
 #[derive(Debug, Clone)]
 pub struct Kept {
     directory: PathBuf,
     program: blake3::Hash,
+    /// Whether it is another program's: this one adds nothing to it.
+    is_others: bool,
 }
 
 impl Kept {
-    /// In this directory, which is made.
+    /// In this directory, which is made; of this program, or of another one that is given.
     ///
     /// # Errors
-    /// If it cannot be, or this program cannot be read.
-    pub fn new(directory: &Path) -> io::Result<Self> {
+    /// If it cannot be, or the program cannot be read.
+    pub fn new(directory: &Path, program: Option<&Path>) -> io::Result<Self> {
         std::fs::create_dir_all(directory)?;
-        let program = blake3::hash(&std::fs::read(std::env::current_exe()?)?);
-        Ok(Self { directory: directory.to_owned(), program })
+        let is_others = program.is_some();
+        let program = program.map_or_else(std::env::current_exe, |path| Ok(path.to_owned()))?;
+        let program = blake3::hash(&std::fs::read(program)?);
+        Ok(Self { directory: directory.to_owned(), program, is_others })
     }
 
     /// Everything that decides what a run gives is in the name, besides the seed as a digest.
@@ -43,7 +47,12 @@ impl Kept {
         extent: Extent,
         seed: u64,
     ) -> io::Result<Option<Days>> {
-        let bytes = match std::fs::read(self.path(system, extent, seed)) {
+        let path = self.path(system, extent, seed);
+        let bytes = match std::fs::read(&path) {
+            Err(why) if why.kind() == ErrorKind::NotFound && self.is_others => {
+                let what = format!("{}: that program has not given it", path.display());
+                return Err(io::Error::new(ErrorKind::NotFound, what));
+            }
             Err(why) if why.kind() == ErrorKind::NotFound => return Ok(None),
             read => read?,
         };
@@ -77,7 +86,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_not_run_again_and_gives_the_same() {
         let directory = std::env::temp_dir().join(format!("xchat-kept-{}", std::process::id()));
-        let kept = Kept::new(&directory).expect("a directory");
+        let kept = Kept::new(&directory, None).expect("a directory");
         let extent = Extent::quick(3);
         let run = |seeds, kept| {
             let mut begun = 0;
@@ -101,6 +110,15 @@ mod tests {
             kept.path(&Direct, extent, 1),
             kept.path(&Direct, Extent { hours: 5, ..extent }, 1)
         );
+        // Another program's runs are found by its name, and not by this one's.
+        let other = directory.join("program");
+        std::fs::write(&other, b"another build").expect("a disk");
+        let others = Kept::new(&directory, Some(&other)).expect("a directory");
+        assert_ne!(kept.path(&Direct, extent, 1), others.path(&Direct, extent, 1));
+        assert!(measure(&Direct, extent, Some(&others), &mut |_| {}).is_err());
+        let itself = std::env::current_exe().expect("a program");
+        let again = Kept::new(&directory, Some(&itself)).expect("a directory");
+        assert_eq!(measure(&Direct, extent, Some(&again), &mut |_| {}).expect("kept"), afresh);
         std::fs::write(kept.path(&Direct, extent, 1), [1, 2, 3]).expect("a disk");
         assert!(measure(&Direct, extent, Some(&kept), &mut |_| {}).is_err());
         std::fs::remove_dir_all(directory).expect("a disk");

@@ -38,8 +38,13 @@ pub fn page(report: &Report<'_>) -> String {
         page,
         "Of a system that is to hide who talks to whom the upper end of the interval must be at most {} (AUC) and {} \
          (correlation, either sign) for the observer of every link and for the gateway. Baselines that hide nothing must reach \
-         {WORKS} at the lower end, or the attack is broken. All else is reported without a bound.\n",
-        report.bounds.auc, report.bounds.correlation,
+         {WORKS} at the lower end, or the attack is broken. All else is reported without a bound. Of too little every attack learns nothing: with fewer \
+         than {} seeds, {} pairs of each class and {} hours of somebody no bound counts as met (TOO FEW).\n",
+        report.bounds.auc,
+        report.bounds.correlation,
+        report.bounds.least.seeds,
+        report.bounds.least.pairs,
+        report.bounds.least.hours,
     );
     page.push_str(&unmet(report));
     let _ = writeln!(page, "## Findings\n");
@@ -139,7 +144,7 @@ wider bounds and seeds of its own runs in `./x test`, with the program (`tests/c
 and must be missed: cover, the collector, the mixes' delay, decoys, their rhythm, padded links; of the program the last four, since it has no code for the others to be without.
 ";
 
-const UNMET: &str = "An interval that is wider than the bound is a matter of seeds: its centre says what more of them would show. A centre beyond the bound is a leak, and its line in the
+const UNMET: &str = "Where it says too little, more seeds are needed. An interval that is wider than the bound is a matter of seeds: its centre says what more of them would show. A centre beyond the bound is a leak, and its line in the
 table says where.
 ";
 

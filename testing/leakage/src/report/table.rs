@@ -1,6 +1,6 @@
 //! One table of everything.
 
-use crate::bounds::{Bounds, bound};
+use crate::bounds::{Bounds, Verdict, bound};
 use crate::campaign::{Figure, Finding, Findings, Sign};
 use crate::stats::Interval;
 use crate::systems::Expectation;
@@ -103,8 +103,13 @@ fn row(
             row[7] = format!("{median} ({found} of {targets} found)");
         }
     }
-    if let Some((limit, met)) = bound(expectation, line, bounds) {
-        row[5] = format!("{limit} {}", if met { "met" } else { "PASSED" });
+    if let Some((limit, verdict)) = bound(expectation, line, findings.seeds, bounds) {
+        let word = match verdict {
+            Verdict::Met => "met",
+            Verdict::Passed => "PASSED",
+            Verdict::TooFew => "TOO FEW",
+        };
+        row[5] = format!("{limit} {word}");
     }
     row
 }

@@ -112,6 +112,11 @@ impl System for Ideal {
         true
     }
 
+    /// Of each hour of a client those who see links and stores keep when its packets left.
+    fn memory(&self, clients: u32, hours: u32) -> u64 {
+        200_000 * u64::from(clients) * u64::from(1 + hours)
+    }
+
     fn run(&self, traffic: &Traffic, seed: u64, observer: &mut dyn Observer) -> Truth {
         let mut net = Net::new(*self, traffic, seed, observer);
         net.live(traffic);

@@ -34,6 +34,9 @@ const LETTERS: usize = 60;
 /// The stream of dice for when people met.
 const MEETING: u64 = 120;
 
+/// Bytes for each client, and for each hour of a client: what nodes remember of packets, and what is seen.
+const MEMORY: u64 = 1_200_000;
+
 /// How much the links of a network carry beside what its clients send: cells for so many times that.
 const SPARE: u32 = 3;
 
@@ -93,6 +96,10 @@ impl System for Xchat {
 
     fn has_stores(&self) -> bool {
         true
+    }
+
+    fn memory(&self, clients: u32, hours: u32) -> u64 {
+        MEMORY * u64::from(clients) * u64::from(1 + hours)
     }
 
     fn run(&self, traffic: &Traffic, seed: u64, observer: &mut dyn Observer) -> Truth {
