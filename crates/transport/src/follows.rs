@@ -361,9 +361,9 @@ impl Follows {
     }
 
     /// Registrations for which this does not hold are as good as gone.
-    pub(crate) fn retain_standing(&mut self, keep: impl Fn(&BoxId, &Standing) -> bool) {
-        for (id, followed) in self.own.iter_mut().chain(&mut self.decoys) {
-            followed.standing = followed.standing.filter(|standing| keep(id, standing));
+    pub(crate) fn retain_standing(&mut self, keep: impl Fn(&Standing) -> bool) {
+        for followed in self.own.values_mut().chain(self.decoys.values_mut()) {
+            followed.standing = followed.standing.filter(&keep);
         }
     }
 
@@ -371,17 +371,18 @@ impl Follows {
     /// they were followed: each after a random number of slots, at most twice as many as there are of them.
     pub(crate) fn anew(
         &mut self,
-        is_gone: impl Fn(&Standing) -> bool,
+        is_gone: impl Fn(&BoxId, &Standing) -> bool,
         now: Timestamp,
         slot: u64,
         rng: &mut Rng,
     ) {
-        let stand = |followed: &Followed| {
-            followed.stands(now) && followed.standing.as_ref().is_some_and(&is_gone)
+        let is_gone = |id: &BoxId, followed: &Followed| {
+            followed.stands(now)
+                && followed.standing.as_ref().is_some_and(|standing| is_gone(id, standing))
         };
-        let count = self.all().filter(|(_, followed)| stand(followed)).count();
-        for followed in self.own.values_mut().chain(self.decoys.values_mut()) {
-            if stand(followed) {
+        let count = self.all().filter(|(id, followed)| is_gone(id, followed)).count();
+        for (id, followed) in self.own.iter_mut().chain(&mut self.decoys) {
+            if is_gone(id, followed) {
                 followed.standing = None;
                 followed.not_before_slot = slot + random::index(rng, 2 * count) as u64;
             }

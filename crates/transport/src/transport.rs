@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use xchat_base::{Rng, Timestamp, Wire};
 use xchat_directory::{DirectoryError, Root, SignedDocument, VerifiedDocument};
-use xchat_pigeonhole::SealedBox;
+use xchat_pigeonhole::{BoxId, SealedBox};
 use xchat_sphinx::pace::bytes_per_month;
 use xchat_sphinx::{CollectorSession, Pace, PacketFormat, Sphinx};
 
@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::collectors::{Collectors, GivenUp};
 use crate::decoys::Decoys;
 use crate::deliveries::Deliveries;
-use crate::follows::Follows;
+use crate::follows::{Follows, Standing};
 use crate::guards::{Guards, Stored};
 use crate::health::Health;
 use crate::measure::Measure;
@@ -255,9 +255,12 @@ impl Transport {
             self.void_registrations(gone);
         }
         let document = &self.document;
-        self.follows.retain_standing(|id, standing| {
-            document.replicas(id.as_bytes()).contains(&standing.store)
-        });
+        // The store keeps the box no longer, or would deliver it over a mix that is gone.
+        let is_gone = |id: &BoxId, standing: &Standing| {
+            !document.replicas(id.as_bytes()).contains(&standing.store)
+                || standing.mixes.iter().any(|mix| document.node(mix).is_none())
+        };
+        self.follows.anew(is_gone, now, self.turns.slot, rng);
         self.ask_document_at = now + self.document_period();
         out.push(self.persist());
         Ok(())
@@ -276,7 +279,7 @@ impl Transport {
     }
 
     fn void_registrations(&mut self, GivenUp(session): GivenUp) {
-        self.follows.retain_standing(|_, standing| standing.session != session);
+        self.follows.retain_standing(|standing| standing.session != session);
     }
 
     fn persist(&self) -> Effect {
@@ -363,7 +366,7 @@ impl Transport {
     }
 
     pub(crate) fn renew_all_registrations(&mut self) {
-        self.follows.retain_standing(|_, _| false);
+        self.follows.retain_standing(|_| false);
     }
 
     pub(crate) fn take_forged_delivery(

@@ -11,6 +11,9 @@ use xchat_leakage::plan::Limits;
 use xchat_leakage::report;
 use xchat_leakage::systems::{Direct, Expectation, Ideal, Nym, System, ThreeHop, TwoHop, Xchat};
 
+/// Sittings of a person and day, of evenings in which people talk much.
+const SITTINGS: f64 = 24.0;
+
 /// Measures what adversaries learn of who talks to whom.
 #[derive(Parser)]
 struct Args {
@@ -43,7 +46,7 @@ struct Args {
     #[arg(long)]
     hours: Option<u32>,
     /// Sittings of a person and day, of evenings.
-    #[arg(long, default_value_t = 24.0)]
+    #[arg(long, default_value_t = SITTINGS)]
     sittings: f64,
     /// Keeps in this directory what each seed of a day or an evening gives, and goes on from what is there: for campaigns that are
     /// stopped and begun again.
@@ -137,9 +140,8 @@ fn campaign(args: &Args) -> Result<ExitCode, String> {
         print!("\n{}", report::signs(system, *clients, signs));
     }
     if let Some(docs) = &args.docs {
-        let arguments: Vec<String> = std::env::args().skip(1).collect();
         let report = report::Report {
-            command: format!("./x sim {}", arguments.join(" ")),
+            command: args.command(),
             systems: &names,
             extents: &extents,
             all: &all,
@@ -157,6 +159,33 @@ fn campaign(args: &Args) -> Result<ExitCode, String> {
 }
 
 impl Args {
+    /// What gives the same again, on any machine: without what is only this one's.
+    fn command(&self) -> String {
+        let mut command = String::from("./x sim");
+        let numbers = [
+            ("clients", self.clients.map(u64::from)),
+            ("seeds", self.seeds),
+            ("slow-seeds", self.slow_seeds),
+            ("warm-up", self.warm_up.map(u64::from)),
+            ("hours", self.hours.map(u64::from)),
+        ];
+        for (name, _) in
+            [("quick", self.quick), ("evenings", self.evenings)].iter().filter(|one| one.1)
+        {
+            command.push_str(&format!(" --{name}"));
+        }
+        for (name, number) in numbers {
+            command.extend(number.map(|number| format!(" --{name} {number}")));
+        }
+        for (name, part) in [("only", &self.only), ("without", &self.without)] {
+            command.extend(part.iter().map(|part| format!(" --{name} {part}")));
+        }
+        if self.sittings != SITTINGS {
+            command.push_str(&format!(" --sittings {}", self.sittings));
+        }
+        command + " --docs docs"
+    }
+
     fn wants(&self, system: &dyn System) -> bool {
         let has = |part: &String| system.name().contains(part.as_str());
         self.only.as_ref().is_none_or(has) && !self.without.as_ref().is_some_and(has)
@@ -215,4 +244,21 @@ fn write(docs: &std::path::Path, page: &str, pictures: Vec<(&str, String)>) -> s
         std::fs::write(images.join(name), picture)?;
     }
     std::fs::write(docs.join("leakage.md"), page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_of_the_page_gives_the_same_and_names_no_place() {
+        let given = "sim --evenings --warm-up 0 --seeds 44 --slow-seeds 4 --without ideal --sittings 4 --keep /a/b --docs /c";
+        let command = Args::parse_from(given.split(' ')).command();
+        assert_eq!(
+            command,
+            "./x sim --evenings --seeds 44 --slow-seeds 4 --warm-up 0 --without ideal --sittings 4 --docs docs"
+        );
+        let again = Args::parse_from(command.split(' ').skip(1));
+        assert_eq!(again.command(), command);
+    }
 }

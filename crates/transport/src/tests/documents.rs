@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use xchat_base::Wire;
+use xchat_directory::Role;
 use xchat_node::gateway;
 use xchat_sphinx::GatewayFrame;
 
 use super::fixture::{Fixture, boxes};
 use super::network::{Core, Network};
-use super::person::{Person, secs, write};
+use super::person::{Person, follow, secs, write};
 use crate::Input;
 
 fn give_to_gateways(net: &mut Network) {
@@ -56,6 +57,28 @@ fn older_foreign_and_broken_documents_are_refused() {
         assert_eq!(net.people[person].transport.status(net.now).document_epoch, epoch);
     }
     assert_eq!(net.people[person].transport.status(net.now).refused_answers, 3);
+}
+
+/// A registration fixes the way of its delivery: over a mix that is listed no more nothing would come until it is renewed.
+#[test]
+fn what_would_be_delivered_over_a_mix_that_is_listed_no_more_is_registered_anew() {
+    let mut net = Network::new(Fixture::new(2).transparent(), 4);
+    let person = net.join(1);
+    let own = boxes(1, 30);
+    for boxed in &own {
+        net.tell(person, follow(boxed.id()));
+    }
+    let over = |net: &Network, mix| net.people[person].transport.registered_over(&mix, net.now);
+    let gone = net.fixture.all(|role| *role == Role::Mix { layer: 2 })[1];
+    assert!(net.run_until(secs(30), |net| over(net, gone).0 >= own.len()));
+    assert!(over(&net, gone).1 > 0);
+    net.fixture.next_epoch();
+    net.fixture.document.descriptors.retain(|node| node.id != gone);
+    let newer = GatewayFrame::Document(Some(net.fixture.signed().to_wire())).to_wire();
+    net.tell(person, Input::Frame(newer));
+    assert_eq!(net.people[person].transport.status(net.now).document_epoch, 2);
+    assert!(net.run_until(secs(20), |net| over(net, gone).0 >= own.len()));
+    assert_eq!(over(&net, gone).1, 0);
 }
 
 #[test]

@@ -255,7 +255,7 @@ impl Transport {
         self.link = Link::Online { gateway, since: now, heard, token, session };
         if self.offline_since.take().is_some_and(|since| now.since(since) > SHORT_BREAK) {
             self.collectors = crate::collectors::Collectors::new();
-            self.follows.retain_standing(|_, _| false);
+            self.follows.retain_standing(|_| false);
         }
         self.clock.start(now, self.mean_gap());
         self.ask_document(now, out);

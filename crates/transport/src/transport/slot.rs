@@ -103,7 +103,7 @@ impl Transport {
         let failing = self.mixes.newly_avoided(&self.document, now);
         if !failing.is_empty() {
             let slot = self.turns.slot;
-            self.follows.anew(|standing| standing.passes(&failing), now, slot, rng);
+            self.follows.anew(|_, standing| standing.passes(&failing), now, slot, rng);
         }
     }
 
@@ -360,7 +360,7 @@ impl Transport {
             && self.health.unanswered(store, sent, last_answer, now)
         {
             // What it promised is worth nothing now.
-            self.follows.retain_standing(|_, standing| standing.store != *store);
+            self.follows.retain_standing(|standing| standing.store != *store);
         }
         match purpose {
             Purpose::Loop | Purpose::Check { .. } => {}
