@@ -75,6 +75,7 @@ fn size(extent: &Extent) -> String {
     let Extent { clients, seeds, hours, first_hour, sessions_a_day, limits, long, .. } = extent;
     let from = if *hours < 24 { format!(" from {first_hour}:00 on") } else { String::new() };
     let before = match limits.warm_up {
+        0 if *hours < 24 => ", from the first moment".to_owned(),
         0 => String::new(),
         hours => format!(" after {hours} h in which nothing is looked at"),
     };
@@ -154,7 +155,7 @@ const SIGNS: &str = "How well each thing that a store sees would do alone; with 
 all that a talk will need stand ready before it begins, in every lane. So most boxes of a talk are registered within the minutes before they are written, and two of one lane share its pace. The time of each registration is drawn
 apart from its neighbours' (spec 8.4), which takes away the plain sign, that boxes were registered together, and not this one. Next: fewer renewals, by hop keys that live longer, leave room for more boxes ahead.
 
-**Decoys** are told from real boxes by how young they are, where a run is judged from its first hour on: read sets begin empty, and for an hour decoys are fewer and younger than they are later. After an hour in which nothing is looked at
+**Decoys** are told from real boxes by how much is written just then, and by how young they are, where a run is judged from its first hour on: read sets begin empty, and for an hour decoys are fewer and younger than they are later. After an hour in which nothing is looked at
 (`./x sim --stores --only xchat --seeds 8`, forty people) everything together tells them apart with 0.53 [0.51, 0.56], and for people who sit down to talk four times a day and not twenty-four (`--sittings 4`) with 0.56 [0.53, 0.58]; nothing
 alone does better than 0.54. A client begins with new decoys whenever its program starts, so that hour comes again with each start. Next: decoys that survive it.
 ";
