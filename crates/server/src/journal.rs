@@ -96,10 +96,11 @@ fn prints(path: &Path) -> io::Result<(Vec<TagPrint>, u64)> {
     let file = File::open(path)?;
     let bytes = file.metadata()?.len();
     let whole = usize::try_from(bytes).unwrap_or(usize::MAX) / TagPrint::LEN;
-    let mut prints = Vec::with_capacity(whole.min(MAX_REPLAY_TAGS));
+    let count = whole.min(MAX_REPLAY_TAGS);
+    let mut prints = Vec::with_capacity(count);
     let mut reader = BufReader::new(file);
     let mut print = [0; TagPrint::LEN];
-    while prints.len() < prints.capacity() {
+    for _ in 0..count {
         reader.read_exact(&mut print)?;
         prints.push(TagPrint::from_bytes(print));
     }

@@ -1,0 +1,256 @@
+//! What is registered when, what is looked at, and what goes when it is given up.
+
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use super::*;
+
+const T0: Timestamp = Timestamp::from_secs(1_000);
+const PERIOD: Duration = Duration::from_secs(100);
+
+fn id(n: usize) -> BoxId {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&(n as u64).to_be_bytes());
+    BoxId::from_bytes(bytes)
+}
+
+fn follow(follows: &mut Follows, id: BoxId, urgency: Urgency) {
+    follow_at(follows, id, urgency, T0);
+}
+
+fn follow_at(follows: &mut Follows, id: BoxId, urgency: Urgency, now: Timestamp) {
+    let mut rng = ChaCha20Rng::seed_from_u64(u64::from(id.as_bytes()[7]));
+    follows.follow(id, urgency, false, now, &mut rng);
+}
+
+fn standing(now: Timestamp) -> Standing {
+    Standing {
+        store: NodeId::from_bytes([1; 32]),
+        session: CollectorSession::from_bytes([1; 32]),
+        mixes: [2, 3, 4].map(|n| NodeId::from_bytes([n; 32])),
+        renew_at: now + PERIOD,
+        until: now + PERIOD * 2,
+    }
+}
+
+fn register(follows: &mut Follows, id: BoxId, now: Timestamp, capacity: usize) {
+    let number = follows.registering(&id, now, capacity);
+    follows.registered(&id, number, standing(now));
+}
+
+#[test]
+fn active_boxes_come_first_and_each_is_new_once() {
+    let mut follows = Follows::new();
+    follow(&mut follows, id(1), Urgency::Resting);
+    follow(&mut follows, id(2), Urgency::Active(0));
+    assert_eq!(follows.next(T0, 0, 10).new, Some(id(2)));
+    register(&mut follows, id(2), T0, 10);
+    assert_eq!(follows.next(T0, 0, 10).new, Some(id(1)));
+    let number = follows.registering(&id(1), T0, 10);
+    assert_eq!(follows.next(T0, 0, 10).new, None);
+    follows.unanswered(&id(1), number);
+    assert_eq!(follows.next(T0, 0, 10).new, Some(id(1)));
+}
+
+#[test]
+fn a_registration_is_due_after_its_period_and_not_before() {
+    let mut follows = Follows::new();
+    follow(&mut follows, id(1), Urgency::Active(0));
+    register(&mut follows, id(1), T0, 10);
+    assert_eq!(follows.next(T0 + PERIOD - Duration::from_secs(1), 0, 10).due, None);
+    assert_eq!(follows.next(T0 + PERIOD, 0, 10).due, Some(id(1)));
+    assert_eq!(follows.next(T0 + PERIOD, 0, 10).new, None);
+    assert_eq!(follows.next(T0 + PERIOD * 2, 0, 10).new, Some(id(1)), "it has lapsed");
+}
+
+#[test]
+fn the_read_set_is_bounded_and_what_does_not_fit_takes_turns() {
+    let mut follows = Follows::new();
+    for n in 0..READ_SET + 50 {
+        follow(&mut follows, id(n), Urgency::Resting);
+    }
+    while let Some(next) = follows.next(T0, 0, READ_SET).new {
+        register(&mut follows, next, T0, READ_SET);
+    }
+    assert_eq!(follows.standing(T0, false), READ_SET);
+    let mut seen = std::collections::BTreeSet::new();
+    for second in 1..=50 {
+        let now = T0 + Duration::from_secs(second);
+        let next = follows.next(now, 0, READ_SET).due.expect("those outside take turns");
+        assert!(seen.insert(next));
+        register(&mut follows, next, now, READ_SET);
+        assert_eq!(follows.standing(now, false), READ_SET);
+    }
+}
+
+#[test]
+fn an_active_box_displaces_a_resting_one_at_once_and_never_the_other_way() {
+    let mut follows = Follows::new();
+    follow(&mut follows, id(1), Urgency::Resting);
+    register(&mut follows, id(1), T0, 1);
+    follow(&mut follows, id(2), Urgency::Active(0));
+    assert_eq!(follows.next(T0, 0, 1).new, Some(id(2)));
+    register(&mut follows, id(2), T0, 1);
+    assert_eq!(follows.standing(T0, false), 1);
+    assert_eq!(follows.next(T0, 0, 1).new, None);
+    assert_eq!(follows.next(T0, 0, 1).due, None);
+    let later = T0 + Duration::from_secs(3_600);
+    follows.looked(&id(2), later);
+    assert_eq!(follows.next_look(later), Some(id(1)), "it is looked at in its turn");
+}
+
+#[test]
+fn boxes_are_looked_at_when_nothing_was_heard_or_an_item_may_be_lost() {
+    let mut follows = Follows::new();
+    follow(&mut follows, id(1), Urgency::Active(0));
+    register(&mut follows, id(1), T0, 10);
+    let soon = T0 + Duration::from_secs(2);
+    assert_eq!(follows.next_look(soon), None);
+    follows.collect_lost(T0 + Duration::from_secs(1));
+    assert!(follows.in_a_hurry());
+    assert_eq!(follows.next_look(soon), Some(id(1)));
+    follows.looked(&id(1), soon);
+    assert_eq!(follows.next_look(soon), None);
+    assert_eq!(follows.next_look(soon + LOOK_AFTER), Some(id(1)));
+}
+
+#[test]
+fn when_nobody_talks_any_more_the_next_box_alone_is_looked_at_and_more_rarely() {
+    let mut follows = Follows::new();
+    for n in 0..2 {
+        follow(&mut follows, id(n), Urgency::Active(n as u8));
+        register(&mut follows, id(n), T0, 10);
+    }
+    assert_eq!(follows.next_look(T0 + LOOK_IN_A_TALK), None, "nothing has arrived yet");
+    (0..2).for_each(|n| follow(&mut follows, id(n), Urgency::Active(n as u8)));
+    assert_eq!(follows.next_look(T0 + LOOK_IN_A_TALK / 2), None);
+    let talking = T0 + LOOK_IN_A_TALK;
+    assert_eq!(follows.next_look(talking), Some(id(0)));
+    follows.looked(&id(0), talking);
+    assert_eq!(follows.next_look(talking), None);
+    // It arrives, and the other one, registered for long, is the next.
+    follows.remove(&id(0));
+    follow_at(&mut follows, id(1), Urgency::Active(0), talking);
+    assert_eq!(follows.next_look(talking + LOOK_IN_A_TALK / 2), None);
+    assert_eq!(follows.next_look(talking + LOOK_IN_A_TALK), Some(id(1)));
+    let silent = talking + TALK;
+    follows.looked(&id(1), silent);
+    assert_eq!(follows.next_look(silent + LOOK_AFTER / 2), None);
+    let later = silent + LOOK_AFTER;
+    assert_eq!(follows.next_look(later), Some(id(1)));
+    // What may just have been lost is looked at whatever it is.
+    follows.looked(&id(1), later);
+    follow_at(&mut follows, id(2), Urgency::Active(1), later);
+    follows.looked(&id(2), later);
+    assert_eq!(follows.next_look(later + LOOK_AFTER), Some(id(1)));
+    follows.looked(&id(1), later + LOOK_AFTER);
+    assert_eq!(follows.next_look(later + LOOK_AFTER), None);
+    follows.collect_lost(later + LOOK_AFTER - Duration::from_secs(1));
+    assert_eq!(follows.next_look(later + LOOK_AFTER), Some(id(2)));
+    follows.looked(&id(2), later + LOOK_AFTER);
+    assert!(!follows.in_a_hurry());
+}
+
+#[test]
+fn what_may_be_lost_is_looked_at_before_all_that_has_waited_for_long() {
+    let mut follows = Follows::new();
+    for n in 0..110 {
+        follow(&mut follows, id(n), Urgency::Resting);
+    }
+    for n in 110..118 {
+        follow(&mut follows, id(n), Urgency::Active((n % 2) as u8));
+    }
+    let now = T0 + Duration::from_secs(3_600);
+    (110..118).for_each(|n| follows.looked(&id(n), now));
+    follows.collect_lost(now);
+    for _ in 110..118 {
+        assert!(follows.in_a_hurry());
+        let next = follows.next_look(now).expect("late ones");
+        follows.looked(&next, now + Duration::from_secs(1));
+    }
+    assert!(!follows.in_a_hurry());
+}
+
+/// A lane that moves on by a box every ten seconds, each registered as soon as it is due; for how many seconds each
+/// one stood when it was written, and when it was registered.
+fn lane(seed: u64, boxes: usize) -> Vec<(f64, Timestamp)> {
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    let mut follows = Follows::new();
+    let mut stood = vec![None; boxes + 16];
+    let mut ages = Vec::new();
+    let step = Duration::from_secs(10);
+    for written in 0..boxes {
+        let start = T0 + step * written as u32;
+        for ahead in 0..16 {
+            follows.follow(
+                id(written + ahead),
+                Urgency::of(true, ahead as u8),
+                false,
+                start,
+                &mut rng,
+            );
+        }
+        for tenth in 0..100 {
+            let now = start + step * tenth / 100;
+            while let Some(next) = follows.next(now, 0, 100).new {
+                register(&mut follows, next, now, 100);
+                let place = (0..stood.len()).find(|place| id(*place) == next);
+                stood[place.expect("followed")] = Some(now);
+            }
+        }
+        let since = stood[written].expect("the next box always stands");
+        ages.push(((start + step).since(since).as_secs_f64(), since));
+        follows.remove(&id(written));
+    }
+    // What was there at the beginning had no time of its own.
+    ages.split_off(16)
+}
+
+#[test]
+fn boxes_of_a_lane_in_use_are_registered_each_at_a_time_of_its_own_and_never_too_late() {
+    let mut ages: Vec<f64> = Vec::new();
+    let mut out_of_order = 0;
+    for seed in 0..30 {
+        let lane = lane(seed, 60);
+        out_of_order += lane.windows(2).filter(|two| two[0].1 > two[1].1).count();
+        ages.extend(lane.iter().map(|(age, _)| *age));
+    }
+    ages.sort_by(f64::total_cmp);
+    let at = |share: f64| ages[(share * (ages.len() - 1) as f64) as usize];
+    assert!(at(0.0) >= 10.0, "never later than the box before it is written: {}", at(0.0));
+    assert!((15.0..=40.0).contains(&at(0.25)), "{}", at(0.25));
+    assert!((50.0..=120.0).contains(&at(0.75)), "{}", at(0.75));
+    let share = out_of_order as f64 / ages.len() as f64;
+    assert!(share > 0.3, "{share} were registered before the one before them");
+}
+
+#[test]
+fn what_is_too_far_ahead_is_neither_registered_nor_looked_at() {
+    let mut follows = Follows::new();
+    follow(&mut follows, id(1), Urgency::Ahead(200));
+    let later = T0 + Duration::from_secs(3_600);
+    assert_eq!(follows.next(later, 0, 10).new, None);
+    assert_eq!(follows.next_look(later), None);
+    follow(&mut follows, id(1), Urgency::Active(0));
+    assert_eq!(follows.next(T0, 0, 10).new, Some(id(1)));
+}
+
+#[test]
+fn a_decoy_that_is_given_up_with_commands_under_way_is_gone() {
+    let (mut follows, mut rng) = (Follows::new(), ChaCha20Rng::seed_from_u64(1));
+    follows.follow(id(1), Urgency::Resting, true, T0, &mut rng);
+    follows.follow(id(1), Urgency::Active(0), false, T0, &mut rng);
+    assert_eq!((follows.len(), follows.wanted(T0)), (1, 0));
+    assert!(follows.remove(&id(1)));
+    assert_eq!(follows.len(), 0);
+    assert_eq!(follows.next(T0, 0, 10).new, None);
+}
+
+#[test]
+fn renewals_are_spread_around_the_period() {
+    let mut rng = ChaCha20Rng::seed_from_u64(1);
+    let all: Vec<f64> = (0..1_000).map(|_| Follows::renewal(&mut rng)).collect();
+    assert!(all.iter().all(|one| (0.75..1.25).contains(one)));
+    let mean = all.iter().sum::<f64>() / 1_000.0;
+    assert!((mean - 1.0).abs() < 0.02, "{mean}");
+}
