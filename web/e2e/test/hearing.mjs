@@ -30,6 +30,11 @@ function inThisOrder(text, parts) {
   }
 }
 
+/** Waits until who said this has heard that it is there, which is not to come in the middle of what is listened to next. */
+function told(page, text) {
+  return page.message(text, 'delivered').waitFor();
+}
+
 /** A message that says this, as it is read. */
 async function row(page, text) {
   const messages = (await tree(page)).within('group', page.t('talk.messages'));
@@ -48,6 +53,7 @@ scenario('the list is found by its landmarks, and each conversation tells all ab
     await page.conversation(name).locator('.unread').waitFor();
     const arrived = page.t('talk.arrived', { name, text: `Can you hear me, ${own}?` });
     assert.deepEqual(await heard(page, arrived), [arrived], 'told once');
+    await told(other.page, `Can you hear me, ${own}?`);
 
     const list = await tree(page);
     const side = [`navigation ${page.t('list.title')}`, 'search'];
@@ -89,6 +95,7 @@ scenario('a conversation says who said what, when, and what has become of it', a
     await other.page.say(`Good, ${own}.`);
     const arrived = page.t('talk.arrived', { name, text: `Good, ${own}.` });
     assert.deepEqual(await heard(page, arrived), [delivered, arrived], 'each told once, and nothing else');
+    await told(other.page, `Good, ${own}.`);
   }
 });
 
