@@ -1,4 +1,4 @@
-//! What is kept for a person, and found again: drafts, open invitations, and everything that was said.
+//! What is kept for a person, and found again: drafts, open invitations, everything that was said; and the decoys.
 
 mod harness;
 mod tab;
@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use harness::{Network, Person};
 use serde_json::{Value, json};
 use tab::{Address, Tab};
+use xchat_client::{Passphrase, Profile};
 
 fn address(person: &Person) -> Address {
     let said = person.ok(&["open", "--print"]).remove(0);
@@ -151,5 +152,34 @@ fn what_was_said_is_found_by_its_words() {
     for person in [&alice, &bob] {
         person.ok(&["stop"]);
     }
+    network.stop();
+}
+
+/// The decoys of a profile that nobody has open, as they are kept.
+fn decoys(person: &Person) -> Vec<u8> {
+    let passphrase = Passphrase::new(harness::PASSPHRASE);
+    let profile = Profile::open(&person.profile(), &passphrase).expect("a profile");
+    profile.store().setting("decoys").expect("readable").expect("it was online, so it has some")
+}
+
+/// The boxes that a program follows after its start are those that it followed before, whosever they are.
+#[test]
+fn decoys_go_on_after_kill_9() {
+    let mut network = Network::up();
+    let (alice, bob) = (Person::new(&network, "alice"), Person::new(&network, "bob"));
+    alice.meet(&bob);
+    alice.kill_daemon();
+    let before = decoys(&alice);
+    alice.ok(&["send", "bob", "once more", "--wait-delivered"]);
+    alice.kill_daemon();
+    let after = decoys(&alice);
+    assert_ne!(after, before, "they were tended again");
+    // Secrets of their lanes, and nothing else, are 32 bytes that two texts have in common.
+    let known: BTreeSet<&[u8]> = before.windows(32).collect();
+    let common = after.windows(32).filter(|secret| known.contains(secret)).count();
+    assert!(common > 100, "{common} of {}", before.len());
+    bob.ok(&["stop"]);
+    let strange = decoys(&bob);
+    assert_eq!(strange.windows(32).filter(|secret| known.contains(secret)).count(), 0);
     network.stop();
 }

@@ -8,6 +8,7 @@
 //! while the transport goes on sending as before; to the network the device looks the same.
 
 mod clock;
+mod kept;
 mod requests;
 mod session;
 mod turn;
@@ -24,6 +25,7 @@ use xchat_base::Timestamp;
 use xchat_engine::{ConversationId, Engine, MessageState, Profile as EngineProfile};
 use xchat_transport::directory::Root;
 use xchat_transport::{Input as TransportInput, Transport};
+use zeroize::Zeroizing;
 
 use crate::api::{Contact, Event, Face, Numbered};
 use crate::error::{Error, ErrorBody, ErrorKind};
@@ -33,6 +35,7 @@ use crate::store::Store;
 
 use clock::Clock;
 pub use clock::ClockState;
+use kept::Kept;
 use requests::Pending;
 pub(crate) use requests::Request;
 use session::{MAX_UNREAD, Session, SessionEvent, What};
@@ -80,7 +83,7 @@ pub(crate) struct Driver {
     engine_wake: Option<Timestamp>,
     transport_wake: Option<Timestamp>,
     /// What the transport wants kept and the disk has refused so far.
-    unsaved: Option<Vec<u8>>,
+    unsaved: BTreeMap<&'static str, Zeroizing<Vec<u8>>>,
     /// The last change of a message that was told.
     seq: u64,
     /// The conversation whose draft is being sent, until that is on the disk.
@@ -118,7 +121,7 @@ impl Driver {
         if let Some(text) = newer {
             store.set_settings(&[(setting::NETWORK, text.as_bytes())])?;
         }
-        let kept = store.setting(setting::TRANSPORT)?;
+        let kept = Kept::read(&store)?;
         let engine_profile = EngineProfile {
             name: settings.name.clone(),
             network: root.name().as_str().to_owned(),
@@ -128,8 +131,7 @@ impl Driver {
             Engine::load(engine_profile.clone(), store.state()?, now, &mut OsRng)
                 .map_err(|error| requests::load_error(&error))?;
         let (transport, transport_effects) =
-            Transport::new(root.clone(), document, settings.pace, kept.as_deref(), now, &mut OsRng)
-                .map_err(|error| Error::new(ErrorKind::Corrupt, error.to_string()))?;
+            kept.transport(root.clone(), document, settings.pace, now)?;
         let (events, _) = broadcast::channel(MAX_UNHEARD);
         let mut driver = Self {
             seq: store.last_seq(),
@@ -150,7 +152,7 @@ impl Driver {
             waiting: Vec::new(),
             engine_wake: None,
             transport_wake: None,
-            unsaved: None,
+            unsaved: BTreeMap::new(),
             sending: None,
         };
         driver.carry_out_transport(transport_effects);
@@ -242,15 +244,16 @@ impl Driver {
     fn start_over(&mut self) {
         tracing::warn!("the system's clock was set back");
         let kept = match &self.state {
-            State::Running { store, .. } => store.setting(setting::TRANSPORT).ok().flatten(),
-            State::Halted { .. } => None,
+            State::Running { store, .. } => Kept::read(store),
+            State::Halted { .. } => self.reopen.store().and_then(|store| Kept::read(&store)),
         };
         self.session = None;
         self.clock = Clock::start();
         let now = self.now();
         let (root, document) = (self.root.clone(), self.transport.document().clone());
-        let pace = self.settings.pace;
-        let transport = Transport::new(root, document, pace, kept.as_deref(), now, &mut OsRng);
+        let transport = kept
+            .map_err(Error::from)
+            .and_then(|kept| kept.transport(root, document, self.settings.pace, now));
         (self.engine_wake, self.transport_wake) = (None, None);
         let error = Error::new(ErrorKind::ClockWrong, "the system's clock was set back");
         self.state = State::Halted { why: error.body(), kind: error.kind(), retry_at: now };
@@ -260,7 +263,7 @@ impl Driver {
                 self.transport = transport;
                 self.carry_out_transport(effects);
             }
-            // It has read the same bytes before.
+            // It goes on by the wrong clock, with the gateways that it has.
             Err(error) => tracing::error!(%error, "what the transport kept cannot be read again"),
         }
         self.try_again();

@@ -85,6 +85,8 @@ pub(crate) mod setting {
     pub(crate) const PACE: &str = "pace";
     /// The transport's pinned gateways.
     pub(crate) const TRANSPORT: &str = "transport";
+    /// The transport's decoys.
+    pub(crate) const DECOYS: &str = "decoys";
 }
 
 /// An open profile: while it lives, no other process can open it.

@@ -7,7 +7,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use xchat_base::{Rng, Timestamp, random};
-use xchat_directory::NodeId;
+use xchat_directory::{NodeId, VerifiedDocument};
 use xchat_pigeonhole::BoxId;
 use xchat_sphinx::CollectorSession;
 
@@ -63,6 +63,12 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
+    /// Whether by this document the store keeps the box no longer, or would deliver it over a mix that is not listed any more.
+    pub(crate) fn is_gone(&self, id: &BoxId, document: &VerifiedDocument) -> bool {
+        !document.replicas(id.as_bytes()).contains(&self.store)
+            || self.mixes.iter().any(|mix| document.node(mix).is_none())
+    }
+
     /// Whether what is delivered passes one of these mixes.
     pub(crate) fn passes(&self, mixes: &[NodeId]) -> bool {
         self.mixes.iter().any(|mix| mixes.contains(mix))
@@ -103,7 +109,6 @@ struct Followed {
     urgency: Urgency,
     /// When something last arrived in its lane, as far as that was said: at a start nothing has.
     lane_heard: Timestamp,
-    order: u64,
     /// Registered when at most so many boxes of its lane are before it.
     farthest: u8,
     /// Not registered before that; never, as long as it is too far ahead.
@@ -123,19 +128,13 @@ struct Followed {
 pub(crate) struct Follows {
     own: BTreeMap<BoxId, Followed>,
     decoys: BTreeMap<BoxId, Followed>,
-    next_order: u64,
     /// The latest collect that had no answer: an item may have gone with it.
     lost_collect: Timestamp,
 }
 
 impl Follows {
     pub(crate) fn new() -> Self {
-        Self {
-            own: BTreeMap::new(),
-            decoys: BTreeMap::new(),
-            next_order: 0,
-            lost_collect: Timestamp::ZERO,
-        }
+        Self { own: BTreeMap::new(), decoys: BTreeMap::new(), lost_collect: Timestamp::ZERO }
     }
 
     pub(crate) fn follow(
@@ -146,8 +145,6 @@ impl Follows {
         now: Timestamp,
         rng: &mut Rng,
     ) {
-        let order = self.next_order;
-        self.next_order += 1;
         // Followed again when one before it has arrived, in order or not.
         // Whose it is was said when it was first followed: a decoy that is given up has commands under way.
         let is_decoy = self.decoys.contains_key(&id) || is_decoy && !self.own.contains_key(&id);
@@ -156,7 +153,6 @@ impl Follows {
         let followed = boxes.entry(id).or_insert_with(|| Followed {
             urgency,
             lane_heard: Timestamp::ZERO,
-            order,
             farthest: 1 + random::index(rng, FARTHEST) as u8,
             due: None,
             standing: None,
@@ -171,7 +167,9 @@ impl Follows {
             followed.lane_heard = now;
         }
         match urgency {
-            Urgency::Active(_) | Urgency::Resting => followed.due = Some(Timestamp::ZERO),
+            Urgency::Active(_) | Urgency::Resting => {
+                followed.due = Some(followed.due.map_or(now, |due| due.min(now)));
+            }
             Urgency::Ahead(_) if followed.due.is_some() => {}
             Urgency::Ahead(1) => {
                 followed.due = Some(now + SECOND_WITHIN.mul_f64(random::unit(rng)));
@@ -209,7 +207,8 @@ impl Follows {
         self.own.values().filter(|f| f.is_due(now)).count()
     }
 
-    /// What is to be registered next, in one pass: this is asked in each slot.
+    /// What is to be registered next, in one pass: this is asked in each slot. Of boxes that are due since the same moment the first
+    /// by its number: stores see no order in which lanes are followed.
     pub(crate) fn next(&self, now: Timestamp, slot: u64, capacity: usize) -> Next {
         let mut taken = 0;
         let mut displaceable = false;
@@ -228,7 +227,7 @@ impl Follows {
             if !followed.can_register(now, slot) {
                 continue;
             }
-            let turn = (followed.looked_at, followed.order);
+            let turn = (followed.looked_at, id);
             if stands {
                 if followed.standing.is_some_and(|standing| standing.renew_at <= now) {
                     renewal.offer(turn, id);
@@ -236,7 +235,7 @@ impl Follows {
                 continue;
             }
             waiting[usize::from(class)].offer(turn, id);
-            let urgency = (class, followed.due, followed.order);
+            let urgency = (class, followed.due, id);
             new.offer(urgency, id);
             if followed.is_active() {
                 new_active.offer(urgency, id);
@@ -274,9 +273,9 @@ impl Follows {
                     Urgency::Active(0) | Urgency::Resting if age >= LOOK_AFTER => 0,
                     _ => return None,
                 };
-                Some((need, age, f.order, id))
+                Some((need, age, id))
             })
-            .max_by_key(|(need, age, order, _)| (*need, *age, core::cmp::Reverse(*order)))
+            .max()
             .map(|(.., id)| *id)
     }
 
@@ -363,10 +362,12 @@ impl Follows {
         }
     }
 
-    /// Registrations for which this does not hold are as good as gone.
+    /// Registrations for which this does not hold are as good as gone: the boxes are due, all since the same moment.
     pub(crate) fn retain_standing(&mut self, keep: impl Fn(&Standing) -> bool) {
         for followed in self.own.values_mut().chain(self.decoys.values_mut()) {
-            followed.standing = followed.standing.filter(&keep);
+            let gone = followed.standing.take_if(|standing| !keep(standing));
+            followed.due =
+                followed.due.map(|due| if gone.is_some() { Timestamp::ZERO } else { due });
         }
     }
 
@@ -416,6 +417,12 @@ impl Follows {
 /// What tests look at.
 #[cfg(test)]
 impl Follows {
+    /// Boxes of decoys: all that are followed, or those that stand registered at a time.
+    pub(crate) fn decoys(&self, standing: Option<Timestamp>) -> std::collections::BTreeSet<BoxId> {
+        let these = |followed: &Followed| standing.is_none_or(|now| followed.stands(now));
+        self.decoys.iter().filter(|(_, followed)| these(followed)).map(|(id, _)| *id).collect()
+    }
+
     pub(crate) fn registered_over(&self, mix: &NodeId, now: Timestamp) -> (usize, usize) {
         let standing = self.all().filter(|(_, followed)| followed.stands(now));
         let all: Vec<_> = standing.filter_map(|(_, followed)| followed.standing).collect();

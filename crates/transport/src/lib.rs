@@ -56,6 +56,7 @@ mod transport;
 
 pub use api::{Command, DecoyLanes, Effect, Event, Input, StartError, Urgency};
 pub use clock::SLOT_LEAD;
+pub use decoys::KeptDecoys;
 pub use status::{CollectorHealth, GatewayState, Status, Trouble};
 pub use transport::Transport;
 

@@ -10,6 +10,7 @@
 use core::f64::consts::TAU;
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use xchat_base::{Rng, Timestamp, random};
 
 const DAY: f64 = 24.0 * 3600.0;
@@ -45,7 +46,7 @@ const GAPS: (f64, f64) = (1.0, 600.0);
 const BY_DAY: f64 = 0.9;
 
 /// The next line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Line {
     pub(crate) at: Timestamp,
     /// Whose it is: 0 or 1.
@@ -53,7 +54,7 @@ pub(crate) struct Line {
 }
 
 /// The rhythm of two people.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Rhythm {
     /// As many lines in all, without sittings, hours or memory.
     poisson: bool,
@@ -88,6 +89,24 @@ impl Rhythm {
     /// What a rhythm must not be.
     pub(crate) fn poisson(rng: &mut Rng) -> Self {
         Self { poisson: true, ..Self::new(Duration::ZERO, rng) }
+    }
+
+    /// Whether it can be, once it was read from bytes.
+    pub(crate) fn is_sound(&self) -> bool {
+        let rates = FEWEST_SITTINGS_A_DAY..=MOST_SITTINGS_A_DAY;
+        self.side < 2 && rates.contains(&self.sittings_a_day) && (0.0..=DAY).contains(&self.noon)
+    }
+
+    /// Whether this line, the next one, may be of a sitting that is going on.
+    pub(crate) fn is_within_a_sitting(&self, line: &Line, now: Timestamp) -> bool {
+        let (_, longest) = GAPS;
+        !self.poisson && line.at > now && line.at <= now + Duration::from_secs_f64(longest)
+    }
+
+    /// The next line, whatever was going on. Between sittings that is as good as the one drawn before: they have no memory.
+    pub(crate) fn begin_anew(&mut self, now: Timestamp, rng: &mut Rng) -> Line {
+        self.left = 0;
+        self.next(now, rng)
     }
 
     /// The line after one at `now`.

@@ -6,7 +6,7 @@ mod slot;
 
 use core::time::Duration;
 
-use xchat_base::{Rng, Timestamp, Wire};
+use xchat_base::{CodecError, Rng, Timestamp, Wire};
 use xchat_directory::{DirectoryError, Root, SignedDocument, VerifiedDocument};
 use xchat_pigeonhole::{BoxId, SealedBox};
 use xchat_sphinx::pace::bytes_per_month;
@@ -145,6 +145,16 @@ impl Transport {
         self
     }
 
+    /// With the decoys that an earlier one asked to keep ([`Effect::PersistDecoys`]), before the first input. Without, decoys
+    /// are made anew.
+    ///
+    /// # Errors
+    /// [`CodecError`]: what was kept is of another version, or damaged. Nothing has changed: new decoys are made.
+    pub fn resume_decoys(&mut self, kept: &[u8]) -> Result<(), CodecError> {
+        self.decoys = Decoys::restored(kept)?;
+        Ok(())
+    }
+
     /// Takes one input; the effects are to be carried out in order.
     pub fn handle(&mut self, input: Input, now: Timestamp, rng: &mut Rng) -> Vec<Effect> {
         let mut out = Vec::new();
@@ -255,11 +265,7 @@ impl Transport {
             self.void_registrations(gone);
         }
         let document = &self.document;
-        // The store keeps the box no longer, or would deliver it over a mix that is gone.
-        let is_gone = |id: &BoxId, standing: &Standing| {
-            !document.replicas(id.as_bytes()).contains(&standing.store)
-                || standing.mixes.iter().any(|mix| document.node(mix).is_none())
-        };
+        let is_gone = |id: &BoxId, standing: &Standing| standing.is_gone(id, document);
         self.follows.anew(is_gone, now, self.turns.slot, rng);
         self.ask_document_at = now + self.document_period();
         out.push(self.persist());
@@ -300,6 +306,7 @@ impl Transport {
 
     /// What every call ends with: a change worth telling, and when to be called again.
     fn finish(&mut self, is_timer: bool, now: Timestamp, out: &mut Vec<Effect>) {
+        out.extend(self.decoys.unsaved().map(Effect::PersistDecoys));
         let digest = self.digest(now);
         if self.reported != Some(digest) {
             if self.reported.is_some() {
@@ -355,6 +362,15 @@ impl Transport {
     /// Decoy boxes written, and those that stand registered.
     pub(crate) fn decoys_seen(&self, now: Timestamp) -> (u64, usize) {
         (self.decoys.lines(), self.follows.standing(now, true))
+    }
+
+    /// Boxes that decoys follow, and those of them that stand registered.
+    pub(crate) fn decoys_followed(&self) -> std::collections::BTreeSet<BoxId> {
+        self.follows.decoys(None)
+    }
+
+    pub(crate) fn decoys_registered(&self, now: Timestamp) -> std::collections::BTreeSet<BoxId> {
+        self.follows.decoys(Some(now))
     }
 
     pub(crate) fn writes_under_way(&self) -> Vec<xchat_pigeonhole::BoxId> {

@@ -11,7 +11,7 @@ use xchat_engine::{
     Input, MessageRow, MessageState, Profile, Recalled, Response, Urgency,
 };
 use xchat_sphinx::{PacketFormat, Puzzle};
-use xchat_transport::{DecoyLanes, Pace, Transport};
+use xchat_transport::{DecoyLanes, KeptDecoys, Pace, Transport};
 
 /// What a person's driver wants of the world.
 pub(crate) enum Want {
@@ -45,6 +45,7 @@ pub struct Person {
     pub done: BTreeMap<u64, Result<Response, CommandError>>,
     kv: BTreeMap<Vec<u8>, Vec<u8>>,
     pins: Option<Vec<u8>>,
+    kept_decoys: Option<KeptDecoys>,
     /// Their device among the world's clients.
     pub(crate) client: u32,
     root: Root,
@@ -78,6 +79,7 @@ impl Person {
             done: BTreeMap::new(),
             kv: BTreeMap::new(),
             pins: None,
+            kept_decoys: None,
             client,
             root,
             document,
@@ -94,6 +96,9 @@ impl Person {
         let (transport, first) = Transport::new(root, document, self.device.pace, pins, now, rng)
             .expect("what a transport kept, it reads");
         let mut transport = transport.with_format(self.format);
+        if let Some(kept) = &self.kept_decoys {
+            transport.resume_decoys(kept.as_bytes()).expect("what a transport kept, it reads");
+        }
         transport.set_decoy_lanes(self.device.decoys);
         let profile = Profile {
             name: self.name.clone(),
@@ -234,6 +239,7 @@ impl Person {
                 Effect::Solve(puzzle) => wants.push(Want::Solve(puzzle)),
                 Effect::WakeAt(at) => self.app().transport_wake = Some(at),
                 Effect::Persist(pins) => self.pins = Some(pins),
+                Effect::PersistDecoys(kept) => self.kept_decoys = Some(kept),
                 Effect::Event(event) => {
                     let input = match event {
                         Event::Written { id, outcome } => Input::Written { id, outcome },

@@ -12,6 +12,7 @@ use xchat_transport::{
     Command as TransportCommand, Effect as TransportEffect, Event as TransportEvent,
     Input as TransportInput,
 };
+use zeroize::Zeroizing;
 
 use super::session::Session;
 use super::{Driver, HALT_PAUSE, State};
@@ -141,9 +142,9 @@ impl Driver {
                     }
                 }
                 TransportEffect::WakeAt(at) => self.transport_wake = Some(at),
-                TransportEffect::Persist(bytes) => {
-                    self.unsaved = Some(bytes);
-                    self.save_transport();
+                TransportEffect::Persist(bytes) => self.keep(setting::TRANSPORT, bytes.into()),
+                TransportEffect::PersistDecoys(kept) => {
+                    self.keep(setting::DECOYS, kept.into_bytes())
                 }
                 TransportEffect::Event(event) => self.transport_event(event, steps),
                 _ => tracing::warn!("the transport wants something unknown"),
@@ -240,13 +241,26 @@ impl Driver {
         }
     }
 
-    fn save_transport(&mut self) {
-        let State::Running { store, .. } = &mut self.state else { return };
-        let Some(bytes) = self.unsaved.take() else { return };
-        if let Err(error) = store.set_settings(&[(setting::TRANSPORT, &bytes)]) {
-            self.unsaved = Some(bytes);
-            self.halt(error);
+    /// What the transport wants kept. If the disk refuses, it is tried again with the next, or after the halt.
+    fn keep(&mut self, name: &'static str, bytes: Zeroizing<Vec<u8>>) {
+        self.unsaved.insert(name, bytes);
+        match self.save_transport() {
+            // Decoys that are kept too late do again what they have done, to the letter: no reason to stop everything else.
+            Err(StoreError::DiskFull) if name == setting::DECOYS => {}
+            Err(error) => self.halt(error),
+            Ok(()) => {}
         }
+    }
+
+    fn save_transport(&mut self) -> Result<(), StoreError> {
+        let State::Running { store, .. } = &mut self.state else { return Ok(()) };
+        let settings: Vec<(&str, &[u8])> =
+            self.unsaved.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
+        if !settings.is_empty() {
+            store.set_settings(&settings)?;
+            self.unsaved.clear();
+        }
+        Ok(())
     }
 
     pub(super) fn halt(&mut self, error: StoreError) {
@@ -276,7 +290,9 @@ impl Driver {
                 self.state = State::Running { engine, store };
                 self.carry_out_engine(effects);
                 self.refresh_contacts();
-                self.save_transport();
+                if let Err(error) = self.save_transport() {
+                    return self.halt(error);
+                }
                 self.tell_status();
             }
             Err(error) => {

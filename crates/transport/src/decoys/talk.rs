@@ -8,9 +8,11 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use xchat_base::{Rng, Secret, Timestamp, random};
-use xchat_pigeonhole::{BoxId, Lane, SealedBox};
+use serde::{Deserialize, Serialize};
+use xchat_base::{Rng, Timestamp, random};
+use xchat_pigeonhole::BoxId;
 
+use super::lane::DecoyLane;
 use crate::api::Urgency;
 use crate::rhythm::{Line, Rhythm};
 
@@ -39,6 +41,9 @@ const RECEIPT_DELAY_IN_A_TALK: (Duration, Duration) =
 /// So long after a receipt a talk goes on.
 const TALK: Duration = Duration::from_secs(30);
 
+/// No receipt waits longer than this.
+const RECEIPT_WITHIN: Duration = Duration::from_secs(10);
+
 /// How often the commit lane is looked at although nothing points there.
 const CHECK_PERIOD: Duration = Duration::from_secs(6 * 3600);
 
@@ -51,11 +56,14 @@ const UPDATE_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Boxes of the run of a commit.
 const RUN: usize = 3;
 
+/// Counts that no decoy reaches.
+const MOST: u64 = 1 << 32;
+
 /// What is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wrote {
-    /// A box of this side's lane in this epoch.
-    Own(usize, u64),
+    /// A box of this side's lane in this epoch, at this place.
+    Own(usize, u64, u64),
     Run,
     Entry,
 }
@@ -74,7 +82,8 @@ pub(super) enum Reads {
 
 /// What a decoy wants.
 pub(super) enum Ask {
-    Write(SealedBox, Wrote),
+    /// The box at this place of a lane.
+    Write(DecoyLane, Wrote),
     Read(BoxId, Reads),
     Follow(BoxId, Urgency),
     Unfollow(BoxId),
@@ -89,7 +98,7 @@ pub(super) enum Happened {
 }
 
 /// What is in a box.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 struct Content {
     text: bool,
     /// That the epoch has ended.
@@ -97,11 +106,13 @@ struct Content {
 }
 
 /// One of the two.
+#[derive(Serialize, Deserialize)]
 struct Side {
     /// The next box to be written, and what is in those that the other has not read.
-    writing: Lane,
+    writing: DecoyLane,
     written: BTreeMap<u64, Content>,
-    unacknowledged: usize,
+    /// Boxes that are written and not acknowledged, by place: the lane as it was there.
+    under_way: BTreeMap<u64, DecoyLane>,
     /// A box was acknowledged and no look at the commit lane has begun since.
     unconfirmed: bool,
     /// Texts and receipts that wait for a box.
@@ -110,7 +121,7 @@ struct Side {
     receipt_due: Option<Timestamp>,
     receipted_at: Timestamp,
     /// The other one's lane, at the first box that has not arrived.
-    reading: Lane,
+    reading: DecoyLane,
     /// Boxes of it that are followed and have not arrived, by place.
     standing: BTreeMap<u64, BoxId>,
     /// Boxes before this place were followed.
@@ -128,29 +139,33 @@ impl Side {
 }
 
 /// How far a change of epoch has come.
+#[derive(Serialize, Deserialize)]
 enum Change {
     None,
     /// The run is being written: so many boxes are left of it.
     Storing {
         by: usize,
-        run: Vec<BoxId>,
+        run: DecoyLane,
         left: usize,
     },
-    /// The entry stands: nothing is written any more, the lanes are read to their ends.
+    /// The entry stands: nothing is written any more, the lanes are read to their ends. The other one has found the entry, or not
+    /// yet, and so many boxes of the run are to be read.
     Closing {
         by: usize,
-        run: Vec<BoxId>,
+        run: DecoyLane,
+        found: bool,
         left: usize,
         drained: [bool; 2],
     },
 }
 
 /// Two people who are both this client.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Talk {
     sides: [Side; 2],
     epoch: u64,
     since: Timestamp,
-    commits: Lane,
+    commits: DecoyLane,
     /// A look at the commit lane is under way.
     asked: bool,
     change: Change,
@@ -159,6 +174,7 @@ pub(super) struct Talk {
     next_check: Timestamp,
     /// Lines written so far.
     #[cfg(test)]
+    #[serde(skip)]
     pub(super) lines: u64,
 }
 
@@ -170,11 +186,11 @@ impl Talk {
         rng: &mut Rng,
         out: &mut Vec<Ask>,
     ) -> Self {
-        let lanes = [lane(rng), lane(rng)];
+        let lanes = [DecoyLane::new(rng), DecoyLane::new(rng)];
         let side = |own: usize| Side {
             writing: lanes[own].clone(),
             written: BTreeMap::new(),
-            unacknowledged: 0,
+            under_way: BTreeMap::new(),
             unconfirmed: false,
             texts: 0,
             receipts: 0,
@@ -190,7 +206,7 @@ impl Talk {
             sides: [side(0), side(1)],
             epoch: random::index(rng, 2) as u64,
             since: now,
-            commits: lane(rng),
+            commits: DecoyLane::new(rng),
             asked: false,
             change: Change::None,
             rhythm,
@@ -201,6 +217,68 @@ impl Talk {
         };
         (0..2).for_each(|side| talk.look_ahead(side, now, out));
         talk
+    }
+
+    /// Goes on after a start of the program, as a conversation does: what is at the front of its lanes is followed, the commit
+    /// lane is looked at, and what had no answer is asked for again. Nobody has said anything meanwhile.
+    pub(super) fn resume(&mut self, now: Timestamp, rng: &mut Rng, out: &mut Vec<Ask>) {
+        self.set_clock(now, rng);
+        for own in 0..2 {
+            let side = &mut self.sides[own];
+            side.standing.clear();
+            side.followed = side.reading.index();
+            let ask = |(place, lane): (&u64, &DecoyLane)| {
+                Ask::Write(lane.clone(), Wrote::Own(own, self.epoch, *place))
+            };
+            out.extend(side.under_way.iter().map(ask));
+            self.look_ahead(own, now, out);
+        }
+        self.asked = false;
+        match &mut self.change {
+            Change::None => {}
+            Change::Storing { run, left, .. } => {
+                *left = RUN;
+                write_run(run, out);
+            }
+            Change::Closing { by, found, left, drained, .. } => {
+                (*left, *drained) = (RUN, [false; 2]);
+                let (by, found) = (*by, *found);
+                self.drain(by, out);
+                if found {
+                    self.entry_found(out);
+                }
+            }
+        }
+        self.check(out);
+        self.pump(now, rng, out);
+    }
+
+    /// Whether it can be, once it was read from bytes.
+    pub(super) fn is_sound(&self) -> bool {
+        let by = match &self.change {
+            Change::None => 0,
+            Change::Storing { by, .. } | Change::Closing { by, .. } => *by,
+        };
+        let counted = |side: &Side| {
+            let indices = [side.reading.index(), side.writing.index()];
+            indices.into_iter().chain([side.texts as u64, side.receipts as u64]).all(|n| n < MOST)
+        };
+        let sides = self.sides.iter().all(counted) && self.line.side < 2;
+        by < 2 && sides && self.epoch < MOST && self.rhythm.is_sound()
+    }
+
+    /// The clock may have been set back since, and who was to say something while the program was off has not said it.
+    fn set_clock(&mut self, now: Timestamp, rng: &mut Rng) {
+        self.since = self.since.min(now);
+        self.next_check = self.next_check.min(now + CHECK_PERIOD);
+        for side in &mut self.sides {
+            side.last_activity = side.last_activity.map(|at| at.min(now));
+            side.receipted_at = side.receipted_at.min(now);
+            side.receipt_due = side.receipt_due.map(|due| due.min(now + RECEIPT_WITHIN));
+        }
+        if !self.rhythm.is_within_a_sitting(&self.line, now) {
+            self.line = self.rhythm.begin_anew(now, rng);
+        }
     }
 
     /// Boxes that are followed.
@@ -262,14 +340,17 @@ impl Talk {
     ) {
         match happened {
             // Of the present epoch: what the last one still had under way counts no more.
-            Happened::Written(Wrote::Own(side, epoch)) if epoch == self.epoch => {
-                let side = &mut self.sides[side];
-                side.unacknowledged = side.unacknowledged.saturating_sub(1);
-                side.unconfirmed = true;
+            Happened::Written(Wrote::Own(side, epoch, place)) if epoch == self.epoch => {
+                let one = &mut self.sides[side];
+                one.under_way.remove(&place);
+                one.unconfirmed = true;
+                if self.has_more(1 - side) {
+                    self.read_on(1 - side, now, rng, out);
+                }
             }
             Happened::Written(Wrote::Own(..)) => {}
-            Happened::Written(Wrote::Run) => self.run_stored(rng, out),
-            Happened::Written(Wrote::Entry) => self.close(rng, out),
+            Happened::Written(Wrote::Run) => self.run_stored(out),
+            Happened::Written(Wrote::Entry) => self.close(out),
             Happened::Read(Reads::Check) => self.asked = false,
             Happened::Read(Reads::Entry) => self.read_run(out),
             Happened::Read(Reads::Run) => self.run_read(out),
@@ -287,8 +368,8 @@ impl Talk {
         for side in 0..2 {
             let one = &self.sides[side];
             let waits = one.texts + one.receipts > 0;
-            if waits && !closing && one.unacknowledged < MAX_UNACKNOWLEDGED {
-                self.seal(side, false, rng, out);
+            if waits && !closing && one.under_way.len() < MAX_UNACKNOWLEDGED {
+                self.seal(side, false, out);
             }
         }
         if let Some(side) = self.sides.iter_mut().find(|side| side.unconfirmed)
@@ -301,19 +382,17 @@ impl Talk {
     }
 
     /// The next box of a side's lane, with all that waits for it.
-    fn seal(&mut self, side: usize, marker: bool, rng: &mut Rng, out: &mut Vec<Ask>) {
-        let epoch = self.epoch;
+    fn seal(&mut self, side: usize, marker: bool, out: &mut Vec<Ask>) {
         let one = &mut self.sides[side];
-        // What is sealed is padded to one length, whatever is in it.
-        let Ok(boxed) = one.writing.keys().seal(rng, &[]) else { return };
+        let (here, place) = (one.writing.clone(), one.writing.index());
         let text = !marker && one.texts > 0;
-        one.written.insert(one.writing.index(), Content { text, marker });
+        one.written.insert(place, Content { text, marker });
         one.writing.advance();
-        one.unacknowledged += 1;
         if !marker {
             (one.texts, one.receipts) = (0, 0);
         }
-        out.push(Ask::Write(boxed, Wrote::Own(side, epoch)));
+        out.push(Ask::Write(here.clone(), Wrote::Own(side, self.epoch, place)));
+        one.under_way.insert(place, here);
     }
 
     fn check(&mut self, out: &mut Vec<Ask>) {
@@ -321,7 +400,7 @@ impl Talk {
             return;
         }
         self.asked = true;
-        out.push(Ask::Read(self.commits.keys().id(), Reads::Check));
+        out.push(Ask::Read(self.commits.id(), Reads::Check));
     }
 
     // --- reading --------------------------------------------------------------------------------
@@ -337,14 +416,20 @@ impl Talk {
         }
     }
 
+    /// Whether the next box of the lane that this side reads has arrived. After a crash it may have before its writer knows of it,
+    /// who then writes it again.
+    fn has_more(&self, reader: usize) -> bool {
+        let (side, writer) = (&self.sides[reader], &self.sides[1 - reader]);
+        let place = side.reading.index();
+        place < side.followed
+            && !side.standing.contains_key(&place)
+            && place < writer.writing.index()
+    }
+
     /// Reads the boxes that have arrived, up to the first that has not.
     fn read_on(&mut self, reader: usize, now: Timestamp, rng: &mut Rng, out: &mut Vec<Ask>) {
-        loop {
+        while self.has_more(reader) {
             let place = self.sides[reader].reading.index();
-            let here = &self.sides[reader];
-            if place >= here.followed || here.standing.contains_key(&place) {
-                break;
-            }
             self.sides[reader].reading.advance();
             let content = self.sides[1 - reader].written.remove(&place);
             let side = &mut self.sides[reader];
@@ -357,7 +442,7 @@ impl Talk {
                 side.last_activity = Some(now);
             }
             if content.is_some_and(|content| content.marker) {
-                out.push(Ask::Read(self.commits.keys().id(), Reads::Entry));
+                self.entry_found(out);
             }
         }
         self.look_ahead(reader, now, out);
@@ -373,7 +458,7 @@ impl Talk {
             let place = next + u64::from(ahead);
             let urgency = Urgency::of(active, ahead);
             if place >= side.followed {
-                let id = side.reading.peek(ahead.into()).id();
+                let id = side.reading.id_ahead(ahead.into());
                 side.standing.insert(place, id);
                 side.followed = place + 1;
             }
@@ -395,41 +480,33 @@ impl Talk {
             one.writing.index() >= after || (old && one.texts + one.receipts > 0)
         };
         let Some(by) = (0..2).find(|side| due(*side)) else { return };
-        let mut from = lane(rng);
-        let mut run = Vec::with_capacity(RUN);
-        while run.len() < RUN {
-            let Ok(boxed) = from.keys().seal(rng, &[]) else { return };
-            from.advance();
-            run.push(boxed.id());
-            out.push(Ask::Write(boxed, Wrote::Run));
-        }
+        let run = DecoyLane::new(rng);
+        write_run(&run, out);
         self.change = Change::Storing { by, run, left: RUN };
     }
 
-    fn run_stored(&mut self, rng: &mut Rng, out: &mut Vec<Ask>) {
+    fn run_stored(&mut self, out: &mut Vec<Ask>) {
         let Change::Storing { left, .. } = &mut self.change else { return };
         *left = left.saturating_sub(1);
-        if *left == 0
-            && let Ok(boxed) = self.commits.keys().seal(rng, &[])
-        {
-            out.push(Ask::Write(boxed, Wrote::Entry));
+        if *left == 0 {
+            out.push(Ask::Write(self.commits.clone(), Wrote::Entry));
         }
     }
 
     /// The entry stands: its writer says so in its lane, and reads the other's to the end.
-    fn close(&mut self, rng: &mut Rng, out: &mut Vec<Ask>) {
+    fn close(&mut self, out: &mut Vec<Ask>) {
         let change = core::mem::replace(&mut self.change, Change::None);
         let Change::Storing { by, run, .. } = change else { return };
-        self.change = Change::Closing { by, run, left: RUN, drained: [false; 2] };
+        self.change = Change::Closing { by, run, found: false, left: RUN, drained: [false; 2] };
         self.asked = false;
-        self.seal(by, true, rng, out);
+        self.seal(by, true, out);
         self.drain(by, out);
     }
 
     /// The other one has found the entry.
     fn read_run(&mut self, out: &mut Vec<Ask>) {
         if let Change::Closing { run, .. } = &self.change {
-            out.extend(run.iter().map(|id| Ask::Read(*id, Reads::Run)));
+            out.extend((0..RUN).map(|place| Ask::Read(run.id_ahead(place as u16), Reads::Run)));
         }
     }
 
@@ -442,9 +519,16 @@ impl Talk {
         }
     }
 
+    fn entry_found(&mut self, out: &mut Vec<Ask>) {
+        if let Change::Closing { found, .. } = &mut self.change {
+            *found = true;
+            out.push(Ask::Read(self.commits.id(), Reads::Entry));
+        }
+    }
+
     fn drain(&mut self, side: usize, out: &mut Vec<Ask>) {
         let reading = &self.sides[side].reading;
-        out.push(Ask::Read(reading.keys().id(), Reads::Drain(side, reading.index())));
+        out.push(Ask::Read(reading.id(), Reads::Drain(side, reading.index())));
     }
 
     fn drained(&mut self, side: usize, place: u64, out: &mut Vec<Ask>) {
@@ -459,20 +543,21 @@ impl Talk {
     /// When all is read and the marker stands.
     fn enter_next_epoch(&mut self, now: Timestamp, rng: &mut Rng, out: &mut Vec<Ask>) {
         let Change::Closing { by, drained: [true, true], .. } = self.change else { return };
-        if self.sides[by].unacknowledged > 0 {
+        if !self.sides[by].under_way.is_empty() {
             return;
         }
         self.change = Change::None;
         self.epoch += 1;
         self.since = now;
-        self.commits = lane(rng);
-        let lanes = [lane(rng), lane(rng)];
+        self.commits = DecoyLane::new(rng);
+        let lanes = [DecoyLane::new(rng), DecoyLane::new(rng)];
         for (own, side) in self.sides.iter_mut().enumerate() {
             let gone = core::mem::take(&mut side.standing).into_values();
             out.extend(gone.map(Ask::Unfollow));
             (side.writing, side.reading) = (lanes[own].clone(), lanes[1 - own].clone());
             side.written.clear();
-            (side.followed, side.unacknowledged, side.unconfirmed) = (0, 0, false);
+            side.under_way.clear();
+            (side.followed, side.unconfirmed) = (0, false);
         }
         (0..2).for_each(|side| self.look_ahead(side, now, out));
         self.check(out);
@@ -482,11 +567,20 @@ impl Talk {
 /// What tests look at.
 #[cfg(test)]
 impl Talk {
+    /// The next box of each lane.
+    pub(super) fn fronts(&self) -> [BoxId; 2] {
+        [0, 1].map(|side: usize| self.sides[side].reading.id())
+    }
+
     pub(super) fn epoch(&self) -> u64 {
         self.epoch
     }
 }
 
-fn lane(rng: &mut Rng) -> Lane {
-    Lane::new(Secret::random(rng))
+fn write_run(run: &DecoyLane, out: &mut Vec<Ask>) {
+    let mut run = run.clone();
+    for _ in 0..RUN {
+        out.push(Ask::Write(run.clone(), Wrote::Run));
+        run.advance();
+    }
 }

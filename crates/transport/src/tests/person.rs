@@ -11,7 +11,7 @@ use xchat_pigeonhole::{BoxId, ReadOutcome, SealedBox, WriteOutcome};
 use xchat_sphinx::ClientFrame;
 
 use super::fixture::{Fixture, rng};
-use crate::{Command, Effect, Event, Input, Pace, SLOT_LEAD, Transport, Urgency};
+use crate::{Command, Effect, Event, Input, KeptDecoys, Pace, SLOT_LEAD, Transport, Urgency};
 
 pub(super) struct Person {
     pub(super) transport: Transport,
@@ -30,6 +30,7 @@ pub(super) struct Person {
     /// What was asked for in proofs of work.
     pub(super) efforts: Vec<u32>,
     pub(super) stored: Option<Vec<u8>>,
+    pub(super) kept_decoys: Option<KeptDecoys>,
     first: Vec<Effect>,
 }
 
@@ -59,6 +60,7 @@ impl Person {
             tried: Vec::new(),
             efforts: Vec::new(),
             stored: None,
+            kept_decoys: None,
             first,
         }
     }
@@ -79,6 +81,10 @@ impl Person {
                 }
                 Effect::Persist(bytes) => {
                     self.stored = Some(bytes);
+                    None
+                }
+                Effect::PersistDecoys(kept) => {
+                    self.kept_decoys = Some(kept);
                     None
                 }
                 Effect::Send(bytes) => {

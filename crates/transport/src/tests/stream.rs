@@ -4,7 +4,7 @@ use xchat_sphinx::frame::CLIENT_PACKET_FRAME_LEN;
 
 use super::fixture::{Fixture, boxes};
 use super::network::Network;
-use super::person::{follow, read, secs, write};
+use super::person::{Person, follow, read, secs, write};
 use crate::Event;
 
 #[test]
@@ -89,9 +89,11 @@ fn decoy_lanes_are_nobodys_business() {
     fixture.document.parameters.pace_override = Some(500);
     let mut net = Network::new(fixture, 77);
     let person = net.join(1);
-    net.run_for(secs(2 * 3_600));
     let written = |net: &Network| net.people[person].transport.decoys_seen(net.now).0;
-    assert!(net.run_until(secs(8 * 3_600), |net| written(net) > 0), "some of them are written");
+    assert!(net.run_until(secs(60), |net| written(net) > 0), "they have a past");
+    let before = written(&net);
+    net.run_for(secs(2 * 3_600));
+    assert!(net.run_until(secs(8 * 3_600), |net| written(net) > before), "and go on");
     let status = net.people[person].transport.status(net.now);
     assert_eq!((status.followed, status.queued_writes, status.queued_reads), (0, 0, 0));
     assert_eq!(status.registered, 0);
@@ -99,4 +101,31 @@ fn decoy_lanes_are_nobodys_business() {
     assert!(net.people[person].events.iter().all(quiet));
     let (_, standing) = net.people[person].transport.decoys_seen(net.now);
     assert!(standing > 128, "the read set is full of decoys: {standing}");
+}
+
+/// What stores are asked for by a program that has just started is what they were asked for by the one before it.
+#[test]
+fn a_program_that_starts_again_registers_the_boxes_of_its_decoys_again() {
+    let mut net = Network::new(Fixture::new(2).transparent(), 78);
+    let person = net.join(1);
+    net.run_for(secs(1_800));
+    let before = net.people[person].transport.decoys_followed();
+    let (stored, kept) = {
+        let person = &net.people[person];
+        (person.stored.clone(), person.kept_decoys.clone().expect("kept"))
+    };
+    net.leave_for_good(person);
+    net.run_for(secs(600));
+
+    let mut again = Person::with(&net.fixture, net.now, 2, stored.as_deref());
+    again.transport.resume_decoys(kept.as_bytes()).expect("its own");
+    let again = net.enter(again);
+    let registered = |net: &Network| {
+        let standing = net.people[again].transport.decoys_registered(net.now);
+        standing.intersection(&before).count()
+    };
+    // The first box of each lane at once, the second within 20 min.
+    assert!(net.run_until(secs(200), |net| registered(net) >= 30), "{}", registered(&net));
+    let (again, new) = (registered(&net), net.people[again].transport.decoys_registered(net.now));
+    assert!(new.len() < again + 10, "{again} of {}", new.len());
 }

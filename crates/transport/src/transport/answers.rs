@@ -92,8 +92,9 @@ impl Transport {
                     Answer::Registered => {
                         let (renew_at, until) = (now + renew_after, now + self.rotation().lifetime);
                         let mut standing = Standing { store, session, mixes, renew_at, until };
-                        // A mix may have been found to fail meanwhile.
-                        if standing.passes(&self.mixes.avoided_mixes(&self.document, now)) {
+                        // A mix may have been found to fail meanwhile, or be listed no more.
+                        let failing = self.mixes.avoided_mixes(&self.document, now);
+                        if standing.passes(&failing) || standing.is_gone(&id, &self.document) {
                             standing.renew_at = now;
                         }
                         self.follows.registered(&id, number, standing);

@@ -1,0 +1,76 @@
+//! What outlives the program: decoys go on when it starts again, as conversations do.
+//!
+//! Boxes that were followed before a start and are followed after it would otherwise be somebody's, and boxes that are
+//! followed for the first time nobody's.
+
+use core::fmt;
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use xchat_base::{CodecError, Wire};
+use zeroize::Zeroizing;
+
+use super::talk::Talk;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// What is kept of all decoys of a client.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Kept {
+    pub(super) talks: BTreeMap<u32, Talk>,
+    /// Those with a past that have not gone on yet since the program started.
+    pub(super) waiting: BTreeMap<u32, Talk>,
+    /// The number of the next one.
+    pub(super) next: u32,
+    /// When the day is busiest of whoever they are supposed to be.
+    pub(super) noon: Duration,
+}
+
+impl Wire for Kept {
+    const FORMAT: &'static str = "kept decoys";
+    const VERSION: u8 = 1;
+    /// A read set holds 64 decoys at rest, of some 400 bytes each.
+    const MAX_LEN: usize = 256 * 1024;
+}
+
+impl Kept {
+    /// None of them goes on for the time being.
+    pub(super) fn rest(&mut self) {
+        self.waiting.append(&mut self.talks);
+    }
+
+    /// Reads what [`KeptDecoys::of`] wrote.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, CodecError> {
+        let mut kept = Self::from_wire(bytes)?;
+        kept.rest();
+        let sound = kept.noon < DAY && kept.waiting.values().all(Talk::is_sound);
+        sound.then_some(kept).ok_or(CodecError::Malformed { format: Self::FORMAT })
+    }
+}
+
+/// The decoys of a client in the form for its encrypted database. Whoever has it can tell which boxes are theirs.
+#[derive(Clone)]
+pub struct KeptDecoys(Zeroizing<Vec<u8>>);
+
+impl KeptDecoys {
+    pub(super) fn of(kept: &Kept) -> Self {
+        Self(Zeroizing::new(kept.to_wire()))
+    }
+
+    /// The bytes, for [`crate::Transport::resume_decoys`].
+    pub fn into_bytes(self) -> Zeroizing<Vec<u8>> {
+        self.0
+    }
+
+    /// The same, lent.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for KeptDecoys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeptDecoys")
+    }
+}

@@ -1,0 +1,80 @@
+//! The past of a new client's decoys.
+//!
+//! Decoys that have all just begun can be told from conversations by their youth, and few of them talk yet. So a client that has none
+//! makes up what its decoys would have done in some days before it was there.
+
+use core::time::Duration;
+use std::collections::BTreeSet;
+
+use xchat_base::{Rng, Timestamp};
+use xchat_pigeonhole::BoxId;
+
+use super::Decoys;
+use super::talk::{Ask, Happened, Talk};
+
+/// After so long there are as many as later, and those in use have pushed out the others.
+const PAST: Duration = Duration::from_secs(24 * 3600);
+
+/// In so long new ones fill an empty read set.
+const FILLED_WITHIN: Duration = Duration::from_secs(3600);
+
+/// Without a line to say, time passes in such steps.
+const STEP: Duration = Duration::from_secs(60);
+
+impl Decoys {
+    /// What they did in the days before `until`, over a network that does everything at once.
+    pub(super) fn make_up_days(&mut self, room: usize, until: Timestamp, rng: &mut Rng) {
+        let mut now = until - PAST;
+        let mut network = BTreeSet::new();
+        while now < until {
+            let line = self.kept.talks.values().map(Talk::wake).min().unwrap_or(until);
+            let next = line.max(now + Duration::from_millis(1)).min(now + STEP).min(until);
+            let share = room as f64 * next.since(now).as_secs_f64() / FILLED_WITHIN.as_secs_f64();
+            now = next;
+            let mut asks = Vec::new();
+            self.live(room, share, now, rng, &mut asks);
+            while !asks.is_empty() {
+                for (key, ask) in core::mem::take(&mut asks) {
+                    self.happened.extend(done(ask, &mut network).map(|happened| (key, happened)));
+                }
+                self.live(room, 0.0, now, rng, &mut asks);
+            }
+        }
+        self.taken = 0;
+        self.kept.rest();
+    }
+}
+
+/// What becomes of it, where the boxes are known that were written and have nobody yet who follows them, and those that are followed.
+fn done(ask: Ask, network: &mut BTreeSet<(Is, BoxId)>) -> impl Iterator<Item = Happened> {
+    let (ended, arrived) = match ask {
+        Ask::Write(place, what) => {
+            let id = place.id();
+            let arrived = network.remove(&(Is::Followed, id));
+            if !arrived {
+                network.insert((Is::Written, id));
+            }
+            (Some(Happened::Written(what)), arrived.then_some(id))
+        }
+        Ask::Follow(id, _) => {
+            let arrived = network.remove(&(Is::Written, id));
+            if !arrived {
+                network.insert((Is::Followed, id));
+            }
+            (None, arrived.then_some(id))
+        }
+        Ask::Unfollow(id) => {
+            network.remove(&(Is::Followed, id));
+            (None, None)
+        }
+        Ask::Read(_, what) => (Some(Happened::Read(what)), None),
+    };
+    ended.into_iter().chain(arrived.map(Happened::Arrived))
+}
+
+/// What a box is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Is {
+    Written,
+    Followed,
+}

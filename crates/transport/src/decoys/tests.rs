@@ -1,0 +1,268 @@
+//! Decoys alone: what they ask for is done at once.
+
+use std::collections::BTreeSet;
+
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use xchat_pigeonhole::SealedBox;
+
+use super::*;
+
+const T0: Timestamp = Timestamp::from_secs(1_800_000_000);
+const ROOM: usize = 256;
+
+struct Client {
+    decoys: Decoys,
+    rng: ChaCha20Rng,
+    now: Timestamp,
+    followed: BTreeSet<BoxId>,
+    boxes: BTreeMap<BoxId, SealedBox>,
+    /// What was kept, and what before that.
+    kept: [Option<KeptDecoys>; 2],
+    reads: u64,
+}
+
+impl Client {
+    fn new(seed: u64) -> Self {
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let decoys = Decoys::new(&mut rng);
+        let (followed, boxes) = (BTreeSet::new(), BTreeMap::new());
+        Self { decoys, rng, now: T0, followed, boxes, kept: [None, None], reads: 0 }
+    }
+
+    /// The program dies, and starts again with what was kept last, or with what was kept before that.
+    fn restart(&mut self, off: Duration, behind: usize) {
+        let Some(kept) = &self.kept[behind] else { return };
+        self.decoys = Decoys::restored(kept.as_bytes()).expect("what it has kept itself");
+        self.followed.clear();
+        self.now = self.now + off;
+    }
+
+    /// How often the keys of those there are were renewed at most.
+    fn epoch(&self) -> u64 {
+        self.decoys.kept.talks.values().map(Talk::epoch).max().unwrap_or(0)
+    }
+
+    /// One slot, in which everything that is asked for is done, and what is written arrives.
+    fn slot(&mut self, room: usize, gap: Duration, share: f64) {
+        self.now = self.now + gap;
+        let mut commands = self.decoys.tend(room, share, self.now, &mut self.rng);
+        if let Some(kept) = self.decoys.unsaved() {
+            let [last, before] = &mut self.kept;
+            *before = last.replace(kept);
+        }
+        // What ends a command leads to the next in the slot after.
+        let mut arrived = Vec::new();
+        for command in commands.drain(..) {
+            match command {
+                Command::Follow { id, .. } => {
+                    self.followed.insert(id);
+                    // It may have been written before the program started.
+                    if self.boxes.contains_key(&id) {
+                        arrived.push(id);
+                    }
+                }
+                Command::Unfollow { id } => assert!(self.followed.remove(&id), "was followed"),
+                Command::Write { boxed } => {
+                    let id = boxed.id();
+                    let before = self.boxes.insert(id, boxed.clone());
+                    assert!(before.is_none_or(|before| before == boxed), "two things in one box");
+                    assert!(self.decoys.own(&id));
+                    assert!(self.decoys.ended_write(&id), "a decoy's");
+                    arrived.push(id);
+                }
+                Command::Read { id } => {
+                    self.reads += 1;
+                    assert!(self.decoys.ended_read(&id), "a decoy's");
+                }
+            }
+        }
+        for id in arrived {
+            if self.followed.remove(&id) {
+                assert!(self.decoys.arrived(&id), "a decoy's");
+            }
+        }
+        assert_eq!(self.decoys.followed(), self.followed.len());
+        assert!(self.decoys.taken <= room);
+        let taken: usize = self.decoys.kept.talks.values().map(Talk::taken).sum();
+        assert_eq!(self.decoys.taken, taken);
+    }
+}
+
+#[test]
+fn they_fill_what_is_left_and_make_room_at_once() {
+    let mut client = Client::new(1);
+    let second = Duration::from_secs(1);
+    // A registration each in fourteen slots: as slowly as the read set is renewed.
+    for _ in 0..3_600 {
+        client.slot(ROOM, second, 256.0 / 3_600.0);
+    }
+    let full = client.decoys.taken;
+    assert!(full > 200, "{full}");
+    client.slot(100, second, 0.0);
+    client.slot(0, second, 0.0);
+    assert_eq!(client.followed.len(), 0);
+    assert!(!client.decoys.own(&BoxId::from_bytes([0; 32])));
+}
+
+/// Some are drawn that talk much: without the bound one client in twenty has twice as much.
+#[test]
+fn together_they_talk_no_more_than_a_slow_pace_carries() {
+    for seed in 100..160 {
+        let mut client = Client::new(seed);
+        for _ in 0..3_600 {
+            client.slot(ROOM, Duration::from_secs(1), 256.0 / 3_600.0);
+        }
+        let talks = &client.decoys.kept.talks;
+        let all: f64 = talks.values().map(Talk::sittings_a_day).sum();
+        // Each has a little, also when nothing is left.
+        assert!(talks.len() > 40 && all < SITTINGS_A_DAY + 0.1, "{all} by {}", talks.len());
+    }
+}
+
+/// The slot budget of section 8.8: what decoys write, read and follow, beyond renewals.
+#[test]
+fn they_take_a_small_share_of_the_slots_and_each_write_has_its_read() {
+    let mut client = Client::new(2);
+    let days = 7;
+    for _ in 0..days * 24 * 1_200 {
+        client.slot(ROOM, Duration::from_secs(3), 1.0);
+    }
+    let hours = f64::from(days * 24);
+    let writes = client.boxes.len() as f64 / hours;
+    let reads = client.reads as f64 / hours;
+    println!("{writes:.1} writes, {reads:.1} reads an hour by {}", client.decoys.kept.talks.len());
+    assert!((10.0..60.0).contains(&writes), "{writes} an hour");
+    // Beside the look at each commit lane every six hours.
+    let after_writes = reads - client.decoys.kept.talks.len() as f64 / 6.0;
+    assert!((0.5..1.2).contains(&(after_writes / writes)), "{reads} reads for {writes} writes");
+}
+
+#[test]
+fn lanes_in_use_have_sixteen_boxes_ahead_and_resting_ones_two() {
+    let mut client = Client::new(3);
+    while client.boxes.is_empty() {
+        client.slot(18, Duration::from_secs(60), 8.0);
+        if client.boxes.is_empty() {
+            assert_eq!(client.followed.len(), 4, "one fits, at rest");
+        }
+    }
+    // The reader's lane comes into use with what arrives, the writer's with the receipt.
+    for _ in 0..20 {
+        client.slot(18, Duration::from_secs(1), 0.0);
+    }
+    assert_eq!(client.followed.len(), 32);
+}
+
+#[test]
+fn a_text_has_its_receipt_and_a_long_talk_renews_its_keys() {
+    let mut client = Client::new(5);
+    client.slot(18, Duration::from_secs(3), 8.0);
+    let (begun, said) = (client.epoch(), client.decoys.lines() as usize);
+    for _ in 0..400_000 {
+        client.slot(18, Duration::from_secs(3), 8.0);
+        if client.epoch() > begun + 3 {
+            break;
+        }
+    }
+    assert!(client.epoch() > begun + 3, "{} epochs", client.epoch());
+    let lines = client.decoys.lines() as usize - said;
+    // A box for nearly each line and each receipt, and six and a marker for each change of keys.
+    assert!(client.boxes.len() > lines * 5 / 4, "{} boxes, {lines}", client.boxes.len());
+}
+
+/// Stores would tell decoys by the start of a program, if real boxes were followed before and after it and decoys' not.
+#[test]
+fn a_program_that_starts_again_follows_the_same_boxes() {
+    for seed in 0..20 {
+        let mut client = Client::new(seed);
+        for _ in 0..4 * 1_200 {
+            client.slot(ROOM, Duration::from_secs(3), 0.2);
+        }
+        let front = |client: &Client| {
+            let fronts = client.decoys.kept.talks.values().flat_map(Talk::fronts);
+            fronts.collect::<BTreeSet<_>>()
+        };
+        let (before, talks) = (front(&client), client.decoys.kept.talks.len());
+        client.restart(Duration::from_secs(8 * 3_600), 0);
+        // One after the other, or the owner would have to wait.
+        client.slot(ROOM, Duration::from_secs(1), 0.0);
+        assert_eq!(client.decoys.kept.talks.len(), 1, "seed {seed}");
+        for _ in 0..RESUMED_EVERY as usize * talks {
+            client.slot(ROOM, Duration::from_secs(1), 0.0);
+        }
+        let again = front(&client).intersection(&before).count();
+        assert_eq!(client.decoys.kept.talks.len(), talks, "seed {seed}");
+        assert!(again > 2 * talks - 10, "seed {seed}: {again} of {}", before.len());
+        let said = client.decoys.lines();
+        assert!(said < 40, "seed {seed}: nobody waited for the start to say {said} lines");
+    }
+}
+
+/// Killed at any moment, and also when the last that was to be kept was not: nothing is written over, and all goes on.
+#[test]
+fn a_program_may_die_at_any_moment() {
+    for behind in 0..2 {
+        let mut client = Client::new(5);
+        client.slot(18, Duration::from_secs(3), 8.0);
+        let begun = client.epoch();
+        for slot in 0..400_000 {
+            client.slot(18, Duration::from_secs(3), 8.0);
+            // Where anything happens, and once in a while.
+            if slot % 97 == 0 || client.reads % 7 == 3 {
+                client.restart(Duration::from_secs(2), behind);
+                client.reads += 1;
+            }
+            if client.epoch() > begun + 3 {
+                break;
+            }
+        }
+        assert!(client.epoch() > begun + 3, "{}, {} boxes", client.epoch(), client.boxes.len());
+    }
+}
+
+#[test]
+fn what_is_not_decoys_is_refused() {
+    let mut client = Client::new(6);
+    while client.boxes.is_empty() {
+        client.slot(18, Duration::from_secs(60), 8.0);
+    }
+    let kept = client.kept[0].clone().expect("kept");
+    let mut bytes = kept.as_bytes().to_vec();
+    assert!(Decoys::restored(&bytes[..bytes.len() - 1]).is_err(), "cut short");
+    for at in 0..bytes.len() {
+        let whole = bytes[at];
+        for bit in 0..8 {
+            bytes[at] = whole ^ 1 << bit;
+            // Refused, or decoys of some kind: but never a panic.
+            if let Ok(mut decoys) = Decoys::restored(&bytes) {
+                decoys.tend(18, 1.0, client.now, &mut client.rng);
+            }
+        }
+        bytes[at] = whole;
+    }
+    bytes[0] += 1;
+    assert!(matches!(Decoys::restored(&bytes), Err(CodecError::Version { .. })));
+}
+
+#[test]
+fn what_was_under_way_when_a_decoy_went_is_still_nobody_elses() {
+    let mut rng = ChaCha20Rng::seed_from_u64(4);
+    let mut decoys = Decoys::new(&mut rng);
+    let (mut now, mut written) = (T0, None);
+    while written.is_none() {
+        now = now + Duration::from_secs(60);
+        for command in decoys.tend(ROOM, 8.0, now, &mut rng) {
+            if let Command::Write { boxed } = command {
+                written = Some(boxed.id());
+            }
+        }
+    }
+    let id = written.expect("just written");
+    decoys.tend(0, 0.0, now, &mut rng);
+    assert!(decoys.own(&id));
+    assert!(decoys.ended_write(&id), "still a decoy's");
+    assert!(!decoys.ended_write(&id), "and ends once");
+    assert!(decoys.tend(0, 0.0, now, &mut rng).is_empty(), "nothing follows from it");
+}
