@@ -248,7 +248,8 @@ impl Profile {
         files::sync_parent(&creating).map_err(at(&creating))?;
         let path = store_path(to);
         let copy = files::private_file(&path).map_err(at(&path))?;
-        profile.store.copy_to(&path, &profile.reopen.key)?;
+        // By the time the copy is used they will have gone on elsewhere, and must not do again what they have done since.
+        profile.store.copy_to(&path, &profile.reopen.key, setting::DECOYS)?;
         copy.sync_all().map_err(at(&path))?;
         let header = std::fs::read(header_path(dir)).map_err(at(dir))?;
         let path = header_path(to);

@@ -215,18 +215,24 @@ impl Store {
         self.conn.pragma_update(None, "query_only", true).expect("a switch");
     }
 
-    /// Copies the database to a new file under the same key, and reads the copy through. It has no mark: it stands
-    /// for itself.
+    /// Copies the database without one of its settings to a new file under the same key, and reads the copy through. It has no mark:
+    /// it stands for itself.
     ///
     /// # Errors
     /// [`StoreError`]; [`StoreError::Corrupt`] if what was copied does not hold together.
-    pub(crate) fn copy_to(&self, path: &Path, key: &Secret<32>) -> Result<(), StoreError> {
+    pub(crate) fn copy_to(
+        &self,
+        path: &Path,
+        key: &Secret<32>,
+        without: &str,
+    ) -> Result<(), StoreError> {
         let mut copy = connect(path, key, OpenFlags::SQLITE_OPEN_CREATE)?;
         Backup::new(&self.conn, &mut copy)?.step(ALL_PAGES)?;
         let verdict: String = copy.pragma_query_value(None, "integrity_check", |row| row.get(0))?;
         if verdict != "ok" || commits(&copy)? != self.commits {
             return Err(StoreError::Corrupt);
         }
+        copy.execute("DELETE FROM settings WHERE name = ?1", [without])?;
         copy.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         copy.close().map_err(|(_, error)| error.into())
     }

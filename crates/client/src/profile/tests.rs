@@ -93,7 +93,8 @@ fn a_backup_is_a_profile_with_the_same_passphrase_and_nothing_is_written_over() 
     let busy = Profile::back_up(&path, &secret(), &copy);
     assert!(matches!(busy, Err(ProfileError::Locked)));
     // In the write-ahead log only, when the copy is made.
-    profile.store.set_settings(&[("said", b"since")]).expect("sets");
+    let settings: [(&str, &[u8]); 2] = [("said", b"since"), (setting::DECOYS, b"of this one")];
+    profile.store.set_settings(&settings).expect("sets");
     drop(profile);
     Profile::back_up(&path, &secret(), &copy).expect("copies");
     assert!(matches!(Profile::back_up(&path, &secret(), &copy), Err(ProfileError::Occupied(_))));
@@ -105,6 +106,7 @@ fn a_backup_is_a_profile_with_the_same_passphrase_and_nothing_is_written_over() 
     let profile = Profile::open(&path, &secret()).expect("opens");
     assert_eq!(profile.name(), "Alice");
     assert_eq!(profile.store.setting("said").expect("reads").as_deref(), Some(&b"since"[..]));
+    assert_eq!(profile.store.setting(setting::DECOYS).expect("reads"), None);
 }
 
 #[test]

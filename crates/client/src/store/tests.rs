@@ -393,7 +393,7 @@ fn a_copy_holds_the_index_and_the_drafts() {
     store.apply(&[Change::Message(row(1, 1, "the heron"))]).expect("applies");
     store.set_draft(one, "half").expect("keeps");
     let copy = dir.path().join("copy.db");
-    store.copy_to(&copy, &key()).expect("it holds together");
+    store.copy_to(&copy, &key(), "what is not copied").expect("it holds together");
     let mut store = Store::open(&copy, &key()).expect("opens");
     let words = Words::new("heron").expect("a word");
     assert_eq!(store.search(&words, None, u64::MAX, 9).expect("searches").len(), 1);

@@ -27,35 +27,49 @@ impl Activity {
     }
 
     /// A sample for each minute: frames, and messages written in it. Both as differences from their mean over the
-    /// hour: that evenings are busier everybody knows. And of the messages what is beyond the share of those who are online
+    /// hour: that evenings are busier everybody knows. And of both what is beyond the share of those who are online
     /// in that minute: that more is said where there are more people to say it everybody knows too, and who is online no
     /// cover hides.
     pub fn samples(&self, traffic: &Traffic, seed: u64) -> Table {
-        let mut table = Table::default();
         let mut present = Vec::new();
+        let mut said = Vec::new();
+        let mut frames = [const { Vec::new() }; 3];
         for (nth, minutes) in self.minutes.chunks(MINUTES).enumerate() {
             let start = (self.first + nth as u64) * HOUR;
-            let written = |minute: usize| {
-                let from = start + minute as u64 * MINUTE;
-                traffic.between(from, from + MINUTE).len() as f64
-            };
-            let mean =
-                |of: &dyn Fn(usize) -> f64| (0..MINUTES).map(of).sum::<f64>() / MINUTES as f64;
-            let usual = [0, 1, 2].map(|kind| mean(&|minute| minutes[minute][kind]));
-            let here = |minute: usize| online(traffic, start + minute as u64 * MINUTE);
-            let (usually_written, usually_here) = (mean(&written), mean(&here));
-            for (minute, frames) in minutes.iter().enumerate() {
-                let row = frames.iter().zip(usual).map(|(count, usual)| count - usual).collect();
-                table.add(row, written(minute) - usually_written, seed);
-                present.push(here(minute) - usually_here);
+            let at = |minute: usize| start + minute as u64 * MINUTE;
+            present.extend(beyond_mean(minutes, |minute, _| online(traffic, at(minute))));
+            let written = |minute, _: &_| traffic.between(at(minute), at(minute) + MINUTE).len();
+            said.extend(beyond_mean(minutes, |minute, each| written(minute, each) as f64));
+            for (kind, frames) in frames.iter_mut().enumerate() {
+                frames.extend(beyond_mean(minutes, |_, counts| counts[kind]));
             }
         }
-        let both = present.iter().zip(&table.labels).map(|(here, said)| here * said).sum::<f64>();
-        let each = both / present.iter().map(|here| here * here).sum::<f64>().max(1e-9);
-        for (label, here) in table.labels.iter_mut().zip(&present) {
-            *label -= each * here;
+        beyond(&present, &mut said);
+        for each in &mut frames {
+            beyond(&present, each);
+        }
+        let mut table = Table::default();
+        for (minute, said) in said.into_iter().enumerate() {
+            table.add(frames.iter().map(|each| each[minute]).collect(), said, seed);
         }
         table
+    }
+}
+
+/// Something of each minute of an hour, as the difference from its mean.
+fn beyond_mean(minutes: &[[f64; 3]], of: impl Fn(usize, &[f64; 3]) -> f64) -> Vec<f64> {
+    let each: Vec<f64> =
+        minutes.iter().enumerate().map(|(minute, counts)| of(minute, counts)).collect();
+    let mean = each.iter().sum::<f64>() / each.len() as f64;
+    each.into_iter().map(|value| value - mean).collect()
+}
+
+/// Leaves of each value what a multiple of the other does not explain (least squares).
+fn beyond(other: &[f64], values: &mut [f64]) {
+    let both = values.iter().zip(other).map(|(value, other)| value * other).sum::<f64>();
+    let share = both / other.iter().map(|other| other * other).sum::<f64>().max(1e-9);
+    for (value, other) in values.iter_mut().zip(other) {
+        *value -= share * other;
     }
 }
 
@@ -89,23 +103,44 @@ impl Observer for Activity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dice::Dice;
     use crate::traffic::Shape;
 
-    /// More is said where more are online. Whoever sees only how many that are has not seen what they say.
+    /// More is said where more are online, and they send more. Whoever sees only how many that are has not seen what they say.
     #[test]
-    fn how_many_are_online_is_not_how_much_they_say() {
+    fn how_many_are_online_is_neither_what_is_seen_nor_what_is_said() {
         let (hours, seed) = (6, 3);
         let shape = Shape { first_hour: 17, ..Shape::talkative(60, hours) };
         let traffic = Traffic::new(shape, seed);
         let mut activity = Activity::new(0, hours);
+        let mut dice = Dice::new(seed, 7);
+        let here = |minute| online(&traffic, minute * MINUTE);
         for (minute, frames) in (0..).zip(&mut activity.minutes) {
-            frames[0] = online(&traffic, minute * MINUTE);
+            *frames = [60.0 * here(minute), 0.0, dice.unit()];
         }
         let table = activity.samples(&traffic, seed);
-        let told: f64 = table.rows.iter().zip(&table.labels).map(|(row, said)| row[0] * said).sum();
-        let seen: f64 = table.rows.iter().map(|row| row[0] * row[0]).sum();
-        let said: f64 = table.labels.iter().map(|said| said * said).sum();
-        assert!(seen > 1.0 && said > 1.0, "{seen}, {said}");
-        assert!(told.abs() < 1e-6 * (seen * said).sqrt(), "{told}");
+        let minutes = activity.minutes.len();
+        assert_eq!(table.rows.len(), minutes);
+        let means = |hour: usize| {
+            (0..60).map(|minute| here((60 * hour + minute) as u64)).sum::<f64>() / 60.0
+        };
+        let present: Vec<f64> =
+            (0..minutes).map(|minute| here(minute as u64) - means(minute / 60)).collect();
+        let tells = |values: &mut dyn Iterator<Item = f64>| {
+            let (mut both, mut size) = (0.0, 0.0);
+            for (value, here) in values.zip(&present) {
+                both += value * here;
+                size += value * value;
+            }
+            (both, size)
+        };
+        let squares: f64 = present.iter().map(|here| here * here).sum();
+        assert!(squares > 1.0, "people come and go: {squares}");
+        let (told, said) = tells(&mut table.labels.iter().copied());
+        assert!(said > 1.0 && told.abs() < 1e-6 * (said * squares).sqrt(), "{told}, {said}");
+        let (_, of_clients) = tells(&mut table.rows.iter().map(|row| row[0]));
+        assert!(of_clients < 1e-6, "their links show them and nothing else: {of_clients}");
+        let (told, copies) = tells(&mut table.rows.iter().map(|row| row[2]));
+        assert!(copies > 1.0 && told.abs() < 1e-6 * (copies * squares).sqrt(), "{told}, {copies}");
     }
 }
