@@ -124,8 +124,8 @@ struct Side {
     reading: DecoyLane,
     /// Boxes of it that are followed and have not arrived, by place.
     standing: BTreeMap<u64, BoxId>,
-    /// Boxes before this place were followed.
-    followed: u64,
+    /// The same lane at the first box that was never followed.
+    followed: DecoyLane,
     last_activity: Option<Timestamp>,
 }
 
@@ -166,6 +166,8 @@ pub(super) struct Talk {
     epoch: u64,
     since: Timestamp,
     commits: DecoyLane,
+    /// The box at its front.
+    entry: BoxId,
     /// A look at the commit lane is under way.
     asked: bool,
     change: Change,
@@ -198,15 +200,18 @@ impl Talk {
             receipted_at: Timestamp::ZERO,
             reading: lanes[1 - own].clone(),
             standing: BTreeMap::new(),
-            followed: 0,
+            followed: lanes[1 - own].clone(),
             last_activity: None,
         };
         let line = rhythm.next(now, rng);
+        let epoch = random::index(rng, 2) as u64;
+        let commits = DecoyLane::new(rng);
         let mut talk = Self {
             sides: [side(0), side(1)],
-            epoch: random::index(rng, 2) as u64,
+            epoch,
             since: now,
-            commits: DecoyLane::new(rng),
+            entry: commits.id(),
+            commits,
             asked: false,
             change: Change::None,
             rhythm,
@@ -226,7 +231,7 @@ impl Talk {
         for own in 0..2 {
             let side = &mut self.sides[own];
             side.standing.clear();
-            side.followed = side.reading.index();
+            side.followed = side.reading.clone();
             let ask = |(place, lane): (&u64, &DecoyLane)| {
                 Ask::Write(lane.clone(), Wrote::Own(own, self.epoch, *place))
             };
@@ -260,7 +265,7 @@ impl Talk {
             Change::Storing { by, .. } | Change::Closing { by, .. } => *by,
         };
         let counted = |side: &Side| {
-            let indices = [side.reading.index(), side.writing.index()];
+            let indices = [&side.reading, &side.writing, &side.followed].map(DecoyLane::index);
             indices.into_iter().chain([side.texts as u64, side.receipts as u64]).all(|n| n < MOST)
         };
         let sides = self.sides.iter().all(counted) && self.line.side < 2;
@@ -400,7 +405,7 @@ impl Talk {
             return;
         }
         self.asked = true;
-        out.push(Ask::Read(self.commits.id(), Reads::Check));
+        out.push(Ask::Read(self.entry, Reads::Check));
     }
 
     // --- reading --------------------------------------------------------------------------------
@@ -421,7 +426,7 @@ impl Talk {
     fn has_more(&self, reader: usize) -> bool {
         let (side, writer) = (&self.sides[reader], &self.sides[1 - reader]);
         let place = side.reading.index();
-        place < side.followed
+        place < side.followed.index()
             && !side.standing.contains_key(&place)
             && place < writer.writing.index()
     }
@@ -457,10 +462,9 @@ impl Talk {
         for ahead in 0..window {
             let place = next + u64::from(ahead);
             let urgency = Urgency::of(active, ahead);
-            if place >= side.followed {
-                let id = side.reading.id_ahead(ahead.into());
-                side.standing.insert(place, id);
-                side.followed = place + 1;
+            if place >= side.followed.index() {
+                side.standing.insert(place, side.followed.id());
+                side.followed.advance();
             }
             out.extend(side.standing.get(&place).map(|id| Ask::Follow(*id, urgency)));
         }
@@ -522,7 +526,7 @@ impl Talk {
     fn entry_found(&mut self, out: &mut Vec<Ask>) {
         if let Change::Closing { found, .. } = &mut self.change {
             *found = true;
-            out.push(Ask::Read(self.commits.id(), Reads::Entry));
+            out.push(Ask::Read(self.entry, Reads::Entry));
         }
     }
 
@@ -550,6 +554,7 @@ impl Talk {
         self.epoch += 1;
         self.since = now;
         self.commits = DecoyLane::new(rng);
+        self.entry = self.commits.id();
         let lanes = [DecoyLane::new(rng), DecoyLane::new(rng)];
         for (own, side) in self.sides.iter_mut().enumerate() {
             let gone = core::mem::take(&mut side.standing).into_values();
@@ -557,7 +562,8 @@ impl Talk {
             (side.writing, side.reading) = (lanes[own].clone(), lanes[1 - own].clone());
             side.written.clear();
             side.under_way.clear();
-            (side.followed, side.unconfirmed) = (0, false);
+            side.followed = side.reading.clone();
+            side.unconfirmed = false;
         }
         (0..2).for_each(|side| self.look_ahead(side, now, out));
         self.check(out);
