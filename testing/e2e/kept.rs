@@ -174,7 +174,7 @@ fn decoys_go_on_after_kill_9() {
     alice.kill_daemon();
     let after = decoys(&alice);
     assert_ne!(after, before, "they were tended again");
-    // Secrets of their lanes, and nothing else, are 32 bytes that two texts have in common.
+    // Secrets of their lanes and numbers of their boxes are 32 bytes that the two have in common.
     let known: BTreeSet<&[u8]> = before.windows(32).collect();
     let common = after.windows(32).filter(|secret| known.contains(secret)).count();
     assert!(common > 100, "{common} of {}", before.len());

@@ -261,10 +261,15 @@ impl Driver {
         match transport {
             Ok((transport, effects)) => {
                 self.transport = transport;
+                // Of the one before it.
+                self.unsaved.remove(setting::DECOYS);
                 self.carry_out_transport(effects);
             }
-            // It goes on by the wrong clock, with the gateways that it has.
-            Err(error) => tracing::error!(%error, "what the transport kept cannot be read again"),
+            Err(error) => {
+                tracing::error!(%error, "what the transport kept cannot be read again");
+                // It goes on with what it has, over a link by the right time.
+                self.transport_input(TransportInput::Offline);
+            }
         }
         self.try_again();
     }

@@ -7,7 +7,7 @@ use thiserror::Error;
 use xchat_base::{Rng, Secret, kdf, random};
 use zeroize::Zeroizing;
 
-use crate::boxes::{BOX_PLAINTEXT_LEN, BoxId, MAX_CONTENT_LEN, SealedBox};
+use crate::boxes::{BOX_PLAINTEXT_LEN, BoxId, MAX_CONTENT_LEN, NONCE_LEN, SealedBox};
 
 /// Length of a lane's stored form: version, index, secret.
 pub const LANE_STORED_LEN: usize = 1 + 8 + 32;
@@ -142,15 +142,27 @@ impl BoxKeys {
         let length = u16::try_from(content.len()).expect("at most MAX_CONTENT_LEN, checked above");
         buffer[..LENGTH_PREFIX].copy_from_slice(&length.to_be_bytes());
         buffer[LENGTH_PREFIX..LENGTH_PREFIX + content.len()].copy_from_slice(content);
-        let nonce = random::bytes(rng);
+        Ok(self.sealed(&random::bytes(rng), &mut buffer))
+    }
+
+    /// Seals nothing, to the same bytes each time. Only for lanes of which nothing else is ever sealed: the nonce follows from
+    /// the key, and is used twice only for the same content.
+    pub fn seal_nothing(&self) -> SealedBox {
+        let derived = kdf::derive(self.sealing.expose(), "box nothing", b"");
+        let mut nonce = [0u8; NONCE_LEN];
+        nonce.copy_from_slice(&derived.expose()[..NONCE_LEN]);
+        self.sealed(&nonce, &mut [0u8; BOX_PLAINTEXT_LEN])
+    }
+
+    fn sealed(&self, nonce: &[u8; NONCE_LEN], buffer: &mut [u8]) -> SealedBox {
         let tag = self
             .cipher()
-            .encrypt_in_place_detached(XNonce::from_slice(&nonce), self.id.as_bytes(), &mut buffer)
+            .encrypt_in_place_detached(XNonce::from_slice(nonce), self.id.as_bytes(), buffer)
             .expect("1408 bytes are far below the cipher's limit, its only error");
-        let ciphertext = [buffer.as_slice(), tag.as_slice()].concat();
-        Ok(SealedBox::assemble(&self.id, &nonce, &ciphertext, |message| {
+        let ciphertext = [&*buffer, tag.as_slice()].concat();
+        SealedBox::assemble(&self.id, nonce, &ciphertext, |message| {
             self.signing.sign(message).to_bytes()
-        }))
+        })
     }
 
     /// Opens a box of this id. The AEAD authenticates it; its signature is for those without the

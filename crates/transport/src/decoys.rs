@@ -35,9 +35,9 @@ const TAKEN: (usize, usize) =
 /// of those would fill the slots of a slow pace.
 const SITTINGS_A_DAY: f64 = 12.0;
 
-/// After a start of the program one with a past goes on in so many slots: at first it registers two boxes, and looks at its commit lane.
+/// After a start of the program one with a past goes on in so many slots: at first it registers two boxes, and reads three.
 /// All at once they would take the slots in which the owner hears what was said meanwhile.
-const RESUMED_EVERY: u32 = 8;
+const RESUMED_EVERY: u32 = 10;
 
 /// All of them.
 pub(crate) struct Decoys {
@@ -48,8 +48,8 @@ pub(crate) struct Decoys {
     followed: BTreeMap<BoxId, u32>,
     /// Whose box each is that is being written, and what it is; also of decoys that are gone.
     written: BTreeMap<BoxId, (u32, Wrote)>,
-    /// The same of boxes that are being read.
-    read: BTreeMap<BoxId, (u32, Reads)>,
+    /// The same of boxes that are being read, for whatever: what is asked for twice is read once.
+    read: BTreeMap<BoxId, Vec<(u32, Reads)>>,
     /// What has ended since they were tended last: at most what was asked for.
     happened: Vec<(u32, Happened)>,
     /// Boxes that new ones may still follow.
@@ -150,7 +150,10 @@ impl Decoys {
         rng: &mut Rng,
         out: &mut Vec<(u32, Ask)>,
     ) {
-        for (key, happened) in core::mem::take(&mut self.happened) {
+        let mut happened = core::mem::take(&mut self.happened);
+        // Who reads a lane to its end has read what was found there.
+        happened.sort_by_key(|(_, happened)| !matches!(happened, Happened::Arrived(_)));
+        for (key, happened) in happened {
             self.with(key, out, |talk, asks| talk.handle(happened, now, rng, asks));
         }
         self.make_room(room, out);
@@ -179,7 +182,8 @@ impl Decoys {
     /// A read has ended; whether it was one of a decoy's.
     pub(crate) fn ended_read(&mut self, id: &BoxId) -> bool {
         let ended = self.read.remove(id);
-        self.happened.extend(ended.map(|(key, what)| (key, Happened::Read(what))));
+        let all = ended.iter().flatten().map(|(key, what)| (*key, Happened::Read(*what)));
+        self.happened.extend(all);
         ended.is_some()
     }
 
@@ -260,7 +264,7 @@ impl Decoys {
                 Command::Write { boxed }
             }
             Ask::Read(id, what) => {
-                self.read.insert(id, (key, what));
+                self.read.entry(id).or_default().push((key, what));
                 Command::Read { id }
             }
             Ask::Follow(id, urgency) => {

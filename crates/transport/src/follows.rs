@@ -109,6 +109,8 @@ struct Followed {
     urgency: Urgency,
     /// When something last arrived in its lane, as far as that was said: at a start nothing has.
     lane_heard: Timestamp,
+    /// Drawn anew for each registration: of boxes that are due since the same moment the lowest is registered first.
+    turn: u32,
     /// Registered when at most so many boxes of its lane are before it.
     farthest: u8,
     /// Not registered before that; never, as long as it is too far ahead.
@@ -153,6 +155,7 @@ impl Follows {
         let followed = boxes.entry(id).or_insert_with(|| Followed {
             urgency,
             lane_heard: Timestamp::ZERO,
+            turn: rng.next_u32(),
             farthest: 1 + random::index(rng, FARTHEST) as u8,
             due: None,
             standing: None,
@@ -167,9 +170,7 @@ impl Follows {
             followed.lane_heard = now;
         }
         match urgency {
-            Urgency::Active(_) | Urgency::Resting => {
-                followed.due = Some(followed.due.map_or(now, |due| due.min(now)));
-            }
+            Urgency::Active(_) | Urgency::Resting => followed.due = Some(Timestamp::ZERO),
             Urgency::Ahead(_) if followed.due.is_some() => {}
             Urgency::Ahead(1) => {
                 followed.due = Some(now + SECOND_WITHIN.mul_f64(random::unit(rng)));
@@ -207,8 +208,8 @@ impl Follows {
         self.own.values().filter(|f| f.is_due(now)).count()
     }
 
-    /// What is to be registered next, in one pass: this is asked in each slot. Of boxes that are due since the same moment the first
-    /// by its number: stores see no order in which lanes are followed.
+    /// What is to be registered next, in one pass: this is asked in each slot. Boxes that are due since the same moment come in random
+    /// order, another one each time: stores see neither which are of one lane nor which are of one client.
     pub(crate) fn next(&self, now: Timestamp, slot: u64, capacity: usize) -> Next {
         let mut taken = 0;
         let mut displaceable = false;
@@ -227,7 +228,7 @@ impl Follows {
             if !followed.can_register(now, slot) {
                 continue;
             }
-            let turn = (followed.looked_at, id);
+            let turn = (followed.looked_at, followed.turn);
             if stands {
                 if followed.standing.is_some_and(|standing| standing.renew_at <= now) {
                     renewal.offer(turn, id);
@@ -235,7 +236,7 @@ impl Follows {
                 continue;
             }
             waiting[usize::from(class)].offer(turn, id);
-            let urgency = (class, followed.due, id);
+            let urgency = (class, followed.due, followed.turn);
             new.offer(urgency, id);
             if followed.is_active() {
                 new_active.offer(urgency, id);
@@ -273,7 +274,7 @@ impl Follows {
                     Urgency::Active(0) | Urgency::Resting if age >= LOOK_AFTER => 0,
                     _ => return None,
                 };
-                Some((need, age, id))
+                Some((need, age, f.turn, id))
             })
             .max()
             .map(|(.., id)| *id)
@@ -300,7 +301,13 @@ impl Follows {
 
     /// A registration leaves; gives its number. If the read set is full, another box makes room: it is no
     /// longer renewed, and what a store still delivers for it is as welcome as before.
-    pub(crate) fn registering(&mut self, id: &BoxId, now: Timestamp, capacity: usize) -> u32 {
+    pub(crate) fn registering(
+        &mut self,
+        id: &BoxId,
+        now: Timestamp,
+        capacity: usize,
+        rng: &mut Rng,
+    ) -> u32 {
         let renewal = self.get(id).is_some_and(|f| f.stands(now));
         if !renewal && self.taken(now) >= capacity {
             let oldest = self
@@ -315,6 +322,7 @@ impl Follows {
         let Some(followed) = self.get_mut(id) else { return 0 };
         followed.in_flight = true;
         followed.looked_at = now;
+        followed.turn = rng.next_u32();
         followed.attempts = followed.attempts.wrapping_add(1);
         followed.attempts
     }

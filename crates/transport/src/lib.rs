@@ -30,7 +30,7 @@
 //!
 //! It does not know plaintext, contacts or conversations, it opens no connection (the driver does, with
 //! the addresses and the fresh key of [`Effect::Connect`]), and it keeps nothing but
-//! the pinned gateways and the newest network document: what was asked of it before a restart, its
+//! the pinned gateways, the newest network document and its decoys: what was asked of it before a restart, its
 //! owner asks again. The normative description is `spec/08-client-stream.md`.
 
 mod api;

@@ -244,21 +244,23 @@ impl Driver {
     /// What the transport wants kept. If the disk refuses, it is tried again with the next, or after the halt.
     fn keep(&mut self, name: &'static str, bytes: Zeroizing<Vec<u8>>) {
         self.unsaved.insert(name, bytes);
-        match self.save_transport() {
-            // Decoys that are kept too late do again what they have done, to the letter: no reason to stop everything else.
-            Err(StoreError::DiskFull) if name == setting::DECOYS => {}
-            Err(error) => self.halt(error),
-            Ok(()) => {}
+        if let Err(error) = self.save_transport() {
+            self.halt(error);
         }
     }
 
     fn save_transport(&mut self) -> Result<(), StoreError> {
         let State::Running { store, .. } = &mut self.state else { return Ok(()) };
-        let settings: Vec<(&str, &[u8])> =
-            self.unsaved.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
-        if !settings.is_empty() {
-            store.set_settings(&settings)?;
-            self.unsaved.clear();
+        for (name, bytes) in std::mem::take(&mut self.unsaved) {
+            let saved = store.set_settings(&[(name, &bytes)]);
+            if saved.is_err() {
+                self.unsaved.insert(name, bytes);
+            }
+            match saved {
+                // Decoys that are kept too late do again what they have done: no reason to stop everything else.
+                Err(StoreError::DiskFull) if name == setting::DECOYS => {}
+                saved => saved?,
+            }
         }
         Ok(())
     }

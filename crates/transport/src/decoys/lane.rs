@@ -1,10 +1,8 @@
 //! A lane of a decoy.
 
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::SeedableRng;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use xchat_base::{Rng, Secret, kdf};
+use xchat_base::{Rng, Secret};
 use xchat_pigeonhole::{BoxId, Lane, SealedBox};
 use zeroize::Zeroizing;
 
@@ -39,11 +37,9 @@ impl DecoyLane {
     }
 
     /// The box at this position, sealed: the same bytes each time, so that after a crash it is written again as a conversation
-    /// writes its own. A nonce may follow from the key where the key seals one content only, and this one seals nothing.
+    /// writes its own.
     pub(super) fn sealed(&self) -> SealedBox {
-        let seed = kdf::derive(self.0.to_stored().expose(), "decoy box", b"");
-        let mut rng = ChaCha20Rng::from_seed(*seed.expose());
-        self.0.keys().seal(&mut rng, &[]).expect("nothing is not too long for a box")
+        self.0.keys().seal_nothing()
     }
 }
 
@@ -63,6 +59,9 @@ impl<'de> Deserialize<'de> for DecoyLane {
 
 #[cfg(test)]
 mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
     use super::*;
 
     #[test]

@@ -78,6 +78,8 @@ pub(super) enum Reads {
     Run,
     /// The next box of the lane that this side reads, at this place.
     Drain(usize, u64),
+    /// The next box of the lane that this side writes, at a start.
+    Proof,
 }
 
 /// What a decoy wants.
@@ -123,6 +125,7 @@ struct Side {
     /// The other one's lane, at the first box that has not arrived.
     reading: DecoyLane,
     /// Boxes of it that are followed and have not arrived, by place.
+    #[serde(skip)]
     standing: BTreeMap<u64, BoxId>,
     /// The same lane at the first box that was never followed.
     followed: DecoyLane,
@@ -169,6 +172,7 @@ pub(super) struct Talk {
     /// The box at its front.
     entry: BoxId,
     /// A look at the commit lane is under way.
+    #[serde(skip)]
     asked: bool,
     change: Change,
     rhythm: Rhythm,
@@ -236,11 +240,16 @@ impl Talk {
                 Ask::Write(lane.clone(), Wrote::Own(own, self.epoch, *place))
             };
             out.extend(side.under_way.iter().map(ask));
+            // A profile that was put back from a backup finds out so that it is old.
+            out.push(Ask::Read(side.writing.id(), Reads::Proof));
             self.look_ahead(own, now, out);
         }
         self.asked = false;
         match &mut self.change {
             Change::None => {}
+            Change::Storing { left: 0, .. } => {
+                out.push(Ask::Write(self.commits.clone(), Wrote::Entry));
+            }
             Change::Storing { run, left, .. } => {
                 *left = RUN;
                 write_run(run, out);
@@ -275,7 +284,7 @@ impl Talk {
     /// The clock may have been set back since, and who was to say something while the program was off has not said it.
     fn set_clock(&mut self, now: Timestamp, rng: &mut Rng) {
         self.since = self.since.min(now);
-        self.next_check = self.next_check.min(now + CHECK_PERIOD);
+        self.next_check = now + CHECK_PERIOD;
         for side in &mut self.sides {
             side.last_activity = side.last_activity.map(|at| at.min(now));
             side.receipted_at = side.receipted_at.min(now);
@@ -360,6 +369,7 @@ impl Talk {
             Happened::Read(Reads::Entry) => self.read_run(out),
             Happened::Read(Reads::Run) => self.run_read(out),
             Happened::Read(Reads::Drain(side, place)) => self.drained(side, place, out),
+            Happened::Read(Reads::Proof) => {}
             Happened::Arrived(id) => self.arrived(&id, now, rng, out),
         }
         self.pump(now, rng, out);

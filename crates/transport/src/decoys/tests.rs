@@ -21,6 +21,8 @@ struct Client {
     /// What was kept, and what before that.
     kept: [Option<KeptDecoys>; 2],
     reads: u64,
+    /// What is under way, where the network takes its time.
+    under_way: Vec<Command>,
 }
 
 impl Client {
@@ -28,7 +30,16 @@ impl Client {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let decoys = Decoys::new(&mut rng);
         let (followed, boxes) = (BTreeSet::new(), BTreeMap::new());
-        Self { decoys, rng, now: T0, followed, boxes, kept: [None, None], reads: 0 }
+        Self {
+            decoys,
+            rng,
+            now: T0,
+            followed,
+            boxes,
+            kept: [None, None],
+            reads: 0,
+            under_way: Vec::new(),
+        }
     }
 
     /// The program dies, and starts again with what was kept last, or with what was kept before that.
@@ -37,6 +48,14 @@ impl Client {
         self.decoys = Decoys::restored(kept.as_bytes()).expect("what it has kept itself");
         self.followed.clear();
         self.now = self.now + off;
+        // What was under way has come to its store, or not.
+        for command in core::mem::take(&mut self.under_way) {
+            if let Command::Write { boxed } = command
+                && random::index(&mut self.rng, 2) == 0
+            {
+                self.store(boxed);
+            }
+        }
     }
 
     /// How often the keys of those there are were renewed at most.
@@ -44,8 +63,24 @@ impl Client {
         self.decoys.kept.talks.values().map(Talk::epoch).max().unwrap_or(0)
     }
 
+    fn store(&mut self, boxed: SealedBox) {
+        let before = self.boxes.insert(boxed.id(), boxed.clone());
+        assert!(before.is_none_or(|before| before == boxed), "two things in one box");
+    }
+
+    fn arrive(&mut self, id: BoxId) {
+        if self.followed.remove(&id) {
+            assert!(self.decoys.arrived(&id), "a decoy's");
+        }
+    }
+
     /// One slot, in which everything that is asked for is done, and what is written arrives.
     fn slot(&mut self, room: usize, gap: Duration, share: f64) {
+        self.slow_slot(room, gap, share, 1.0);
+    }
+
+    /// One slot, in which each thing that is under way ends with this probability.
+    fn slow_slot(&mut self, room: usize, gap: Duration, share: f64, ends: f64) {
         self.now = self.now + gap;
         let mut commands = self.decoys.tend(room, share, self.now, &mut self.rng);
         if let Some(kept) = self.decoys.unsaved() {
@@ -53,34 +88,49 @@ impl Client {
             *before = last.replace(kept);
         }
         // What ends a command leads to the next in the slot after.
-        let mut arrived = Vec::new();
+        let mut there = Vec::new();
         for command in commands.drain(..) {
             match command {
                 Command::Follow { id, .. } => {
                     self.followed.insert(id);
                     // It may have been written before the program started.
-                    if self.boxes.contains_key(&id) {
-                        arrived.push(id);
-                    }
+                    there.extend(self.boxes.contains_key(&id).then_some(id));
                 }
                 Command::Unfollow { id } => assert!(self.followed.remove(&id), "was followed"),
+                // Asked for again, it is one read.
+                Command::Read { id } => {
+                    let is_same = |other: &Command| matches!(other, Command::Read { id: other } if *other == id);
+                    if !self.under_way.iter().any(is_same) {
+                        self.under_way.push(Command::Read { id });
+                    }
+                }
+                write => self.under_way.push(write),
+            }
+        }
+        for id in there {
+            self.arrive(id);
+        }
+        for command in core::mem::take(&mut self.under_way) {
+            if random::unit(&mut self.rng) >= ends {
+                self.under_way.push(command);
+                continue;
+            }
+            match command {
                 Command::Write { boxed } => {
                     let id = boxed.id();
-                    let before = self.boxes.insert(id, boxed.clone());
-                    assert!(before.is_none_or(|before| before == boxed), "two things in one box");
                     assert!(self.decoys.own(&id));
+                    self.store(boxed);
                     assert!(self.decoys.ended_write(&id), "a decoy's");
-                    arrived.push(id);
+                    self.arrive(id);
                 }
                 Command::Read { id } => {
                     self.reads += 1;
                     assert!(self.decoys.ended_read(&id), "a decoy's");
+                    if self.boxes.contains_key(&id) {
+                        self.arrive(id);
+                    }
                 }
-            }
-        }
-        for id in arrived {
-            if self.followed.remove(&id) {
-                assert!(self.decoys.arrived(&id), "a decoy's");
+                Command::Follow { .. } | Command::Unfollow { .. } => unreachable!("done at once"),
             }
         }
         assert_eq!(self.decoys.followed(), self.followed.len());
@@ -192,7 +242,7 @@ fn a_program_that_starts_again_follows_the_same_boxes() {
         for _ in 0..RESUMED_EVERY as usize * talks {
             client.slot(ROOM, Duration::from_secs(1), 0.0);
         }
-        let again = front(&client).intersection(&before).count();
+        let again = client.followed.intersection(&before).count();
         assert_eq!(client.decoys.kept.talks.len(), talks, "seed {seed}");
         assert!(again > 2 * talks - 10, "seed {seed}: {again} of {}", before.len());
         let said = client.decoys.lines();
@@ -203,22 +253,23 @@ fn a_program_that_starts_again_follows_the_same_boxes() {
 /// Killed at any moment, and also when the last that was to be kept was not: nothing is written over, and all goes on.
 #[test]
 fn a_program_may_die_at_any_moment() {
-    for behind in 0..2 {
-        let mut client = Client::new(5);
-        client.slot(18, Duration::from_secs(3), 8.0);
+    for (seed, behind) in [(5, 0), (5, 1), (8, 0), (8, 1)] {
+        let mut client = Client::new(seed);
+        client.slot(36, Duration::from_secs(3), 8.0);
         let begun = client.epoch();
         for slot in 0..400_000 {
-            client.slot(18, Duration::from_secs(3), 8.0);
-            // Where anything happens, and once in a while.
-            if slot % 97 == 0 || client.reads % 7 == 3 {
+            client.slow_slot(36, Duration::from_secs(3), 8.0, 0.3);
+            // Where anything is under way, and once in a while.
+            let is_busy = !client.under_way.is_empty() && random::index(&mut client.rng, 12) == 0;
+            if is_busy || slot % 997 == 0 {
                 client.restart(Duration::from_secs(2), behind);
-                client.reads += 1;
             }
             if client.epoch() > begun + 3 {
                 break;
             }
         }
-        assert!(client.epoch() > begun + 3, "{}, {} boxes", client.epoch(), client.boxes.len());
+        let (epoch, boxes) = (client.epoch(), client.boxes.len());
+        assert!(epoch > begun + 3, "seed {seed}, {behind} behind: {epoch}, {boxes} boxes");
     }
 }
 

@@ -14,6 +14,10 @@ fn id(n: usize) -> BoxId {
     BoxId::from_bytes(bytes)
 }
 
+fn rng() -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(1)
+}
+
 fn follow(follows: &mut Follows, id: BoxId, urgency: Urgency) {
     follow_at(follows, id, urgency, T0);
 }
@@ -34,7 +38,7 @@ fn standing(now: Timestamp) -> Standing {
 }
 
 fn register(follows: &mut Follows, id: BoxId, now: Timestamp, capacity: usize) {
-    let number = follows.registering(&id, now, capacity);
+    let number = follows.registering(&id, now, capacity, &mut rng());
     follows.registered(&id, number, standing(now));
 }
 
@@ -46,7 +50,7 @@ fn active_boxes_come_first_and_each_is_new_once() {
     assert_eq!(follows.next(T0, 0, 10).new, Some(id(2)));
     register(&mut follows, id(2), T0, 10);
     assert_eq!(follows.next(T0, 0, 10).new, Some(id(1)));
-    let number = follows.registering(&id(1), T0, 10);
+    let number = follows.registering(&id(1), T0, 10, &mut rng());
     assert_eq!(follows.next(T0, 0, 10).new, None);
     follows.unanswered(&id(1), number);
     assert_eq!(follows.next(T0, 0, 10).new, Some(id(1)));
@@ -253,4 +257,36 @@ fn renewals_are_spread_around_the_period() {
     assert!(all.iter().all(|one| (0.75..1.25).contains(one)));
     let mean = all.iter().sum::<f64>() / 1_000.0;
     assert!((mean - 1.0).abs() < 0.02, "{mean}");
+}
+
+/// After a minute offline, or with a new collector, everything is registered anew: not in the order in which it was followed, which is that
+/// of lanes, nor by anything that stores see, nor twice in one order, or they would see which boxes have one reader.
+#[test]
+fn what_is_registered_anew_comes_in_another_order_each_time() {
+    let mut rng = rng();
+    let mut follows = Follows::new();
+    let count = 60;
+    for n in 0..count {
+        follows.follow(id(n), Urgency::Resting, n % 2 == 0, T0, &mut rng);
+    }
+    let mut round = |now: Timestamp| {
+        let mut order = Vec::new();
+        while let Some(next) = follows.next(now, 0, count).new {
+            let number = follows.registering(&next, now, count, &mut rng);
+            follows.registered(&next, number, standing(now));
+            order.push(usize::from(next.as_bytes()[7]));
+        }
+        follows.retain_standing(|_| false);
+        order
+    };
+    let orders = [0, 10, 20].map(|later| round(T0 + Duration::from_secs(later)));
+    for (first, second) in [(0, 1), (0, 2), (1, 2)] {
+        let (first, second) = (&orders[first], &orders[second]);
+        assert_eq!(first.len(), count);
+        let place = |n: usize| second.iter().position(|other| *other == n).expect("all of them");
+        let kept = first.windows(2).filter(|two| place(two[0]) < place(two[1])).count();
+        assert!((15..45).contains(&kept), "{kept} of {count} in the order of the time before");
+        let ascending = first.windows(2).filter(|two| two[0] < two[1]).count();
+        assert!((15..45).contains(&ascending), "{ascending} of {count} as they were followed");
+    }
 }

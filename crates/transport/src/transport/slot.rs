@@ -80,22 +80,24 @@ impl Transport {
         let avoid = self.guards.operators(&self.document);
         self.collectors.refresh(&self.document, &avoid, overlap_over, now, rng);
         self.leave_failing_mixes(now, rng);
-        self.tend_decoys(now, rng);
         self.turns.renewal_credit =
             (self.turns.renewal_credit + self.rotation().share).min(MAX_RENEWAL_CREDIT);
 
-        if self.document.is_expired(now) || self.document.is_early(now) {
-            self.measure.empty_slots += 1;
-            return;
-        }
-        let is_loop = slot.coin * 100.0 < f64::from(self.document.parameters.loop_percent);
-        let kind = if is_loop { Kind::Loop } else { self.choose(now) };
-        let emitted = self.emit(kind, now, rng, out) || self.emit(Kind::Loop, now, rng, out);
-        if emitted {
+        let timely = !self.document.is_expired(now) && !self.document.is_early(now);
+        if timely && self.fill(slot.coin, now, rng, out) {
             self.measure.emitted += 1;
         } else {
             self.measure.empty_slots += 1;
         }
+        // What decoys ask for is kept before it leaves, and no packet waits until it is: it is for the next slot.
+        self.tend_decoys(now, rng);
+    }
+
+    /// Sends one packet, if there is a route for one.
+    fn fill(&mut self, coin: f64, now: Timestamp, rng: &mut Rng, out: &mut Vec<Effect>) -> bool {
+        let is_loop = coin * 100.0 < f64::from(self.document.parameters.loop_percent);
+        let kind = if is_loop { Kind::Loop } else { self.choose(now) };
+        self.emit(kind, now, rng, out) || self.emit(Kind::Loop, now, rng, out)
     }
 
     /// What stores would deliver over a mix that has just been found to fail is registered anew, over others.
@@ -306,7 +308,7 @@ impl Transport {
         let Some((built, mixes)) = built else { return false };
         let until = now + rotation.lifetime;
         self.deliveries.insert(*delivery_id.as_bytes(), id, store, key, until);
-        let number = self.follows.registering(&id, now, rotation.capacity);
+        let number = self.follows.registering(&id, now, rotation.capacity, rng);
         let renew_after = rotation.period.mul_f64(Follows::renewal(rng));
         let session = collector.session;
         let purpose = Purpose::Register { id, number, store, session, mixes, renew_after };
