@@ -35,9 +35,9 @@ const TAKEN: (usize, usize) =
 /// of those would fill the slots of a slow pace.
 const SITTINGS_A_DAY: f64 = 12.0;
 
-/// After a start of the program one with a past goes on in so many slots: at first it registers two boxes, and reads three.
-/// All at once they would take the slots in which the owner hears what was said meanwhile.
-const RESUMED_EVERY: u32 = 10;
+/// After a start of the program one with a past goes on in so many slots at most: it registers two boxes and looks at its commit lane at
+/// first, and three quarters of the slots are left to collects, by which the owner hears what was said.
+const RESUMED_EVERY: u32 = 12;
 
 /// All of them.
 pub(crate) struct Decoys {
@@ -57,7 +57,7 @@ pub(crate) struct Decoys {
     kind: DecoyLanes,
     /// There never were any: they are to be given a past.
     new: bool,
-    /// Slots until the next one with a past goes on.
+    /// Slots until the next one with a past may go on.
     pause: u32,
     /// What is kept says something else than what there is.
     unsaved: bool,
@@ -122,11 +122,13 @@ impl Decoys {
     }
 
     /// What is to be done now, where `room` places of the read set are left by the owner's. In each slot of a client
-    /// that is online new decoys earn `share` boxes, so that they come no faster than registrations are renewed.
+    /// that is online new decoys earn `share` boxes, so that they come no faster than registrations are renewed. One with a past
+    /// goes on where nothing else is to be done.
     pub(crate) fn tend(
         &mut self,
         room: usize,
         share: f64,
+        is_idle: bool,
         now: Timestamp,
         rng: &mut Rng,
     ) -> Vec<Command> {
@@ -135,10 +137,18 @@ impl Decoys {
             self.make_up_days(room, now, rng);
         }
         let mut asks = Vec::new();
-        self.resume(room, now, rng, &mut asks);
+        self.pause = self.pause.saturating_sub(1);
+        if is_idle && self.pause == 0 {
+            self.resume(room, now, rng, &mut asks);
+        }
         self.live(room, share, now, rng, &mut asks);
         self.unsaved |= !asks.is_empty();
         asks.into_iter().map(|(key, ask)| self.carry_out(key, ask)).collect()
+    }
+
+    /// Whether some with a past have not gone on yet.
+    pub(crate) fn are_waiting(&self) -> bool {
+        self.new || !self.kept.waiting.is_empty()
     }
 
     /// What they ask for at this time.
@@ -194,11 +204,10 @@ impl Decoys {
         arrived.is_some()
     }
 
-    /// One of those with a past goes on, any of them, if it is time.
+    /// One of those with a past goes on, any of them, if there is room.
     fn resume(&mut self, room: usize, now: Timestamp, rng: &mut Rng, out: &mut Vec<(u32, Ask)>) {
         let (active, _) = TAKEN;
-        self.pause = self.pause.saturating_sub(1);
-        if self.pause > 0 || self.taken + active > room {
+        if self.taken + active > room {
             return;
         }
         let nth = random::index(rng, self.kept.waiting.len());

@@ -41,6 +41,10 @@ const RECEIPT_DELAY_IN_A_TALK: (Duration, Duration) =
 /// So long after a receipt a talk goes on.
 const TALK: Duration = Duration::from_secs(30);
 
+/// After a start each side reads the next box that it writes, as a conversation does, which finds out by it whether it was put back from an
+/// old copy. Not at once: stores do not see when a program starts.
+const PROVEN_WITHIN: Duration = Duration::from_secs(3600);
+
 /// No receipt waits longer than this.
 const RECEIPT_WITHIN: Duration = Duration::from_secs(10);
 
@@ -78,7 +82,7 @@ pub(super) enum Reads {
     Run,
     /// The next box of the lane that this side reads, at this place.
     Drain(usize, u64),
-    /// The next box of the lane that this side writes, at a start.
+    /// The next box of the lane that this side writes, after a start.
     Proof,
 }
 
@@ -122,6 +126,8 @@ struct Side {
     receipts: usize,
     receipt_due: Option<Timestamp>,
     receipted_at: Timestamp,
+    #[serde(skip)]
+    proof_due: Option<Timestamp>,
     /// The other one's lane, at the first box that has not arrived.
     reading: DecoyLane,
     /// Boxes of it that are followed and have not arrived, by place.
@@ -202,6 +208,7 @@ impl Talk {
             receipts: 0,
             receipt_due: None,
             receipted_at: Timestamp::ZERO,
+            proof_due: None,
             reading: lanes[1 - own].clone(),
             standing: BTreeMap::new(),
             followed: lanes[1 - own].clone(),
@@ -240,8 +247,8 @@ impl Talk {
                 Ask::Write(lane.clone(), Wrote::Own(own, self.epoch, *place))
             };
             out.extend(side.under_way.iter().map(ask));
-            // A profile that was put back from a backup finds out so that it is old.
-            out.push(Ask::Read(side.writing.id(), Reads::Proof));
+            let proof = now + PROVEN_WITHIN.mul_f64(random::unit(rng));
+            side.proof_due = Some(proof);
             self.look_ahead(own, now, out);
         }
         self.asked = false;
@@ -312,8 +319,8 @@ impl Talk {
 
     /// When [`Self::tick`] wants to be called.
     pub(super) fn wake(&self) -> Timestamp {
-        let receipts = self.sides.iter().filter_map(|side| side.receipt_due);
-        receipts.fold(self.line.at.min(self.next_check), Timestamp::min)
+        let due = self.sides.iter().flat_map(|side| [side.receipt_due, side.proof_due]);
+        due.flatten().fold(self.line.at.min(self.next_check), Timestamp::min)
     }
 
     /// What is due by the clock. A line that was due while the device slept is said now, once, as whatever its
@@ -335,6 +342,9 @@ impl Talk {
         for side in &mut self.sides {
             if side.receipt_due.is_some_and(|due| due <= now) {
                 side.receipt(now);
+            }
+            if side.proof_due.take_if(|due| *due <= now).is_some() {
+                out.push(Ask::Read(side.writing.id(), Reads::Proof));
             }
         }
         if self.next_check <= now {

@@ -82,7 +82,8 @@ impl Client {
     /// One slot, in which each thing that is under way ends with this probability.
     fn slow_slot(&mut self, room: usize, gap: Duration, share: f64, ends: f64) {
         self.now = self.now + gap;
-        let mut commands = self.decoys.tend(room, share, self.now, &mut self.rng);
+        let is_idle = self.under_way.is_empty();
+        let mut commands = self.decoys.tend(room, share, is_idle, self.now, &mut self.rng);
         if let Some(kept) = self.decoys.unsaved() {
             let [last, before] = &mut self.kept;
             *before = last.replace(kept);
@@ -243,8 +244,10 @@ fn a_program_that_starts_again_follows_the_same_boxes() {
             client.slot(ROOM, Duration::from_secs(1), 0.0);
         }
         let again = client.followed.intersection(&before).count();
-        assert_eq!(client.decoys.kept.talks.len(), talks, "seed {seed}");
-        assert!(again > 2 * talks - 10, "seed {seed}: {again} of {}", before.len());
+        let gone_on = client.decoys.kept.talks.len();
+        // The last few wait for room: one of those before them has come into use, and follows more.
+        assert!(gone_on + 5 > talks, "seed {seed}: {gone_on} of {talks}");
+        assert!(again > 2 * gone_on - 10, "seed {seed}: {again} of {}", before.len());
         let said = client.decoys.lines();
         assert!(said < 40, "seed {seed}: nobody waited for the start to say {said} lines");
     }
@@ -288,7 +291,7 @@ fn what_is_not_decoys_is_refused() {
             bytes[at] = whole ^ 1 << bit;
             // Refused, or decoys of some kind: but never a panic.
             if let Ok(mut decoys) = Decoys::restored(&bytes) {
-                decoys.tend(18, 1.0, client.now, &mut client.rng);
+                decoys.tend(18, 1.0, true, client.now, &mut client.rng);
             }
         }
         bytes[at] = whole;
@@ -304,16 +307,16 @@ fn what_was_under_way_when_a_decoy_went_is_still_nobody_elses() {
     let (mut now, mut written) = (T0, None);
     while written.is_none() {
         now = now + Duration::from_secs(60);
-        for command in decoys.tend(ROOM, 8.0, now, &mut rng) {
+        for command in decoys.tend(ROOM, 8.0, true, now, &mut rng) {
             if let Command::Write { boxed } = command {
                 written = Some(boxed.id());
             }
         }
     }
     let id = written.expect("just written");
-    decoys.tend(0, 0.0, now, &mut rng);
+    decoys.tend(0, 0.0, true, now, &mut rng);
     assert!(decoys.own(&id));
     assert!(decoys.ended_write(&id), "still a decoy's");
     assert!(!decoys.ended_write(&id), "and ends once");
-    assert!(decoys.tend(0, 0.0, now, &mut rng).is_empty(), "nothing follows from it");
+    assert!(decoys.tend(0, 0.0, true, now, &mut rng).is_empty(), "nothing follows from it");
 }

@@ -116,9 +116,17 @@ impl Transport {
         }
         let Rotation { capacity, share, .. } = self.rotation();
         let room = capacity.saturating_sub(self.follows.wanted(now));
-        for command in self.decoys.tend(room, share, now, rng) {
+        let is_idle = self.decoys.are_waiting() && self.is_idle(capacity, now);
+        for command in self.decoys.tend(room, share, is_idle, now, rng) {
             self.command(command, now, rng);
         }
+    }
+
+    /// Whether nothing waits for a slot but renewals and collects.
+    fn is_idle(&mut self, capacity: usize, now: Timestamp) -> bool {
+        let slot = self.turns.slot;
+        let asked = self.writes.has_ready(slot) || self.reads.has_ready(slot);
+        !asked && self.follows.next(now, slot, capacity).new.is_none()
     }
 
     /// Work by priority, unless a kind has run out of patience.
