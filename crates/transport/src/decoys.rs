@@ -134,7 +134,7 @@ impl Decoys {
     ) -> Vec<Command> {
         let room = if self.kind == DecoyLanes::None { 0 } else { room };
         if core::mem::take(&mut self.new) {
-            self.make_up_days(room, now, rng);
+            self.make_up_a_day(room, now, rng);
         }
         let mut asks = Vec::new();
         self.pause = self.pause.saturating_sub(1);

@@ -36,14 +36,14 @@ impl Wire for Kept {
 
 impl Kept {
     /// None of them goes on for the time being.
-    pub(super) fn rest(&mut self) {
+    pub(super) fn put_off(&mut self) {
         self.waiting.append(&mut self.talks);
     }
 
     /// Reads what [`KeptDecoys::of`] wrote.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, CodecError> {
         let mut kept = Self::from_wire(bytes)?;
-        kept.rest();
+        kept.put_off();
         let sound = kept.noon < DAY && kept.waiting.values().all(Talk::is_sound);
         sound.then_some(kept).ok_or(CodecError::Malformed { format: Self::FORMAT })
     }

@@ -1,7 +1,7 @@
 //! The past of a new client's decoys.
 //!
 //! Decoys that have all just begun can be told from conversations by their youth, and few of them talk yet. So a client that has none
-//! makes up what its decoys would have done in some days before it was there.
+//! makes up what its decoys would have done in the day before it was there.
 
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use xchat_pigeonhole::BoxId;
 use super::Decoys;
 use super::talk::{Ask, Happened, Talk};
 
-/// After so long there are as many as later, and those in use have pushed out the others.
+/// After so long most of those that talk much have been in use, and have pushed out others. Later there are fewer still.
 const PAST: Duration = Duration::from_secs(24 * 3600);
 
 /// In so long new ones fill an empty read set.
@@ -22,8 +22,8 @@ const FILLED_WITHIN: Duration = Duration::from_secs(3600);
 const STEP: Duration = Duration::from_secs(60);
 
 impl Decoys {
-    /// What they did in the days before `until`, over a network that does everything at once.
-    pub(super) fn make_up_days(&mut self, room: usize, until: Timestamp, rng: &mut Rng) {
+    /// What they did in the day before `until`, over a network that does everything at once.
+    pub(super) fn make_up_a_day(&mut self, room: usize, until: Timestamp, rng: &mut Rng) {
         let mut now = until - PAST;
         let mut network = BTreeSet::new();
         while now < until {
@@ -41,7 +41,7 @@ impl Decoys {
             }
         }
         self.taken = 0;
-        self.kept.rest();
+        self.kept.put_off();
     }
 }
 
