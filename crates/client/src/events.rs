@@ -1,8 +1,9 @@
 //! The stream of events: what was missed first, then what happens, nothing twice and nothing lost.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use tokio::sync::broadcast::{self, error::RecvError};
+use xchat_engine::Direction;
 
 use crate::api::{Event, Numbered};
 use crate::client::Client;
@@ -46,6 +47,9 @@ pub struct Events {
     seq: u64,
     /// Messages up to this id were handed over from history, out of turn.
     told: u64,
+    /// Messages of ours that were handed over from the store and may move on before [`Source::Live`], with the change
+    /// after which they stood so. What others wrote does not change.
+    may_move_on: BTreeMap<u64, u64>,
 }
 
 enum Source {
@@ -73,7 +77,8 @@ impl Events {
                 (Source::History(message), within(change), message)
             }
         };
-        Self { client, live, ready: VecDeque::new(), source, seq, told }
+        let (ready, may_move_on) = (VecDeque::new(), BTreeMap::new());
+        Self { client, live, ready, source, seq, told, may_move_on }
     }
 
     /// The last change that lies before the next event, or before the beginning: where a receiver that is cut off goes on.
@@ -138,6 +143,11 @@ impl Events {
         };
         self.told = last.row.id;
         self.source = Source::History(last.row.id);
+        // Changes after the beginning come once more from `changed_after`.
+        let beginning = self.seq;
+        for stored in rows.iter().filter(|stored| stored.seq > beginning) {
+            self.remember(stored);
+        }
         // No number to go on from: rows of the history come by their ids, not in the order in which
         // they last changed.
         self.ready.extend(
@@ -151,12 +161,40 @@ impl Events {
         let rows = self.client.changed_after(self.seq).await?;
         let Some(last) = rows.last() else {
             self.source = Source::Live;
+            self.may_move_on.clear();
             return Ok(());
         };
         self.seq = last.seq;
-        let told = self.told;
-        self.ready.extend(rows.into_iter().map(|stored| missed(stored, born_after, told)));
+        for stored in rows {
+            let event = self.missed(stored, born_after);
+            self.ready.extend(event);
+        }
         Ok(())
+    }
+
+    /// What a row that has changed is to the receiver: a message, another state of one, or nothing new.
+    fn missed(&mut self, stored: StoredMessage, born_after: u64) -> Option<Numbered> {
+        let before = self.may_move_on.get(&stored.row.id).copied();
+        let is_news = stored.born > born_after && stored.row.id > self.told && before.is_none();
+        if is_news {
+            self.remember(&stored);
+        }
+        let StoredMessage { row, seq, .. } = stored;
+        let event = match row.direction {
+            _ if is_news => Event::Message(row.into()),
+            Direction::Out if before != Some(seq) => {
+                let (id, conversation, state) = (row.id, row.conversation, row.state);
+                Event::MessageState { id, conversation, state }
+            }
+            _ => return None,
+        };
+        Some(Numbered { seq, event })
+    }
+
+    fn remember(&mut self, stored: &StoredMessage) {
+        if stored.row.direction == Direction::Out {
+            self.may_move_on.insert(stored.row.id, stored.seq);
+        }
     }
 
     fn take_live(&mut self, numbered: Numbered) {
@@ -171,16 +209,6 @@ impl Events {
             self.ready.push_back(numbered);
         }
     }
-}
-
-fn missed(stored: StoredMessage, born_after: u64, told: u64) -> Numbered {
-    let StoredMessage { row, born, seq } = stored;
-    let event = if born > born_after && row.id > told {
-        Event::Message(row.into())
-    } else {
-        Event::MessageState { id: row.id, conversation: row.conversation, state: row.state }
-    };
-    Numbered { seq, event }
 }
 
 #[cfg(test)]

@@ -110,6 +110,37 @@ async fn what_history_has_told_is_not_told_again() {
     client.stop().await;
 }
 
+/// Everything was written, and the first message stored, between the subscription and the reading of the history.
+#[tokio::test]
+async fn what_history_has_told_as_it_stands_is_not_told_as_a_change() {
+    let (_dir, client) = client(10);
+    let (sender, live) = broadcast::channel(1);
+    let events = Events::new(client.clone(), From::Message(0), Subscription { live, seq: 4 });
+    drop(sender);
+    assert_eq!(told(events).await, ids(1..=10));
+    client.stop().await;
+}
+
+#[tokio::test]
+async fn a_missed_message_is_news_once_and_one_from_others_does_not_change() {
+    let (_dir, client) = client(1);
+    let (_sender, mut events) = over(&client, From::Change(0), 1);
+    events.told = 5;
+    let mut missed = |id, direction, seq| {
+        let row = MessageRow { direction, ..row(id) };
+        let missed = events.missed(StoredMessage { row, born: id, seq }, 0)?;
+        assert_eq!(missed.seq, seq);
+        Some(matches!(missed.event, Event::Message(_)))
+    };
+    assert_eq!(missed(6, Direction::Out, 6), Some(true));
+    // It moves on before the next page of changes is read.
+    assert_eq!(missed(6, Direction::Out, 9), Some(false));
+    assert_eq!(missed(5, Direction::Out, 10), Some(false), "told by the history");
+    assert_eq!(missed(7, Direction::In, 7), Some(true));
+    assert_eq!(missed(5, Direction::In, 5), None, "told by the history");
+    client.stop().await;
+}
+
 #[tokio::test]
 async fn who_is_cut_off_in_the_history_gets_the_rest_of_it_and_what_moved_on() {
     let (_dir, client) = client(10);
