@@ -8,7 +8,6 @@ use xchat_directory::{DirectoryError, NodeId, VerifiedDocument};
 use xchat_pigeonhole::{BoxId, ReadOutcome, SealedBox, WriteOutcome};
 use xchat_sphinx::{LinkKey, Proof, Puzzle};
 
-use crate::decoys::KeptDecoys;
 use crate::status::Status;
 
 /// Everything that can happen.
@@ -152,9 +151,10 @@ pub enum Effect {
     /// Keep these bytes, in place of the last, for the next [`crate::Transport::new`]: the pinned
     /// gateways and the newest network document. Rare, and nothing secret is in it, but it names the gateways.
     Persist(Vec<u8>),
-    /// Keep these bytes, in place of the last, for [`crate::Transport::resume_decoys`]: some 20 kB, whenever a decoy has asked
-    /// for something. Secret: they tell decoys from conversations.
-    PersistDecoys(KeptDecoys),
+    /// Keep what [`crate::Transport::kept_decoys`] gives now, in place of the last, for
+    /// [`crate::Transport::resume_decoys`], before the effects that follow are carried out. Whenever a decoy has asked for
+    /// something.
+    PersistDecoys,
 }
 
 /// What the owner learns.

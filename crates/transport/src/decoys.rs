@@ -59,7 +59,7 @@ pub(crate) struct Decoys {
     new: bool,
     /// Slots until the next one with a past may go on.
     pause: u32,
-    /// What is kept says something else than what there is.
+    /// What was kept last says something else than what there is.
     unsaved: bool,
 }
 
@@ -86,7 +86,7 @@ impl Decoys {
         }
     }
 
-    /// Those of an earlier run of the program, from what [`Self::unsaved`] gave then. They go on when the client is online.
+    /// Those of an earlier run of the program, from what [`Self::kept`] gave then. They go on when the client is online.
     ///
     /// # Errors
     /// [`CodecError`]: of another version, or damaged.
@@ -94,9 +94,14 @@ impl Decoys {
         Ok(Self::of(Kept::read(bytes)?, false))
     }
 
-    /// What is to be kept in place of the last, if it has changed since it was asked for.
-    pub(crate) fn unsaved(&mut self) -> Option<KeptDecoys> {
-        core::mem::take(&mut self.unsaved).then(|| KeptDecoys::of(&self.kept))
+    /// Whether what is to be kept has changed since this was asked last.
+    pub(crate) fn take_unsaved(&mut self) -> bool {
+        core::mem::take(&mut self.unsaved)
+    }
+
+    /// What is to be kept.
+    pub(crate) fn kept(&self) -> KeptDecoys {
+        KeptDecoys::of(&self.kept)
     }
 
     /// Those there are go on as they began.

@@ -16,7 +16,7 @@ use crate::api::{Command, DecoyLanes, Effect, Event, Input, StartError};
 use crate::attempts::Attempts;
 use crate::clock::Clock;
 use crate::collectors::{Collectors, GivenUp};
-use crate::decoys::Decoys;
+use crate::decoys::{Decoys, KeptDecoys};
 use crate::deliveries::Deliveries;
 use crate::follows::{Follows, Standing};
 use crate::guards::{Guards, Stored};
@@ -153,6 +153,11 @@ impl Transport {
     pub fn resume_decoys(&mut self, kept: &[u8]) -> Result<(), CodecError> {
         self.decoys = Decoys::restored(kept)?;
         Ok(())
+    }
+
+    /// The decoys as they are, some 20 kB. Secret: it tells decoys from conversations.
+    pub fn kept_decoys(&self) -> KeptDecoys {
+        self.decoys.kept()
     }
 
     /// Takes one input; the effects are to be carried out in order.
@@ -306,7 +311,9 @@ impl Transport {
 
     /// What every call ends with: a change worth telling, and when to be called again.
     fn finish(&mut self, is_timer: bool, now: Timestamp, out: &mut Vec<Effect>) {
-        out.extend(self.decoys.unsaved().map(Effect::PersistDecoys));
+        if self.decoys.take_unsaved() {
+            out.push(Effect::PersistDecoys);
+        }
         let digest = self.digest(now);
         if self.reported != Some(digest) {
             if self.reported.is_some() {

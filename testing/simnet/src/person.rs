@@ -239,7 +239,9 @@ impl Person {
                 Effect::Solve(puzzle) => wants.push(Want::Solve(puzzle)),
                 Effect::WakeAt(at) => self.app().transport_wake = Some(at),
                 Effect::Persist(pins) => self.pins = Some(pins),
-                Effect::PersistDecoys(kept) => self.kept_decoys = Some(kept),
+                Effect::PersistDecoys => {
+                    self.kept_decoys = Some(self.app().transport.kept_decoys());
+                }
                 Effect::Event(event) => {
                     let input = match event {
                         Event::Written { id, outcome } => Input::Written { id, outcome },

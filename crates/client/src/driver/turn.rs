@@ -143,8 +143,8 @@ impl Driver {
                 }
                 TransportEffect::WakeAt(at) => self.transport_wake = Some(at),
                 TransportEffect::Persist(bytes) => self.keep(setting::TRANSPORT, bytes.into()),
-                TransportEffect::PersistDecoys(kept) => {
-                    self.keep(setting::DECOYS, kept.into_bytes())
+                TransportEffect::PersistDecoys => {
+                    self.keep(setting::DECOYS, self.transport.kept_decoys().into_bytes());
                 }
                 TransportEffect::Event(event) => self.transport_event(event, steps),
                 _ => tracing::warn!("the transport wants something unknown"),

@@ -3,7 +3,6 @@
 //! Boxes that were followed before a start and are followed after it would otherwise be somebody's, and boxes that are
 //! followed for the first time nobody's.
 
-use core::fmt;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
@@ -66,11 +65,5 @@ impl KeptDecoys {
     /// The same, lent.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
-    }
-}
-
-impl fmt::Debug for KeptDecoys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("KeptDecoys")
     }
 }

@@ -84,7 +84,8 @@ impl Client {
         self.now = self.now + gap;
         let is_idle = self.under_way.is_empty();
         let mut commands = self.decoys.tend(room, share, is_idle, self.now, &mut self.rng);
-        if let Some(kept) = self.decoys.unsaved() {
+        if self.decoys.take_unsaved() {
+            let kept = self.decoys.kept();
             let [last, before] = &mut self.kept;
             *before = last.replace(kept);
         }

@@ -314,7 +314,7 @@ impl Network {
                     self.schedule(self.solving, Who::Person(number), solved);
                 }
                 Effect::WakeAt(at) => self.wake_at(at, Who::Person(number), Event::PersonTimer),
-                Effect::Event(_) | Effect::Persist(_) | Effect::PersistDecoys(_) => panic!("noted"),
+                Effect::Event(_) | Effect::Persist(_) | Effect::PersistDecoys => panic!("noted"),
             }
         }
     }

@@ -83,8 +83,8 @@ impl Person {
                     self.stored = Some(bytes);
                     None
                 }
-                Effect::PersistDecoys(kept) => {
-                    self.kept_decoys = Some(kept);
+                Effect::PersistDecoys => {
+                    self.kept_decoys = Some(self.transport.kept_decoys());
                     None
                 }
                 Effect::Send(bytes) => {
