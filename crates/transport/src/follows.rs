@@ -132,11 +132,14 @@ pub(crate) struct Follows {
     decoys: BTreeMap<BoxId, Followed>,
     /// The latest collect that had no answer: an item may have gone with it.
     lost_collect: Timestamp,
+    /// Until then nothing is to be registered, unless something changes: in most slots nothing is.
+    idle_until: Timestamp,
 }
 
 impl Follows {
     pub(crate) fn new() -> Self {
-        Self { own: BTreeMap::new(), decoys: BTreeMap::new(), lost_collect: Timestamp::ZERO }
+        let (own, decoys) = (BTreeMap::new(), BTreeMap::new());
+        Self { own, decoys, lost_collect: Timestamp::ZERO, idle_until: Timestamp::ZERO }
     }
 
     pub(crate) fn follow(
@@ -147,6 +150,7 @@ impl Follows {
         now: Timestamp,
         rng: &mut Rng,
     ) {
+        self.idle_until = Timestamp::ZERO;
         // Followed again when one before it has arrived, in order or not.
         // Whose it is was said when it was first followed: a decoy that is given up has commands under way.
         let is_decoy = self.decoys.contains_key(&id) || is_decoy && !self.own.contains_key(&id);
@@ -208,9 +212,32 @@ impl Follows {
         self.own.values().filter(|f| f.is_due(now)).count()
     }
 
-    /// What is to be registered next, in one pass: this is asked in each slot. Boxes that are due since the same moment come in random
+    /// What is to be registered next; this is asked in each slot. Boxes that are due since the same moment come in random
     /// order, another one each time: stores see neither which are of one lane nor which are of one client.
-    pub(crate) fn next(&self, now: Timestamp, slot: u64, capacity: usize) -> Next {
+    pub(crate) fn next(&mut self, now: Timestamp, slot: u64, capacity: usize) -> Next {
+        if now >= self.idle_until {
+            self.idle_until = self.earliest(now);
+        }
+        if now < self.idle_until {
+            Next { new: None, due: None }
+        } else {
+            self.first(now, slot, capacity)
+        }
+    }
+
+    /// When the next box is to be registered or registered anew by the time alone; not after `now` if one is already.
+    fn earliest(&self, now: Timestamp) -> Timestamp {
+        let mut earliest = Timestamp::MAX;
+        for (_, followed) in self.all() {
+            earliest = earliest.min(followed.wanted_from(now));
+            if earliest <= now {
+                break;
+            }
+        }
+        earliest
+    }
+
+    fn first(&self, now: Timestamp, slot: u64, capacity: usize) -> Next {
         let mut taken = 0;
         let mut displaceable = false;
         // The least urgent class of which one stands: it makes room for its own and for those above it.
@@ -365,14 +392,14 @@ impl Follows {
 
     /// Nothing that is in flight will be answered any more.
     pub(crate) fn all_unanswered(&mut self) {
-        for followed in self.own.values_mut().chain(self.decoys.values_mut()) {
+        for (_, followed) in self.all_mut() {
             followed.in_flight = false;
         }
     }
 
     /// Registrations for which this does not hold are as good as gone: the boxes are due, all since the same moment.
     pub(crate) fn retain_standing(&mut self, keep: impl Fn(&Standing) -> bool) {
-        for followed in self.own.values_mut().chain(self.decoys.values_mut()) {
+        for (_, followed) in self.all_mut() {
             let gone = followed.standing.take_if(|standing| !keep(standing));
             followed.due =
                 followed.due.map(|due| if gone.is_some() { Timestamp::ZERO } else { due });
@@ -393,7 +420,7 @@ impl Follows {
                 && followed.standing.as_ref().is_some_and(|standing| is_gone(id, standing))
         };
         let count = self.all().filter(|(id, followed)| is_gone(id, followed)).count();
-        for (id, followed) in self.own.iter_mut().chain(&mut self.decoys) {
+        for (id, followed) in self.all_mut() {
             if is_gone(id, followed) {
                 followed.standing = None;
                 followed.not_before_slot = slot + random::index(rng, 2 * count) as u64;
@@ -405,11 +432,17 @@ impl Follows {
         self.own.iter().chain(&self.decoys)
     }
 
+    fn all_mut(&mut self) -> impl Iterator<Item = (&BoxId, &mut Followed)> {
+        self.idle_until = Timestamp::ZERO;
+        self.own.iter_mut().chain(&mut self.decoys)
+    }
+
     fn get(&self, id: &BoxId) -> Option<&Followed> {
         self.own.get(id).or_else(|| self.decoys.get(id))
     }
 
     fn get_mut(&mut self, id: &BoxId) -> Option<&mut Followed> {
+        self.idle_until = Timestamp::ZERO;
         match self.own.get_mut(id) {
             None => self.decoys.get_mut(id),
             own => own,
@@ -446,6 +479,16 @@ impl Followed {
 
     fn can_register(&self, now: Timestamp, slot: u64) -> bool {
         !self.in_flight && self.not_before_slot <= slot && self.is_due(now)
+    }
+
+    /// From when on it is to be registered, or registered anew, unless something becomes of it before.
+    fn wanted_from(&self, now: Timestamp) -> Timestamp {
+        let stands = self.standing.filter(|standing| standing.until > now);
+        let free = stands.map_or(Timestamp::ZERO, |standing| standing.renew_at.min(standing.until));
+        match self.due {
+            Some(due) if !self.in_flight => due.max(free),
+            _ => Timestamp::MAX,
+        }
     }
 
     fn is_due(&self, now: Timestamp) -> bool {

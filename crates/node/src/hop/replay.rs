@@ -55,14 +55,13 @@ impl ReplayCache {
         let is_full = self.len() >= self.bound;
         let prints = self.prints.entry(key).or_default();
         let print = number(print);
-        if prints.contains(&print) {
-            return Seen::Replay;
+        // One way through the set where there is room: it is large, and each place it is looked at is far from the last.
+        let is_fresh = if is_full { !prints.contains(&print) } else { prints.insert(print) };
+        match (is_fresh, is_full) {
+            (false, _) => Seen::Replay,
+            (true, true) => Seen::Full,
+            (true, false) => Seen::Fresh,
         }
-        if is_full {
-            return Seen::Full;
-        }
-        prints.insert(print);
-        Seen::Fresh
     }
 
     /// What was seen before a restart: as [`Self::note`] of each, and much quicker.

@@ -290,3 +290,41 @@ fn what_is_registered_anew_comes_in_another_order_each_time() {
         assert!((15..45).contains(&ascending), "{ascending} of {count} as they were followed");
     }
 }
+
+/// What is asked for in a slot in which nothing can be due is not looked for, and nothing is overlooked by it.
+#[test]
+fn nothing_that_is_due_is_overlooked_whatever_happened_before() {
+    const CAPACITY: usize = 12;
+    let (mut idle, mut busy) = (0, 0);
+    for seed in 0..200 {
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let (mut follows, mut now) = (Follows::new(), T0);
+        for slot in 0..200 {
+            now = now + PERIOD.mul_f64(random::unit(&mut rng) / 8.0);
+            let one = id(random::index(&mut rng, 20));
+            let number = follows.attempts(&one);
+            match random::index(&mut rng, 30) {
+                0 => follow_at(&mut follows, one, Urgency::Active(0), now),
+                1 => follow_at(&mut follows, one, Urgency::Ahead(3), now),
+                2 => drop(follows.remove(&one)),
+                3 => follows.refused(&one, number, slot),
+                4 => follows.unanswered(&one, number),
+                5 => follows.registered(&one, number, standing(now)),
+                6 => follows.looked(&one, now),
+                7 if slot % 8 == 0 => follows.all_unanswered(),
+                8 if slot % 8 == 0 => follows.retain_standing(|_| false),
+                9 if slot % 8 == 0 => follows.anew(|_, _| true, now, slot, &mut rng),
+                _ => {}
+            }
+            let first = follows.first(now, slot, CAPACITY);
+            let next = follows.next(now, slot, CAPACITY);
+            assert_eq!((next.new, next.due), (first.new, first.due), "seed {seed}, slot {slot}");
+            if let Some(next) = next.new.or(next.due) {
+                follows.registering(&next, now, CAPACITY, &mut rng);
+                busy += 1;
+            }
+            idle += usize::from(now < follows.idle_until);
+        }
+    }
+    assert!(idle > 5_000 && busy > 2_000, "{idle} idle slots, {busy} others");
+}
