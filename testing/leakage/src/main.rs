@@ -58,6 +58,9 @@ struct Args {
     /// Only what stores learn, sign by sign, of evenings in which people talk much.
     #[arg(long)]
     stores: bool,
+    /// The same, where each program ends and starts again at the beginning of the first hour that is looked at.
+    #[arg(long, requires = "stores")]
+    restart: bool,
     /// Writes `docs/leakage.md` and its pictures in this directory.
     #[arg(long)]
     docs: Option<PathBuf>,
@@ -227,7 +230,13 @@ impl Args {
 fn stores(args: &Args) -> Result<ExitCode, String> {
     let clients = args.clients.unwrap_or(40);
     let extent = args.evening(clients, args.seeds.unwrap_or(44));
-    for system in systems().iter().filter(|system| system.has_stores()) {
+    let mut systems = systems();
+    if args.restart {
+        // Of models no program can end.
+        let restart_hour = Some(extent.limits.warm_up);
+        systems = vec![Box::new(Xchat { restart_hour, ..Xchat::default() })];
+    }
+    for system in systems.iter().filter(|system| system.has_stores()) {
         if !args.wants(system.as_ref()) {
             continue;
         }

@@ -11,18 +11,23 @@ const COMMIT_LEN: usize = 3_929;
 /// `epoch (8) ‖ leaf (4)` before a message or a commit.
 const HEAD: usize = 12;
 
+/// Under which a member's view is stored.
+const KEY: &[u8] = b"plain";
+
 /// One member's view.
 pub struct PlainGroup {
     own_leaf: u32,
     epoch: u64,
     secret: Secret<32>,
     pending: Option<Vec<u8>>,
+    /// Not stored as it is.
+    changed: bool,
 }
 
 impl PlainGroup {
     /// The member of this leaf, 0 or 1, in the first epoch of a group with this secret.
     pub fn new(secret: Secret<32>, own_leaf: u32) -> Self {
-        Self { own_leaf, epoch: 1, secret, pending: None }
+        Self { own_leaf, epoch: 1, secret, pending: None, changed: true }
     }
 
     fn head(&self) -> [u8; HEAD] {
@@ -36,6 +41,21 @@ impl PlainGroup {
         self.secret = kdf::derive(self.secret.expose(), "plain epoch", commit);
         self.epoch += 1;
         self.pending = None;
+        self.changed = true;
+    }
+
+    /// `head ‖ secret ‖ pending commit`.
+    fn stored(&self) -> Vec<u8> {
+        let pending = self.pending.as_deref().unwrap_or_default();
+        [&self.head(), &self.secret.expose()[..], pending].concat()
+    }
+
+    fn from_stored(bytes: &[u8]) -> Option<Self> {
+        let (epoch, own_leaf, rest) = split(bytes)?;
+        let (secret, pending) = rest.split_first_chunk::<32>()?;
+        let (secret, pending) = (Secret::from_slice(secret)?, Some(pending.to_vec()));
+        let pending = pending.filter(|pending| !pending.is_empty());
+        Some(Self { own_leaf, epoch, secret, pending, changed: false })
     }
 }
 
@@ -47,11 +67,12 @@ fn split(bytes: &[u8]) -> Option<(u64, u32, &[u8])> {
 }
 
 impl EpochGroup for PlainGroup {
-    // Talkers are never stored, and never away for so long that they would have to rejoin.
-
-    fn load(_: Vec<(Vec<u8>, Vec<u8>)>) -> Result<Self, GroupError> {
-        Err(GroupError::Stored)
+    fn load(state: Vec<(Vec<u8>, Vec<u8>)>) -> Result<Self, GroupError> {
+        let stored = state.iter().find(|(key, _)| key == KEY);
+        stored.and_then(|(_, value)| Self::from_stored(value)).ok_or(GroupError::Stored)
     }
+
+    // Talkers are never away for so long that they would have to rejoin.
 
     fn pending(_: &mut Rng) -> Result<(Vec<u8>, Vec<u8>), GroupError> {
         Err(GroupError::Internal)
@@ -66,11 +87,12 @@ impl EpochGroup for PlainGroup {
     }
 
     fn take_all(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        Vec::new()
+        vec![(KEY.to_vec(), self.stored())]
     }
 
     fn take_changes(&mut self) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
-        Vec::new()
+        let changed = std::mem::take(&mut self.changed);
+        changed.then(|| (KEY.to_vec(), Some(self.stored()))).into_iter().collect()
     }
 
     fn epoch(&self) -> u64 {
@@ -112,6 +134,7 @@ impl EpochGroup for PlainGroup {
         let mut commit = [&self.head()[..], &random::bytes::<32>(rng)].concat();
         commit.resize(COMMIT_LEN, 0);
         self.pending = Some(commit.clone());
+        self.changed = true;
         Ok(commit)
     }
 
@@ -141,6 +164,7 @@ impl EpochGroup for PlainGroup {
 
     fn clear_pending(&mut self) {
         self.pending = None;
+        self.changed = true;
     }
 }
 
@@ -166,6 +190,25 @@ mod tests {
         let real = EpochGroup::begin_update(&mut real, rng).expect("a commit");
         let plain = PlainGroup::new(Secret::random(rng), 0).begin_update(rng).expect("a commit");
         assert_eq!(boxes(&plain), boxes(&real), "{} bytes with MLS", real.len());
+    }
+
+    #[test]
+    fn what_is_stored_goes_on_as_it_was() {
+        let rng = &mut ChaCha20Rng::seed_from_u64(4);
+        let mut one = PlainGroup::new(Secret::random(rng), 1);
+        let load = |stored: Vec<(Vec<u8>, Option<Vec<u8>>)>| {
+            let values = stored.into_iter().map(|(key, value)| (key, value.expect("a value")));
+            PlainGroup::load(values.collect()).expect("what it stored")
+        };
+        let mut again = load(one.take_changes());
+        assert!(one.take_changes().is_empty() && again.take_changes().is_empty());
+        assert_eq!((again.epoch(), again.own_leaf(), again.pending.is_none()), (1, 1, true));
+        let commit = one.begin_update(rng).expect("none is pending");
+        let mut again = load(one.take_changes());
+        again.apply_commit(&commit).expect("its own");
+        one.merge_pending().expect("ours");
+        let (a, b) = (one.export("lane", b""), load(again.take_changes()).export("lane", b""));
+        assert_eq!(a.expose(), b.expose());
     }
 
     #[test]

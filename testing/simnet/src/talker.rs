@@ -7,7 +7,7 @@ use xchat_base::random::Rng;
 use xchat_base::{Secret, Timestamp};
 use xchat_directory::{Root, VerifiedDocument};
 use xchat_engine::{
-    Content, ConversationId, Direction, Effect, Event, Input, MessageState, Talk, Urgency,
+    Change, Content, ConversationId, Direction, Effect, Event, Input, MessageState, Talk, Urgency,
 };
 use xchat_pigeonhole::BoxId;
 use xchat_sphinx::{CollectorSession, PacketFormat};
@@ -35,6 +35,8 @@ pub(crate) enum News {
 /// One conversation, and when it wants to be woken.
 struct Side {
     talk: Talk<PlainGroup>,
+    /// What it has stored, which outlives the program.
+    disk: BTreeMap<Vec<u8>, Vec<u8>>,
     /// The other one's client.
     with: u32,
     /// Boxes written so far.
@@ -44,6 +46,30 @@ struct Side {
     saying: BTreeMap<u64, u64>,
 }
 
+impl Side {
+    fn store(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            match change {
+                Change::Put { key, value } => drop(self.disk.insert(key, value)),
+                Change::Delete { key } => drop(self.disk.remove(&key)),
+                Change::DeletePrefix { prefix } => {
+                    self.disk.retain(|key, _| !key.starts_with(&prefix));
+                }
+                // The history is the world's.
+                Change::Message(_) | Change::MessageState { .. } | Change::MessageNumber { .. } => {
+                }
+            }
+        }
+    }
+}
+
+/// The conversation of this number.
+fn id(number: usize) -> ConversationId {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&(number as u64).to_be_bytes());
+    ConversationId::from_bytes(id)
+}
+
 /// One talker.
 pub struct Talker {
     pace: Pace,
@@ -51,6 +77,8 @@ pub struct Talker {
     /// None before the device was first switched on.
     transport: Option<Transport>,
     transport_wake: Option<Timestamp>,
+    /// What the transport has stored of its gateways.
+    pins: Option<Vec<u8>>,
     /// What was asked of the transport before there was one.
     orders: Vec<Command>,
     sides: Vec<Side>,
@@ -69,6 +97,7 @@ impl Talker {
             decoys,
             transport: None,
             transport_wake: None,
+            pins: None,
             orders: Vec::new(),
             sides: Vec::new(),
             news: Vec::new(),
@@ -89,18 +118,57 @@ impl Talker {
         if self.transport.is_some() {
             return self.network(xchat_transport::Input::Offline, now, rng);
         }
-        let (root, document) = (root.clone(), document.clone());
-        let (transport, first) = Transport::new(root, document, self.pace, None, now, rng)
-            .expect("nothing is stored that could be damaged");
-        let mut transport = transport.with_format(format);
-        transport.set_decoy_lanes(self.decoys);
-        self.transport = Some(transport);
         let mut wants = Vec::new();
-        self.carry_out_transport(first, now, rng, &mut wants);
+        self.start(root, document, format, now, rng, &mut wants);
         for order in std::mem::take(&mut self.orders) {
             self.order(order, now, rng, &mut wants);
         }
         wants
+    }
+
+    /// The program ends, as by kill -9, and starts again with what it has stored.
+    pub(crate) fn restart(
+        &mut self,
+        root: &Root,
+        document: &VerifiedDocument,
+        format: &'static dyn PacketFormat,
+        now: Timestamp,
+        rng: &mut Rng,
+    ) -> Vec<Want> {
+        let mut wants = Vec::new();
+        self.start(root, document, format, now, rng, &mut wants);
+        for number in 0..self.sides.len() {
+            let side = &mut self.sides[number];
+            let (talk, effects) = Talk::load(id(number), &side.disk, now, rng)
+                .expect("what a conversation stored, it loads");
+            (side.talk, side.wake) = (talk, None);
+            self.carry_out_talk(number, effects, now, rng, &mut wants);
+        }
+        wants
+    }
+
+    /// A transport that goes on from what the last one has stored.
+    fn start(
+        &mut self,
+        root: &Root,
+        document: &VerifiedDocument,
+        format: &'static dyn PacketFormat,
+        now: Timestamp,
+        rng: &mut Rng,
+        wants: &mut Vec<Want>,
+    ) {
+        let (root, document) = (root.clone(), document.clone());
+        let pins = self.pins.as_deref();
+        let (transport, first) = Transport::new(root, document, self.pace, pins, now, rng)
+            .expect("what a transport stored, it reads");
+        let mut transport = transport.with_format(format);
+        if let Some(before) = &self.transport {
+            let kept = before.kept_decoys();
+            transport.resume_decoys(kept.as_bytes()).expect("what a transport stored, it reads");
+        }
+        transport.set_decoy_lanes(self.decoys);
+        (self.transport, self.transport_wake) = (Some(transport), None);
+        self.carry_out_transport(first, now, rng, wants);
     }
 
     /// Takes up a conversation with the client that has the same secret and the other leaf; its number here.
@@ -114,12 +182,10 @@ impl Talker {
         rng: &mut Rng,
     ) -> (usize, Vec<Want>) {
         let number = self.sides.len();
-        let mut id = [0; 16];
-        id[..8].copy_from_slice(&(number as u64).to_be_bytes());
         let group = PlainGroup::new(secret, leaf);
-        let id = ConversationId::from_bytes(id);
-        let (talk, effects) = Talk::found(id, group, since, now, rng);
-        self.sides.push(Side { talk, with, written: 0, wake: None, saying: BTreeMap::new() });
+        let (talk, effects) = Talk::found(id(number), group, since, now, rng);
+        let (disk, saying) = (BTreeMap::new(), BTreeMap::new());
+        self.sides.push(Side { talk, disk, with, written: 0, wake: None, saying });
         let mut wants = Vec::new();
         self.carry_out_talk(number, effects, now, rng, &mut wants);
         (number, wants)
@@ -235,8 +301,12 @@ impl Talker {
                     self.note(number, event);
                     continue;
                 }
-                // A talker lives as long as the world, and its history is the world's.
-                Effect::Persist(_) | Effect::Recall { .. } | Effect::Done { .. } => continue,
+                Effect::Persist(changes) => {
+                    self.sides[number].store(changes);
+                    continue;
+                }
+                // Only who has to rejoin asks for the history, which is the world's.
+                Effect::Recall { .. } | Effect::Done { .. } => continue,
             };
             self.order(order, now, rng, wants);
         }
@@ -300,6 +370,10 @@ impl Talker {
                 }
                 Effect::WakeAt(at) => {
                     self.transport_wake = Some(at);
+                    continue;
+                }
+                Effect::Persist(pins) => {
+                    self.pins = Some(pins);
                     continue;
                 }
                 Effect::Event(Event::Written { id, outcome }) => Input::Written { id, outcome },

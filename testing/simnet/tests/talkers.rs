@@ -38,13 +38,25 @@ fn settled(world: &mut World) -> Totals {
     world.totals()
 }
 
-fn people(seed: u64, lines: usize) -> (Totals, u64) {
+/// After so many lines one of the two, and then the other one, ends and starts again.
+const RESTARTED_EVERY: usize = 30;
+
+/// Who starts again before this line.
+fn restarted(line: usize) -> Option<usize> {
+    (line > 0 && line.is_multiple_of(RESTARTED_EVERY)).then_some(line / RESTARTED_EVERY % 2)
+}
+
+fn people(seed: u64, lines: usize, restarts: bool) -> (Totals, u64) {
     let mut world = world(seed);
     let (alice, bob) = (world.add("alice"), world.add("bob"));
     let conversations = world.meet(alice, bob);
     let before = settled(&mut world);
-    for (pause, who, length) in slow(lines, &mut world) {
+    for (n, (pause, who, length)) in slow(lines, &mut world).into_iter().enumerate() {
         world.run_for(pause);
+        if let Some(who) = restarted(n).filter(|_| restarts) {
+            world.stop([alice, bob][who]);
+            world.start([alice, bob][who]);
+        }
         world.send([alice, bob][who], conversations[who], &"x".repeat(length));
     }
     let after = settled(&mut world);
@@ -56,14 +68,17 @@ fn people(seed: u64, lines: usize) -> (Totals, u64) {
     (after.since(&before), epochs as u64)
 }
 
-fn talkers(seed: u64, lines: usize) -> (Totals, u64) {
+fn talkers(seed: u64, lines: usize, restarts: bool) -> (Totals, u64) {
     let mut world = world(seed);
     let clients = [(); 2].map(|()| world.add_talker(Pace::Desk));
     let pair: Acquaintance = world.acquaint(clients, world.now, true);
     clients.iter().for_each(|client| world.rouse(*client));
     let before = settled(&mut world);
-    for (pause, who, length) in slow(lines, &mut world) {
+    for (n, (pause, who, length)) in slow(lines, &mut world).into_iter().enumerate() {
         world.run_for(pause);
+        if let Some(who) = restarted(n).filter(|_| restarts) {
+            world.restart(clients[who]);
+        }
         world.say(&pair, who, length);
     }
     let after = settled(&mut world);
@@ -73,10 +88,19 @@ fn talkers(seed: u64, lines: usize) -> (Totals, u64) {
 
 #[test]
 fn talkers_ask_the_network_for_what_people_ask_for() {
+    asks_are_alike(false);
+}
+
+#[test]
+fn talkers_who_start_again_ask_for_what_people_who_do_ask_for() {
+    asks_are_alike(true);
+}
+
+fn asks_are_alike(restarts: bool) {
     // 220 lines of one in three each way: two renewals of keys.
     let lines = 220;
-    let (of_people, epochs) = people(1, lines);
-    let (of_talkers, talkers_epochs) = talkers(1, lines);
+    let (of_people, epochs) = people(1, lines, restarts);
+    let (of_talkers, talkers_epochs) = talkers(1, lines, restarts);
     println!(
         "people  {of_people:?}, {epochs} epochs\ntalkers {of_talkers:?}, {talkers_epochs} epochs"
     );
@@ -91,4 +115,26 @@ fn talkers_ask_the_network_for_what_people_ask_for() {
     assert!(close(of_people.registers, of_talkers.registers, 0.03), "registrations");
     assert!(close(of_people.collects, of_talkers.collects, 0.03), "collects");
     assert!(close(of_people.deliveries, of_talkers.deliveries, 0.03), "deliveries");
+}
+
+/// In the midst of everything, key changes included, with decoys, and one more often than the other.
+#[test]
+fn talkers_who_start_again_at_any_moment_lose_nothing() {
+    let mut world = World::with_format(3, &shape(), Links::good(), &Transparent);
+    let clients = [(); 2].map(|()| world.add_talker(Pace::Fast));
+    let pair = world.acquaint(clients, world.now, true);
+    clients.iter().for_each(|client| world.rouse(*client));
+    for n in 0..240 {
+        world.pause(4 * Duration::from_secs(1));
+        let who = usize::from(random::unit(&mut world.rng) < 0.4);
+        world.say(&pair, who, 30);
+        if n % 5 == 0 {
+            world.pause(2 * Duration::from_secs(1));
+            world.restart(clients[usize::from(n % 3 == 0)]);
+        }
+    }
+    world.run_for(20 * MINUTE);
+    assert_eq!(world.unfinished(), 0, "all has arrived, and is known to be stored");
+    let epochs = clients.map(|client| world.talker(client).epochs()[0]);
+    assert!(epochs[0] == epochs[1] && epochs[0] > 1, "{epochs:?}");
 }

@@ -10,7 +10,6 @@ use xchat_base::{Timestamp, Wire};
 use super::epoch::{Marker, Phase};
 use super::{Conversation, EpochGroup, Founding, LoadError, Mutation, Parts, Purpose};
 use crate::api::{ConversationId, Effect, Input};
-use crate::keys::{self, Key};
 use crate::turn::Turn;
 
 /// A conversation of its own, without people, invitations or other conversations around it.
@@ -58,18 +57,7 @@ impl<G: EpochGroup + Hash> Side<G> {
         now: Timestamp,
         rng: &mut Rng,
     ) -> Result<(Self, Vec<Effect>), LoadError> {
-        let (mut parts, mut next_row) = (Parts::default(), 1);
-        for (key, value) in disk {
-            let value = value.clone();
-            match keys::parse(key) {
-                Some(Key::NextRow) => {
-                    let row = value.try_into().map_err(|_| LoadError::Incomplete("row counter"))?;
-                    next_row = u64::from_be_bytes(row);
-                }
-                Some(Key::Conversation(_, part)) => parts.add(part, value),
-                _ => return Err(LoadError::Incomplete("an unknown key")),
-            }
-        }
+        let (parts, next_row) = Parts::of_one(disk)?;
         let id = ConversationId::from_bytes([1; 16]);
         let mut conversation = Conversation::load(id, parts, now)?;
         conversation.model(mutation);

@@ -15,7 +15,7 @@ use super::proof::Proof;
 use super::rejoin::{Place, Rejoin};
 use super::{COMMIT_CHECK_PERIOD, Conversation, EpochGroup};
 use crate::api::{ContactId, ConversationId};
-use crate::keys::Part;
+use crate::keys::{self, Key, Part};
 use crate::record::Record;
 
 /// Why a stored conversation could not be loaded: the database is from another version, or damaged.
@@ -93,6 +93,23 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
+    /// Those of a conversation that has a database for itself, and the next free row of its history.
+    pub(super) fn of_one(disk: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<(Self, u64), LoadError> {
+        let (mut parts, mut next_row) = (Self::default(), 1);
+        for (key, value) in disk {
+            let value = value.clone();
+            match keys::parse(key) {
+                Some(Key::NextRow) => {
+                    let row = value.try_into().map_err(|_| LoadError::Incomplete("row counter"))?;
+                    next_row = u64::from_be_bytes(row);
+                }
+                Some(Key::Conversation(_, part)) => parts.add(part, value),
+                _ => return Err(LoadError::Incomplete("an unknown key")),
+            }
+        }
+        Ok((parts, next_row))
+    }
+
     /// Takes one stored value in.
     pub(crate) fn add(&mut self, part: Part, value: Vec<u8>) {
         match part {

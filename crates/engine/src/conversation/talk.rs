@@ -1,10 +1,12 @@
 //! One side of a conversation of two by itself: no person, no invitations, no other conversations around it.
 
+use std::collections::BTreeMap;
+
 use xchat_base::Timestamp;
 use xchat_base::random::Rng;
 use xchat_pigeonhole::BoxId;
 
-use super::{Conversation, EpochGroup, Founding};
+use super::{Conversation, EpochGroup, Founding, LoadError, Parts};
 use crate::api::{ConversationId, Effect, Input};
 use crate::turn::Turn;
 
@@ -34,6 +36,25 @@ impl<G: EpochGroup> Talk<G> {
         let mut talk = Self { conversation, next_row: 1 };
         let effects = talk.finish(turn);
         (talk, effects)
+    }
+
+    /// What a start of the program makes of all that [`Effect::Persist`] has stored, as [`crate::Engine::load`].
+    ///
+    /// # Errors
+    /// [`LoadError`]: the stored state is damaged.
+    pub fn load(
+        id: ConversationId,
+        disk: &BTreeMap<Vec<u8>, Vec<u8>>,
+        now: Timestamp,
+        rng: &mut Rng,
+    ) -> Result<(Self, Vec<Effect>), LoadError> {
+        let (parts, next_row) = Parts::of_one(disk)?;
+        let mut conversation = Conversation::load(id, parts, now)?;
+        let mut turn = Turn::new(now, rng, next_row);
+        conversation.resume(&mut turn);
+        let mut talk = Self { conversation, next_row };
+        let effects = talk.finish(turn);
+        Ok((talk, effects))
     }
 
     /// Says something; the row of the history that it is.

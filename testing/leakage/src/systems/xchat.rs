@@ -31,8 +31,12 @@ const MET_WITHIN: Duration = Duration::from_secs(4 * 3_600);
 /// Letters of a message.
 const LETTERS: usize = 60;
 
-/// The stream of dice for when people met.
+/// The streams of dice for when people met, and for when programs start again.
 const MEETING: u64 = 120;
+const RESTARTS: u64 = 121;
+
+/// Programs that start again do so within so long: not all at one moment, or it would be a crowd.
+const RESTARTED_WITHIN: Micros = HOUR / 6;
 
 /// Bytes for each client, and for each hour of a client: what nodes remember of packets, and what is seen.
 const MEMORY: u64 = 1_200_000;
@@ -49,11 +53,14 @@ pub struct Xchat {
     pub link_padding: bool,
     /// Milliseconds that a mix holds a packet on average; none: by the size of the crowd.
     pub mix_delay_ms: Option<u32>,
+    /// At the beginning of this hour each program ends and starts again, as when a device is booted.
+    pub restart_hour: Option<u32>,
 }
 
 impl Default for Xchat {
     fn default() -> Self {
-        Self { decoys: DecoyLanes::People, link_padding: true, mix_delay_ms: None }
+        let decoys = DecoyLanes::People;
+        Self { decoys, link_padding: true, mix_delay_ms: None, restart_hour: None }
     }
 }
 
@@ -68,6 +75,14 @@ impl Xchat {
             pace: None,
             mix_delay: self.mix_delay_ms.map_or(by_crowd, |ms| Duration::from_millis(ms.into())),
         }
+    }
+
+    /// When which program starts again.
+    fn restarts(self, clients: u32, seed: u64) -> Vec<(Micros, Act)> {
+        let Some(hour) = self.restart_hour else { return Vec::new() };
+        let mut dice = Dice::new(seed, RESTARTS);
+        let mut at = || u64::from(hour) * HOUR + dice.index(RESTARTED_WITHIN as usize) as Micros;
+        (0..clients).map(|client| (at(), Act::Restart(client))).collect()
     }
 
     /// The busiest links go from a gateway to a mix of the first layer, or from mix to mix.
@@ -133,7 +148,7 @@ impl System for Xchat {
         world.observe(Box::new(Rc::clone(&tape)), &hostile);
         let mut play = Play { world, begin, tape, observer, truth: Truth::default(), odd: 0 };
         play.truth.delivered = vec![None; traffic.messages.len()];
-        play.live(traffic, &known);
+        play.live(traffic, &known, &self.restarts(clients, seed));
         play.truth
     }
 }
@@ -192,6 +207,7 @@ impl seen::Observer for Tape {
 enum Act {
     Rouse(u32),
     Sleep(u32),
+    Restart(u32),
     HandOn,
 }
 
@@ -206,8 +222,8 @@ struct Play<'a> {
 }
 
 impl Play<'_> {
-    fn live(&mut self, traffic: &Traffic, known: &[Acquaintance]) {
-        let mut acts = BinaryHeap::new();
+    fn live(&mut self, traffic: &Traffic, known: &[Acquaintance], restarts: &[(Micros, Act)]) {
+        let mut acts: BinaryHeap<_> = restarts.iter().copied().map(Reverse).collect();
         for (client, spans) in (0..).zip(&traffic.online) {
             for span in spans {
                 acts.push(Reverse((span.from, Act::Rouse(client))));
@@ -234,6 +250,7 @@ impl Play<'_> {
             match act {
                 Act::Rouse(client) => self.world.rouse(client),
                 Act::Sleep(client) => self.world.sleep(client),
+                Act::Restart(client) => self.world.restart(client),
                 Act::HandOn => {
                     self.hand_on();
                     if at % HOUR == 0 {

@@ -44,6 +44,24 @@ impl World {
         Acquaintance { clients, sides }
     }
 
+    /// A talker's program ends and starts again, if its device is awake: a device that sleeps has ended nothing.
+    ///
+    /// # Panics
+    /// If it is a person's.
+    pub fn restart(&mut self, client: u32) {
+        if !self.is_awake(client) {
+            return;
+        }
+        self.end_session(client);
+        let Who::Talker(place) = self.clients[client as usize].who else {
+            unreachable!("client {client} is a person's")
+        };
+        let (root, document, now) = (&self.root, &self.document, self.now);
+        let rng = &mut self.clients[client as usize].rng;
+        let wants = self.talkers[place].restart(root, document, self.format, now, rng);
+        self.serve(client, wants);
+    }
+
     /// One of two (0 or 1) says something of this length to the other; its number.
     pub fn say(&mut self, between: &Acquaintance, who: usize, length: usize) -> u64 {
         let (client, side) = (between.clients[who], between.sides[who]);
