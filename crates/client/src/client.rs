@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use xchat_engine::MessageState;
 
 use crate::api::{Command, Response, Wait};
-use crate::driver::{self, Request};
+use crate::driver::{self, Changed, Request};
 use crate::error::{Error, ErrorKind};
 use crate::events::{Events, From};
 use crate::profile::{Passphrase, Profile};
@@ -145,8 +145,12 @@ impl Client {
         self.ask(|reply| Request::MessagesAfter { id, reply }).await?
     }
 
-    pub(crate) async fn changed_after(&self, seq: u64) -> Result<Vec<StoredMessage>, Error> {
+    pub(crate) async fn changed_after(&self, seq: u64) -> Result<Changed, Error> {
         self.ask(|reply| Request::ChangedAfter { seq, reply }).await?
+    }
+
+    pub(crate) async fn last_id_at(&self, seq: u64) -> Result<u64, Error> {
+        self.ask(|reply| Request::LastIdAt { seq, reply }).await?
     }
 
     async fn ask<T>(

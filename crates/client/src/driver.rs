@@ -37,7 +37,7 @@ use clock::Clock;
 pub use clock::ClockState;
 use kept::Kept;
 use requests::Pending;
-pub(crate) use requests::Request;
+pub(crate) use requests::{Changed, Request};
 use session::{MAX_UNREAD, Session, SessionEvent, What};
 
 /// Events that a slow subscriber may be behind before it reads them from the store instead.

@@ -7,6 +7,7 @@ use xchat_engine::Direction;
 
 use crate::api::{Event, Numbered};
 use crate::client::Client;
+use crate::driver::Changed;
 use crate::error::{Error, ErrorKind};
 use crate::store::StoredMessage;
 
@@ -17,15 +18,15 @@ pub enum From {
     Now,
     /// With the messages whose id is greater.
     Message(u64),
-    /// After the change with this [`Numbered::seq`]. A message that changed several times since then
-    /// is told once, as it stands.
+    /// After the change with this [`Numbered::seq`]: new messages as those of the history, then changes of older ones. A
+    /// message that changed several times since then is told once, as it stands.
     Change(u64),
-    /// With the messages whose id is greater than `message`, which was the last one that a receiver was told of before
-    /// it was cut off, and with what has changed after `change`, where that receiver began.
+    /// Where a receiver was cut off: with the messages whose id is greater than `message`, then with what has changed after
+    /// `change`.
     History {
         /// The last message that it was told of.
         message: u64,
-        /// [`Events::seq`] at its beginning.
+        /// The last change that it was told of; before that, [`Events::seq`] at its beginning.
         change: u64,
     },
 }
@@ -38,6 +39,10 @@ pub(crate) struct Subscription {
 }
 
 /// A stream of events. Dropping it ends it.
+///
+/// What is new to the receiver is handed over from the history, in the order of ids; then what became of messages that it
+/// knows; then what happens. No change is handed over before all messages that there were at that time: whoever is
+/// cut off loses nothing by going on after the last change that it was told of.
 pub struct Events {
     client: Client,
     live: broadcast::Receiver<Numbered>,
@@ -45,18 +50,20 @@ pub struct Events {
     source: Source,
     /// Everything up to this change was handed over (or lies before the beginning).
     seq: u64,
-    /// Messages up to this id were handed over from history, out of turn.
+    /// Messages up to this id were handed over from the history (or lie before the beginning), out of turn.
     told: u64,
-    /// Messages of ours that were handed over from the store and may move on before [`Source::Live`], with the change
-    /// after which they stood so. What others wrote does not change.
+    /// Messages of ours among them whose last change is still to come from the store, with that change: it is not told if
+    /// it is the one after which they were told. What others wrote does not change.
     may_move_on: BTreeMap<u64, u64>,
 }
 
 enum Source {
-    /// Messages of the history with a greater id.
-    History(u64),
-    /// Changes after `seq`; rows born after this change are news to the receiver.
-    Missed { born_after: u64 },
+    /// Messages that are new after `seq`: where they begin is to be found.
+    News,
+    /// Messages of the history after `told`.
+    History,
+    /// Changes after `seq`.
+    Missed,
     /// What happens.
     Live,
 }
@@ -68,14 +75,9 @@ impl Events {
         let within = |change: u64| change.min(seq);
         let (source, seq, told) = match from {
             From::Now => (Source::Live, seq, 0),
-            From::Message(id) => (Source::History(id), seq, 0),
-            From::Change(since) => {
-                let since = within(since);
-                (Source::Missed { born_after: since }, since, 0)
-            }
-            From::History { message, change } => {
-                (Source::History(message), within(change), message)
-            }
+            From::Message(id) => (Source::History, seq, id),
+            From::Change(since) => (Source::News, within(since), 0),
+            From::History { message, change } => (Source::History, within(change), message),
         };
         let (ready, may_move_on) = (VecDeque::new(), BTreeMap::new());
         Self { client, live, ready, source, seq, told, may_move_on }
@@ -97,24 +99,24 @@ impl Events {
             if let Some(event) = self.ready.pop_front() {
                 return Ok(Some(event));
             }
-            match self.source {
-                Source::History(after) => {
-                    let read = self.read_history(after).await;
-                    self.unless_stopped(read)?;
-                }
-                Source::Missed { born_after } => {
-                    let read = self.read_missed(born_after).await;
-                    self.unless_stopped(read)?;
-                }
+            let read = match self.source {
+                Source::News => self.find_news().await,
+                Source::History => self.read_history().await,
+                Source::Missed => self.read_missed().await,
                 Source::Live => match self.live.recv().await {
-                    Ok(event) => self.take_live(event),
+                    Ok(event) => {
+                        self.take_live(event);
+                        continue;
+                    }
                     // The buffer has run over; the store has everything.
                     Err(RecvError::Lagged(_)) => {
-                        self.source = Source::Missed { born_after: self.seq };
+                        self.source = Source::News;
+                        continue;
                     }
                     Err(RecvError::Closed) => return Ok(None),
                 },
-            }
+            };
+            self.unless_stopped(read)?;
         }
     }
 
@@ -134,19 +136,23 @@ impl Events {
         self.live.resubscribe()
     }
 
-    async fn read_history(&mut self, after: u64) -> Result<(), Error> {
-        let rows = self.client.messages_after(after).await?;
+    async fn find_news(&mut self) -> Result<(), Error> {
+        self.told = self.client.last_id_at(self.seq).await?;
+        self.source = Source::History;
+        Ok(())
+    }
+
+    async fn read_history(&mut self) -> Result<(), Error> {
+        let rows = self.client.messages_after(self.told).await?;
         let Some(last) = rows.last() else {
             // Told messages may have moved on since the beginning.
-            self.source = Source::Missed { born_after: self.seq };
+            self.source = Source::Missed;
             return Ok(());
         };
         self.told = last.row.id;
-        self.source = Source::History(last.row.id);
-        // Changes after the beginning come once more from `changed_after`.
-        let beginning = self.seq;
-        for stored in rows.iter().filter(|stored| stored.seq > beginning) {
-            self.remember(stored);
+        let own = |stored: &&StoredMessage| stored.row.direction == Direction::Out;
+        for stored in rows.iter().filter(own).filter(|stored| stored.seq > self.seq) {
+            self.may_move_on.insert(stored.row.id, stored.seq);
         }
         // No number to go on from: rows of the history come by their ids, not in the order in which
         // they last changed.
@@ -157,47 +163,32 @@ impl Events {
         Ok(())
     }
 
-    async fn read_missed(&mut self, born_after: u64) -> Result<(), Error> {
-        let rows = self.client.changed_after(self.seq).await?;
+    async fn read_missed(&mut self) -> Result<(), Error> {
+        let Changed { rows, last_id } = self.client.changed_after(self.seq).await?;
+        if last_id > self.told {
+            self.source = Source::History;
+            return Ok(());
+        }
+        // An id beyond the last one was another profile's.
+        self.told = last_id;
         let Some(last) = rows.last() else {
             self.source = Source::Live;
             self.may_move_on.clear();
             return Ok(());
         };
         self.seq = last.seq;
-        for stored in rows {
-            let event = self.missed(stored, born_after);
-            self.ready.extend(event);
-        }
+        let known = &self.may_move_on;
+        let moved = rows.into_iter().filter(|StoredMessage { row, seq, .. }| {
+            row.direction == Direction::Out && known.get(&row.id) != Some(seq)
+        });
+        self.ready.extend(moved.map(|StoredMessage { row, seq, .. }| {
+            let (id, conversation, state) = (row.id, row.conversation, row.state);
+            Numbered { seq, event: Event::MessageState { id, conversation, state } }
+        }));
         Ok(())
     }
 
-    /// What a row that has changed is to the receiver: a message, another state of one, or nothing new.
-    fn missed(&mut self, stored: StoredMessage, born_after: u64) -> Option<Numbered> {
-        let before = self.may_move_on.get(&stored.row.id).copied();
-        let is_news = stored.born > born_after && stored.row.id > self.told && before.is_none();
-        if is_news {
-            self.remember(&stored);
-        }
-        let StoredMessage { row, seq, .. } = stored;
-        let event = match row.direction {
-            _ if is_news => Event::Message(row.into()),
-            Direction::Out if before != Some(seq) => {
-                let (id, conversation, state) = (row.id, row.conversation, row.state);
-                Event::MessageState { id, conversation, state }
-            }
-            _ => return None,
-        };
-        Some(Numbered { seq, event })
-    }
-
-    fn remember(&mut self, stored: &StoredMessage) {
-        if stored.row.direction == Direction::Out {
-            self.may_move_on.insert(stored.row.id, stored.seq);
-        }
-    }
-
-    fn take_live(&mut self, numbered: Numbered) {
+    fn take_live(&mut self, mut numbered: Numbered) {
         let known = match &numbered.event {
             // It was read from the store before it came up here.
             Event::Message(message) => numbered.seq <= self.seq || message.id <= self.told,
@@ -205,6 +196,8 @@ impl Events {
             _ => false,
         };
         self.seq = self.seq.max(numbered.seq);
+        // What is about no message may have waited while later changes were read.
+        numbered.seq = self.seq;
         if !known {
             self.ready.push_back(numbered);
         }

@@ -321,7 +321,7 @@ impl Follows {
 
     /// A request about it that is not a registration leaves.
     pub(crate) fn looked(&mut self, id: &BoxId, now: Timestamp) {
-        if let Some(followed) = self.get_mut(id) {
+        if let Some(followed) = self.find(id) {
             followed.looked_at = now;
         }
     }
@@ -443,6 +443,11 @@ impl Follows {
 
     fn get_mut(&mut self, id: &BoxId) -> Option<&mut Followed> {
         self.idle_until = Timestamp::ZERO;
+        self.find(id)
+    }
+
+    /// For what does not change when it is to be registered.
+    fn find(&mut self, id: &BoxId) -> Option<&mut Followed> {
         match self.own.get_mut(id) {
             None => self.decoys.get_mut(id),
             own => own,

@@ -58,7 +58,7 @@ struct Args {
     /// Only what stores learn, sign by sign, of evenings in which people talk much.
     #[arg(long)]
     stores: bool,
-    /// The same, where each program ends and starts again at the beginning of the first hour that is looked at.
+    /// The same, where each program whose device is awake ends and starts again at the beginning of the first hour that is looked at.
     #[arg(long, requires = "stores")]
     restart: bool,
     /// Writes `docs/leakage.md` and its pictures in this directory.
@@ -241,7 +241,8 @@ fn stores(args: &Args) -> Result<ExitCode, String> {
             continue;
         }
         let found = signs(system.as_ref(), extent, &mut |what| eprintln!("sim: {what}"));
-        print!("{}", report::signs(system.name(), clients, &found));
+        let restarted = if args.restart { ", programs started again" } else { "" };
+        print!("{}", report::signs(&format!("{}{restarted}", system.name()), clients, &found));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -110,6 +110,8 @@ pub struct World {
     pub people: Vec<Person>,
     /// How frames travel; it may be changed at any time.
     pub links: Links,
+    /// How often readers were told of a message: as many as were said, if each was told once.
+    pub heard: u64,
     /// Frames that links lost.
     pub lost: u64,
     /// Packets that nodes did not pass on, because they drop some.
@@ -196,6 +198,7 @@ impl World {
             rng: stream(seed, &Stream::Script),
             people: Vec::new(),
             links,
+            heard: 0,
             lost: 0,
             dropped: 0,
             frames: 0,

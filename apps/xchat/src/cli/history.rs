@@ -166,7 +166,7 @@ pub(super) async fn listen(
 
 struct Listener {
     names: show::Names,
-    /// Where to go on from: the last message of the history that was told, and the last change.
+    /// Where to go on from: the last message that was told, and the last change.
     place: Place,
     all: bool,
     out: Output,
@@ -189,13 +189,13 @@ impl Listener {
                 return Ok(true);
             }
             self.tell(&event)?;
-            self.place = match &event {
-                Event::Message(message) if seq == 0 => {
-                    Place { message: Some(message.id), ..self.place }
-                }
-                // The history is over.
-                _ => Place { message: None, change: Some(seq) },
-            };
+            if let Event::Message(message) = &event {
+                self.place.message = Some(message.id);
+            }
+            // A row of the history has no number.
+            if seq > 0 {
+                self.place.change = Some(seq);
+            }
         }
         Ok(false)
     }

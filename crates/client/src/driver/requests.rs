@@ -33,8 +33,15 @@ pub(crate) enum Request {
     Wait { id: u64, state: MessageState, reply: Reply<Result<MessageState, Error>> },
     Subscribe { reply: Reply<Subscription> },
     MessagesAfter { id: u64, reply: Reply<Result<Vec<StoredMessage>, Error>> },
-    ChangedAfter { seq: u64, reply: Reply<Result<Vec<StoredMessage>, Error>> },
+    ChangedAfter { seq: u64, reply: Reply<Result<Changed, Error>> },
+    LastIdAt { seq: u64, reply: Reply<Result<u64, Error>> },
     Stop { reply: Reply<()> },
+}
+
+/// Rows that have changed, and the last row that there is.
+pub(crate) struct Changed {
+    pub(crate) rows: Vec<StoredMessage>,
+    pub(crate) last_id: u64,
 }
 
 /// What is to be done with the engine's answer.
@@ -66,7 +73,14 @@ impl Driver {
                 let _ = reply.send(self.read(|store| Ok(store.messages_after(id, PAGE)?)));
             }
             Request::ChangedAfter { seq, reply } => {
-                let _ = reply.send(self.read(|store| Ok(store.changed_after(seq, PAGE)?)));
+                let changed = self.read(|store| {
+                    let rows = store.changed_after(seq, PAGE)?;
+                    Ok(Changed { rows, last_id: store.last_id()? })
+                });
+                let _ = reply.send(changed);
+            }
+            Request::LastIdAt { seq, reply } => {
+                let _ = reply.send(self.read(|store| Ok(store.last_id_at(seq)?)));
             }
             // `run` takes it before it comes here.
             Request::Stop { .. } => {}

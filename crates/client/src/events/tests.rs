@@ -22,6 +22,11 @@ fn row(id: u64) -> MessageRow {
 
 /// A client whose history has `messages` rows, of which the first is stored since.
 fn client(messages: u64) -> (TempDir, Client) {
+    client_with(messages, &[1])
+}
+
+/// A client whose history has `messages` rows, of which these are stored since, one after the other.
+fn client_with(messages: u64, stored: &[u64]) -> (TempDir, Client) {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("alice");
     let passphrase = Passphrase::new("pass");
@@ -36,8 +41,9 @@ fn client(messages: u64) -> (TempDir, Client) {
     let mut profile = Profile::open(&path, &passphrase).expect("opens");
     let rows: Vec<Change> = (1..=messages).map(|id| Change::Message(row(id))).collect();
     profile.store.apply(&rows).expect("applies");
-    let stored = Change::MessageState { id: 1, state: MessageState::Stored };
-    profile.store.apply(&[stored]).expect("applies");
+    let state = MessageState::Stored;
+    let stored: Vec<_> = stored.iter().map(|id| Change::MessageState { id: *id, state }).collect();
+    profile.store.apply(&stored).expect("applies");
     (dir, Client::start(profile).expect("starts"))
 }
 
@@ -83,14 +89,24 @@ async fn after_a_change_come_new_messages_and_old_ones_that_moved_on() {
         let event = events.next().await.expect("events").expect("three changes");
         told.push((event.seq, matches!(event.event, Event::Message(_))));
     }
-    assert_eq!(told, [(9, true), (10, true), (11, false)]);
+    assert_eq!(told, [(0, true), (0, true), (11, false)]);
     client.stop().await;
 }
 
 /// A stream over a hand-made live channel, of which the store knows more than the channel says.
 fn over(client: &Client, from: From, room: usize) -> (broadcast::Sender<Numbered>, Events) {
+    over_at(client, from, room, 11)
+}
+
+/// The same, begun after this change.
+fn over_at(
+    client: &Client,
+    from: From,
+    room: usize,
+    seq: u64,
+) -> (broadcast::Sender<Numbered>, Events) {
     let (sender, live) = broadcast::channel(room);
-    let events = Events::new(client.clone(), from, Subscription { live, seq: 11 });
+    let events = Events::new(client.clone(), from, Subscription { live, seq });
     (sender, events)
 }
 
@@ -114,30 +130,9 @@ async fn what_history_has_told_is_not_told_again() {
 #[tokio::test]
 async fn what_history_has_told_as_it_stands_is_not_told_as_a_change() {
     let (_dir, client) = client(10);
-    let (sender, live) = broadcast::channel(1);
-    let events = Events::new(client.clone(), From::Message(0), Subscription { live, seq: 4 });
+    let (sender, events) = over_at(&client, From::Message(0), 1, 4);
     drop(sender);
     assert_eq!(told(events).await, ids(1..=10));
-    client.stop().await;
-}
-
-#[tokio::test]
-async fn a_missed_message_is_news_once_and_one_from_others_does_not_change() {
-    let (_dir, client) = client(1);
-    let (_sender, mut events) = over(&client, From::Change(0), 1);
-    events.told = 5;
-    let mut missed = |id, direction, seq| {
-        let row = MessageRow { direction, ..row(id) };
-        let missed = events.missed(StoredMessage { row, born: id, seq }, 0)?;
-        assert_eq!(missed.seq, seq);
-        Some(matches!(missed.event, Event::Message(_)))
-    };
-    assert_eq!(missed(6, Direction::Out, 6), Some(true));
-    // It moves on before the next page of changes is read.
-    assert_eq!(missed(6, Direction::Out, 9), Some(false));
-    assert_eq!(missed(5, Direction::Out, 10), Some(false), "told by the history");
-    assert_eq!(missed(7, Direction::In, 7), Some(true));
-    assert_eq!(missed(5, Direction::In, 5), None, "told by the history");
     client.stop().await;
 }
 
@@ -177,9 +172,7 @@ async fn a_change_that_never_was_keeps_nothing_back() {
 #[tokio::test]
 async fn a_slow_receiver_gets_from_the_store_what_the_buffer_lost() {
     let (_dir, client) = client(10);
-    let (sender, live_end) = broadcast::channel(2);
-    let from = Subscription { live: live_end, seq: 4 };
-    let events = Events::new(client.clone(), From::Now, from);
+    let (sender, events) = over_at(&client, From::Now, 2, 4);
     for id in 5..=10 {
         sender.send(live(id, id)).expect("a receiver");
     }
@@ -188,5 +181,105 @@ async fn a_slow_receiver_gets_from_the_store_what_the_buffer_lost() {
     let mut expected = ids(5..=10);
     expected.push("1!".to_owned());
     assert_eq!(told(events).await, expected);
+    client.stop().await;
+}
+
+#[tokio::test]
+async fn what_moves_on_after_the_history_has_told_it_is_told_as_a_change() {
+    let (_dir, client) = client(10);
+    for (told_after, expected) in [(1, vec!["1!".to_owned()]), (11, Vec::new())] {
+        let (sender, mut events) = over_at(&client, From::Message(10), 1, 10);
+        drop(sender);
+        events.may_move_on.insert(1, told_after);
+        assert_eq!(told(events).await, expected, "told after change {told_after}");
+    }
+    client.stop().await;
+}
+
+/// What is about no message waits while the store is read.
+#[tokio::test]
+async fn numbers_do_not_go_back() {
+    let (_dir, client) = client(10);
+    let (sender, mut events) = over_at(&client, From::Change(8), 16, 9);
+    sender.send(Numbered { seq: 9, event: Event::Stopping }).expect("a receiver");
+    drop(sender);
+    let mut numbers = Vec::new();
+    while let Some(event) = events.next().await.expect("events") {
+        numbers.push(event.seq);
+    }
+    assert_eq!(numbers, [0, 0, 11, 11]);
+    client.stop().await;
+}
+
+/// What a receiver knows.
+struct Receiver {
+    messages: Vec<u64>,
+    /// Changes of messages that it was never told of.
+    strange: Vec<u64>,
+    change: u64,
+}
+
+impl Receiver {
+    /// One that was told of all until this change, when rows and changes had the same numbers.
+    fn at(change: u64) -> Self {
+        Self { messages: (1..=change).collect(), strange: Vec::new(), change }
+    }
+
+    fn take(&mut self, Numbered { seq, event }: Numbered) {
+        match event {
+            Event::Message(message) => self.messages.push(message.id),
+            Event::MessageState { id, .. } if !self.messages.contains(&id) => self.strange.push(id),
+            _ => {}
+        }
+        self.change = self.change.max(seq);
+    }
+
+    /// Goes on, for so many events at most; how many there were.
+    async fn follow(&mut self, client: &Client, from: From, events: usize) -> usize {
+        let (sender, mut stream) = over_at(client, from, 1, u64::MAX);
+        // The next event about no message says how far it is, if no change does.
+        sender.send(Numbered { seq: 0, event: Event::Stopping }).expect("a receiver");
+        drop(sender);
+        let mut taken = 0;
+        while taken < events
+            && let Some(event) = stream.next().await.expect("events")
+        {
+            self.take(event);
+            taken += 1;
+        }
+        taken
+    }
+}
+
+/// Own messages move on in another order than they were written in, and there are more of them than a page holds.
+#[tokio::test]
+async fn whoever_is_cut_off_anywhere_learns_everything_by_going_on() {
+    const MESSAGES: u64 = 300;
+    let moved: Vec<u64> = (1..=MESSAGES).rev().step_by(7).chain([3, 299]).collect();
+    let last = MESSAGES + moved.len() as u64;
+    let (_dir, client) = client_with(MESSAGES, &moved);
+    for begin in [0, 40, 299] {
+        let whole = Receiver::at(begin).follow(&client, From::Change(begin), usize::MAX).await;
+        for cut in [0, 1, 100, 255, 256, 257, whole.saturating_sub(20), whole - 1, whole] {
+            for both in [false, true] {
+                let mut receiver = Receiver::at(begin);
+                receiver.follow(&client, From::Change(begin), cut).await;
+                let (change, message) = (receiver.change, receiver.messages.last().copied());
+                let from = match message.filter(|_| both) {
+                    Some(message) => From::History { message, change },
+                    None => From::Change(change),
+                };
+                receiver.follow(&client, from, usize::MAX).await;
+                let what = format!("from {begin}, cut after {cut}, then {from:?}");
+                assert_eq!(receiver.strange, Vec::<u64>::new(), "{what}");
+                assert_eq!(receiver.change, last, "{what}");
+                if !both {
+                    receiver.messages.sort_unstable();
+                    receiver.messages.dedup();
+                }
+                assert_eq!(receiver.messages, (1..=MESSAGES).collect::<Vec<_>>(), "{what}");
+            }
+        }
+    }
     client.stop().await;
 }

@@ -194,6 +194,27 @@ impl Store {
         self.collect(&sql, params![signed(seq), limit])
     }
 
+    /// The last row of the history; 0 if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn last_id(&self) -> Result<u64, StoreError> {
+        let mut query = self.conn.prepare_cached("SELECT coalesce(max(id), 0) FROM messages")?;
+        Ok(query.query_row([], |row| row.get::<_, i64>(0))?.unsigned_abs())
+    }
+
+    /// The last row that there was at change number `seq`; 0 if there was none. Rows are born in the order of their ids,
+    /// so it takes as long as there are rows since.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn last_id_at(&self, seq: u64) -> Result<u64, StoreError> {
+        let sql = "SELECT id FROM messages WHERE born <= ?1 ORDER BY id DESC LIMIT 1";
+        let mut query = self.conn.prepare_cached(sql)?;
+        let id = query.query_row([signed(seq)], |row| row.get::<_, i64>(0)).optional()?;
+        Ok(id.unwrap_or(0).unsigned_abs())
+    }
+
     /// One message.
     ///
     /// # Errors

@@ -291,7 +291,7 @@ fn what_is_registered_anew_comes_in_another_order_each_time() {
     }
 }
 
-/// What is asked for in a slot in which nothing can be due is not looked for, and nothing is overlooked by it.
+/// In a slot in which nothing can be due nothing is looked for, and nothing is overlooked by it.
 #[test]
 fn nothing_that_is_due_is_overlooked_whatever_happened_before() {
     const CAPACITY: usize = 12;
@@ -304,8 +304,9 @@ fn nothing_that_is_due_is_overlooked_whatever_happened_before() {
             let one = id(random::index(&mut rng, 20));
             let number = follows.attempts(&one);
             match random::index(&mut rng, 30) {
-                0 => follow_at(&mut follows, one, Urgency::Active(0), now),
-                1 => follow_at(&mut follows, one, Urgency::Ahead(3), now),
+                0 => follows.follow(one, Urgency::Active(0), slot % 2 == 0, now, &mut rng),
+                1 => follows.follow(one, Urgency::Ahead(3), slot % 2 == 0, now, &mut rng),
+                10 => follows.follow(one, Urgency::Resting, slot % 2 == 0, now, &mut rng),
                 2 => drop(follows.remove(&one)),
                 3 => follows.refused(&one, number, slot),
                 4 => follows.unanswered(&one, number),

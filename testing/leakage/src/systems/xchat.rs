@@ -53,7 +53,7 @@ pub struct Xchat {
     pub link_padding: bool,
     /// Milliseconds that a mix holds a packet on average; none: by the size of the crowd.
     pub mix_delay_ms: Option<u32>,
-    /// At the beginning of this hour each program ends and starts again, as when a device is booted.
+    /// At the beginning of this hour each program ends and starts again whose device is awake.
     pub restart_hour: Option<u32>,
 }
 

@@ -49,13 +49,13 @@ impl World {
     /// # Panics
     /// If it is a person's.
     pub fn restart(&mut self, client: u32) {
+        let Who::Talker(place) = self.clients[client as usize].who else {
+            unreachable!("client {client} is a person's")
+        };
         if !self.is_awake(client) {
             return;
         }
         self.end_session(client);
-        let Who::Talker(place) = self.clients[client as usize].who else {
-            unreachable!("client {client} is a person's")
-        };
         let (root, document, now) = (&self.root, &self.document, self.now);
         let rng = &mut self.clients[client as usize].rng;
         let wants = self.talkers[place].restart(root, document, self.format, now, rng);
@@ -115,6 +115,7 @@ impl World {
                     continue;
                 }
             };
+            self.heard += u64::from(matches!(news, News::Arrived(_)));
             let Some(said) = self.saying.get_mut(&number) else { continue };
             if matches!(news, News::Stored(_)) {
                 said.stored = Some(self.now);
