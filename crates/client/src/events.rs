@@ -36,6 +36,8 @@ pub(crate) struct Subscription {
     pub(crate) live: broadcast::Receiver<Numbered>,
     /// The last change before the first event of `live`.
     pub(crate) seq: u64,
+    /// The last row of the history.
+    pub(crate) last_id: u64,
 }
 
 /// A stream of events. Dropping it ends it.
@@ -48,13 +50,17 @@ pub struct Events {
     live: broadcast::Receiver<Numbered>,
     ready: VecDeque<Numbered>,
     source: Source,
-    /// Everything up to this change was handed over (or lies before the beginning).
+    /// Everything up to this change was handed over, is ready, or lies before the beginning.
     seq: u64,
+    /// The last change that was handed over.
+    handed_over: u64,
     /// Messages up to this id were handed over from the history (or lie before the beginning), out of turn.
     told: u64,
     /// Messages of ours among them whose last change is still to come from the store, with that change: it is not told if
     /// it is the one after which they were told. What others wrote does not change.
     may_move_on: BTreeMap<u64, u64>,
+    /// The client has stopped before all was read.
+    cut_short: bool,
 }
 
 enum Source {
@@ -70,22 +76,24 @@ enum Source {
 
 impl Events {
     pub(crate) fn new(client: Client, from: From, subscription: Subscription) -> Self {
-        let Subscription { live, seq } = subscription;
-        // Nothing comes after a change that this profile has not seen yet: it was another profile's.
-        let within = |change: u64| change.min(seq);
+        let Subscription { live, seq, last_id } = subscription;
+        // Nothing comes after a change, or a message, that this profile has not seen yet: it was another profile's.
         let (source, seq, told) = match from {
             From::Now => (Source::Live, seq, 0),
-            From::Message(id) => (Source::History, seq, id),
-            From::Change(since) => (Source::News, within(since), 0),
-            From::History { message, change } => (Source::History, within(change), message),
+            From::Message(id) => (Source::History, seq, id.min(last_id)),
+            From::Change(since) => (Source::News, since.min(seq), 0),
+            From::History { message, change } => {
+                (Source::History, change.min(seq), message.min(last_id))
+            }
         };
         let (ready, may_move_on) = (VecDeque::new(), BTreeMap::new());
-        Self { client, live, ready, source, seq, told, may_move_on }
+        let (handed_over, cut_short) = (seq, false);
+        Self { client, live, ready, source, seq, handed_over, told, may_move_on, cut_short }
     }
 
     /// The last change that lies before the next event, or before the beginning: where a receiver that is cut off goes on.
     pub fn seq(&self) -> u64 {
-        self.seq
+        self.handed_over
     }
 
     /// The next event; `None` once the client has stopped.
@@ -97,6 +105,7 @@ impl Events {
     pub async fn next(&mut self) -> Result<Option<Numbered>, Error> {
         loop {
             if let Some(event) = self.ready.pop_front() {
+                self.handed_over = self.handed_over.max(event.seq);
                 return Ok(Some(event));
             }
             let read = match self.source {
@@ -120,11 +129,12 @@ impl Events {
         }
     }
 
-    /// A client that stopped has said so among its last events.
+    /// A client that stopped has said so among its last events. What became of messages meanwhile would lie beyond what
+    /// was not read.
     fn unless_stopped(&mut self, read: Result<(), Error>) -> Result<(), Error> {
         match read {
             Err(error) if error.kind() == ErrorKind::Stopped => {
-                self.source = Source::Live;
+                (self.source, self.cut_short) = (Source::Live, true);
                 Ok(())
             }
             other => other,
@@ -169,8 +179,6 @@ impl Events {
             self.source = Source::History;
             return Ok(());
         }
-        // An id beyond the last one was another profile's.
-        self.told = last_id;
         let Some(last) = rows.last() else {
             self.source = Source::Live;
             self.may_move_on.clear();
@@ -189,16 +197,19 @@ impl Events {
     }
 
     fn take_live(&mut self, mut numbered: Numbered) {
-        let known = match &numbered.event {
-            // It was read from the store before it came up here.
-            Event::Message(message) => numbered.seq <= self.seq || message.id <= self.told,
-            Event::MessageState { .. } => numbered.seq <= self.seq,
-            _ => false,
-        };
-        self.seq = self.seq.max(numbered.seq);
-        // What is about no message may have waited while later changes were read.
-        numbered.seq = self.seq;
-        if !known {
+        let of_message = matches!(numbered.event, Event::Message(_) | Event::MessageState { .. });
+        // Those about messages have the numbers of their changes, one after the other; the others that of the last one.
+        let next = self.seq + u64::from(of_message);
+        if numbered.seq > next && !self.cut_short {
+            // Something was stored of which nothing was said, as when the disk failed in the midst of it.
+            self.source = Source::News;
+        }
+        if !of_message {
+            // It may have waited while later changes were read, or come before earlier ones.
+            numbered.seq = self.seq;
+            self.ready.push_back(numbered);
+        } else if numbered.seq == next && !self.cut_short {
+            self.seq = next;
             self.ready.push_back(numbered);
         }
     }

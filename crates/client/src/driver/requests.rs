@@ -67,7 +67,9 @@ impl Driver {
             Request::Wait { id, state, reply } => self.wait(id, state, reply),
             Request::Subscribe { reply } => {
                 let live = self.events.subscribe();
-                let _ = reply.send(Subscription { live, seq: self.seq });
+                // While the store cannot be read, nothing is read from it for the subscriber either.
+                let last_id = self.read(|store| Ok(store.last_id()?)).unwrap_or(u64::MAX);
+                let _ = reply.send(Subscription { live, seq: self.seq, last_id });
             }
             Request::MessagesAfter { id, reply } => {
                 let _ = reply.send(self.read(|store| Ok(store.messages_after(id, PAGE)?)));

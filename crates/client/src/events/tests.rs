@@ -93,20 +93,29 @@ async fn after_a_change_come_new_messages_and_old_ones_that_moved_on() {
     client.stop().await;
 }
 
-/// A stream over a hand-made live channel, of which the store knows more than the channel says.
+/// A stream over a hand-made live channel, of which the store of [`client`] with ten messages knows more than the channel says.
 fn over(client: &Client, from: From, room: usize) -> (broadcast::Sender<Numbered>, Events) {
-    over_at(client, from, room, 11)
+    over_of(client, from, room, (11, 10))
 }
 
-/// The same, begun after this change.
+/// The same, begun after this change of any store.
 fn over_at(
     client: &Client,
     from: From,
     room: usize,
     seq: u64,
 ) -> (broadcast::Sender<Numbered>, Events) {
+    over_of(client, from, room, (seq, u64::MAX))
+}
+
+fn over_of(
+    client: &Client,
+    from: From,
+    room: usize,
+    (seq, last_id): (u64, u64),
+) -> (broadcast::Sender<Numbered>, Events) {
     let (sender, live) = broadcast::channel(room);
-    let events = Events::new(client.clone(), from, Subscription { live, seq });
+    let events = Events::new(client.clone(), from, Subscription { live, seq, last_id });
     (sender, events)
 }
 
@@ -117,12 +126,14 @@ fn live(seq: u64, id: u64) -> Numbered {
 #[tokio::test]
 async fn what_history_has_told_is_not_told_again() {
     let (_dir, client) = client(10);
-    let (sender, events) = over(&client, From::Message(7), 16);
+    let (sender, events) = over_at(&client, From::Message(7), 16, 9);
     // Written between the subscription and the reading of the history: it is in both.
-    sender.send(live(12, 10)).expect("a receiver");
-    sender.send(live(13, 11)).expect("a receiver");
+    sender.send(live(10, 10)).expect("a receiver");
+    sender.send(live(12, 11)).expect("a receiver");
     drop(sender);
-    assert_eq!(told(events).await, ids(8..=11));
+    let mut expected = ids(8..=10);
+    expected.extend(["1!".to_owned(), "11".to_owned()]);
+    assert_eq!(told(events).await, expected);
     client.stop().await;
 }
 
@@ -161,11 +172,14 @@ async fn a_stream_says_where_it_begins() {
 #[tokio::test]
 async fn a_change_that_never_was_keeps_nothing_back() {
     let (_dir, client) = client(10);
-    let (sender, events) = over(&client, From::Change(1_000), 16);
-    assert_eq!(events.seq(), 11);
-    sender.send(live(12, 11)).expect("a receiver");
-    drop(sender);
-    assert_eq!(told(events).await, ids(11..=11));
+    let (message, change) = (1_000, 1_000);
+    for from in [From::Change(change), From::Message(message), From::History { message, change }] {
+        let (sender, events) = over(&client, from, 16);
+        assert_eq!(events.seq(), 11);
+        sender.send(live(12, 11)).expect("a receiver");
+        drop(sender);
+        assert_eq!(told(events).await, ids(11..=11), "{from:?}");
+    }
     client.stop().await;
 }
 
@@ -209,6 +223,41 @@ async fn numbers_do_not_go_back() {
     }
     assert_eq!(numbers, [0, 0, 11, 11]);
     client.stop().await;
+}
+
+/// As when the disk failed between a commit and the telling of it: the next event shows that there was something.
+#[tokio::test]
+async fn what_was_stored_and_never_told_is_read_from_the_store() {
+    let (_dir, client) = client(10);
+    let (conversation, state) = (row(1).conversation, MessageState::Stored);
+    let of_message = Event::MessageState { id: 1, conversation, state };
+    for (event, more) in [(of_message, false), (Event::Stopping, true)] {
+        let (sender, mut events) = over_at(&client, From::Now, 16, 9);
+        sender.send(Numbered { seq: 11, event }).expect("a receiver");
+        drop(sender);
+        if more {
+            let first = events.next().await.expect("events").expect("what was said");
+            assert_eq!((first.seq, first.event), (9, Event::Stopping));
+        }
+        assert_eq!(told(events).await, ["10", "1!"]);
+    }
+    client.stop().await;
+}
+
+/// What it says last lies before all that was not read.
+#[tokio::test]
+async fn a_client_that_stops_while_somebody_catches_up_is_caught_up_with_later() {
+    let (_dir, client) = client(600);
+    let mut events = client.events(From::Change(7)).await.expect("a stream");
+    events.next().await.expect("events").expect("the first of a page");
+    client.stop().await;
+    let (mut last, mut messages) = (None, 1);
+    while let Some(Numbered { seq, event }) = events.next().await.expect("events") {
+        messages += usize::from(matches!(event, Event::Message(_)));
+        assert!(seq <= 7, "{seq}");
+        last = Some(event);
+    }
+    assert_eq!((last, messages, events.seq()), (Some(Event::Stopping), 256, 7));
 }
 
 /// What a receiver knows.

@@ -203,16 +203,26 @@ impl Store {
         Ok(query.query_row([], |row| row.get::<_, i64>(0))?.unsigned_abs())
     }
 
-    /// The last row that there was at change number `seq`; 0 if there was none. Rows are born in the order of their ids,
-    /// so it takes as long as there are rows since.
+    /// The last row that there was at change number `seq`; 0 if there was none.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn last_id_at(&self, seq: u64) -> Result<u64, StoreError> {
-        let sql = "SELECT id FROM messages WHERE born <= ?1 ORDER BY id DESC LIMIT 1";
+        // Rows are born in the order of their ids. The last one that was born by then is between these two.
+        let sql = "SELECT id, born FROM messages WHERE id > ?1 ORDER BY id LIMIT 1";
         let mut query = self.conn.prepare_cached(sql)?;
-        let id = query.query_row([signed(seq)], |row| row.get::<_, i64>(0)).optional()?;
-        Ok(id.unwrap_or(0).unsigned_abs())
+        let (mut least, mut most) = (0, self.last_id()?);
+        while least < most {
+            let middle = least + (most - least) / 2;
+            let row = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+            let (id, born) = query.query_row([signed(middle)], row)?;
+            if born.unsigned_abs() <= seq {
+                least = id.unsigned_abs();
+            } else {
+                most = middle;
+            }
+        }
+        Ok(least)
     }
 
     /// One message.

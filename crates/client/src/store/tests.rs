@@ -216,6 +216,21 @@ fn messages_come_in_pages_and_by_change() {
 }
 
 #[test]
+fn which_row_was_the_last_one_at_a_change_is_found() {
+    let (_dir, mut store) = store();
+    let last_ids = |store: &Store, until: u64| -> Vec<u64> {
+        (0..=until).map(|seq| store.last_id_at(seq).expect("reads")).collect()
+    };
+    assert_eq!(last_ids(&store, 1), [0, 0]);
+    let said = |id: u64| Change::Message(row(id, 1, "x"));
+    let stored = |id: u64| Change::MessageState { id, state: MessageState::Stored };
+    let changes = [said(3), said(4), stored(3), said(9), stored(9), said(1_000), stored(4)];
+    store.apply(&changes).expect("applies");
+    assert_eq!(last_ids(&store, 8), [0, 3, 4, 4, 9, 9, 1_000, 1_000, 1_000]);
+    assert_eq!(store.last_id().expect("reads"), 1_000);
+}
+
+#[test]
 fn a_row_keeps_everything() {
     let (_dir, path) = place();
     let mut store = Store::create(&path, &key()).expect("a store");
