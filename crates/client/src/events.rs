@@ -51,7 +51,7 @@ pub struct Events {
     ready: VecDeque<Numbered>,
     source: Source,
     /// Everything up to this change was handed over, is ready, or lies before the beginning.
-    seq: u64,
+    reached: u64,
     /// The last change that was handed over.
     handed_over: u64,
     /// Messages up to this id were handed over from the history (or lie before the beginning), out of turn.
@@ -64,11 +64,11 @@ pub struct Events {
 }
 
 enum Source {
-    /// Messages that are new after `seq`: where they begin is to be found.
+    /// Messages that are new after `reached`: where they begin is to be found.
     News,
     /// Messages of the history after `told`.
     History,
-    /// Changes after `seq`.
+    /// Changes after `reached`.
     Missed,
     /// What happens.
     Live,
@@ -88,7 +88,17 @@ impl Events {
         };
         let (ready, may_move_on) = (VecDeque::new(), BTreeMap::new());
         let (handed_over, cut_short) = (seq, false);
-        Self { client, live, ready, source, seq, handed_over, told, may_move_on, cut_short }
+        Self {
+            client,
+            live,
+            ready,
+            source,
+            reached: seq,
+            handed_over,
+            told,
+            may_move_on,
+            cut_short,
+        }
     }
 
     /// The last change that lies before the next event, or before the beginning: where a receiver that is cut off goes on.
@@ -147,7 +157,7 @@ impl Events {
     }
 
     async fn find_news(&mut self) -> Result<(), Error> {
-        self.told = self.client.last_id_at(self.seq).await?;
+        self.told = self.client.last_id_at(self.reached).await?;
         self.source = Source::History;
         Ok(())
     }
@@ -161,7 +171,7 @@ impl Events {
         };
         self.told = last.row.id;
         let own = |stored: &&StoredMessage| stored.row.direction == Direction::Out;
-        for stored in rows.iter().filter(own).filter(|stored| stored.seq > self.seq) {
+        for stored in rows.iter().filter(own).filter(|stored| stored.seq > self.reached) {
             self.may_move_on.insert(stored.row.id, stored.seq);
         }
         // No number to go on from: rows of the history come by their ids, not in the order in which
@@ -174,7 +184,7 @@ impl Events {
     }
 
     async fn read_missed(&mut self) -> Result<(), Error> {
-        let Changed { rows, last_id } = self.client.changed_after(self.seq).await?;
+        let Changed { rows, last_id } = self.client.changed_after(self.reached).await?;
         if last_id > self.told {
             self.source = Source::History;
             return Ok(());
@@ -184,7 +194,7 @@ impl Events {
             self.may_move_on.clear();
             return Ok(());
         };
-        self.seq = last.seq;
+        self.reached = last.seq;
         let known = &self.may_move_on;
         let moved = rows.into_iter().filter(|StoredMessage { row, seq, .. }| {
             row.direction == Direction::Out && known.get(&row.id) != Some(seq)
@@ -199,17 +209,17 @@ impl Events {
     fn take_live(&mut self, mut numbered: Numbered) {
         let of_message = matches!(numbered.event, Event::Message(_) | Event::MessageState { .. });
         // Those about messages have the numbers of their changes, one after the other; the others that of the last one.
-        let next = self.seq + u64::from(of_message);
+        let next = self.reached + u64::from(of_message);
         if numbered.seq > next && !self.cut_short {
             // Something was stored of which nothing was said, as when the disk failed in the midst of it.
             self.source = Source::News;
         }
         if !of_message {
             // It may have waited while later changes were read, or come before earlier ones.
-            numbered.seq = self.seq;
+            numbered.seq = self.reached;
             self.ready.push_back(numbered);
         } else if numbered.seq == next && !self.cut_short {
-            self.seq = next;
+            self.reached = next;
             self.ready.push_back(numbered);
         }
     }
