@@ -156,7 +156,7 @@ all that a talk will need stand ready before it begins, in every lane. So most b
 apart from its neighbours' (spec 8.4), which takes away the plain sign, that boxes were registered together, and not this one. Next: fewer renewals, by hop keys that live longer, leave room for more boxes ahead.
 
 **Decoys** are told from real boxes by a little of everything; alone no sign of the table below says more than 0.57. They outlive the program, and a new client makes up a day of theirs: before, each start began without any, and in the two hours after it
-everything together told them apart with 0.62; with 0.58 [0.56, 0.61] since (ten evenings of a hundred people, from the first moment). Of forty people who sit down to talk twenty-four times a day, in eight evenings of two hours: 0.53 [0.50, 0.56] after an hour
+everything together told them apart with 0.62; with 0.60 [0.59, 0.60] since (44 evenings of a hundred people, from the first moment). Of forty people who sit down to talk twenty-four times a day, in eight evenings of two hours: 0.53 [0.50, 0.56] after an hour
 (`./x sim --stores --only xchat --seeds 8`), 0.57 [0.54, 0.59] after two (`--warm-up 2`), and 0.60 [0.57, 0.62] after two if then, within ten minutes, every program whose device is awake ends and starts again (`--restart`); in the first of those two hours it is 0.55
 [0.52, 0.58] (`--hours 1`). Samples differ by as much as these figures do.
 ";
