@@ -471,7 +471,7 @@ pub enum Alert {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 pub struct Numbered {
     /// Counts the changes of all messages of the profile. Events that change no message carry the
-    /// number of the last change before them. 0 for a row of the history: go on after its id.
+    /// number of the last change before them. 0 for a row of the history: go on after its id too.
     pub seq: u64,
     /// What happened.
     #[serde(flatten)]

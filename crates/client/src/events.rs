@@ -44,7 +44,8 @@ pub(crate) struct Subscription {
 ///
 /// What is new to the receiver is handed over from the history, in the order of ids; then what became of messages that it
 /// knows; then what happens. No change is handed over before all messages that there were at that time: whoever is
-/// cut off loses nothing by going on after the last change that it was told of.
+/// cut off loses nothing by going on after the last change that it was told of. Who began with [`From::Message`] and was
+/// told of no change yet goes on with [`From::History`]: its beginning lies behind what it has not been told.
 pub struct Events {
     client: Client,
     live: broadcast::Receiver<Numbered>,

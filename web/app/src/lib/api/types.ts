@@ -237,7 +237,7 @@ export type Alert = "unreadable" | "missed" | "other";
 export type Numbered = { 
 /**
  * Counts the changes of all messages of the profile. Events that change no message carry the
- * number of the last change before them. 0 for a row of the history: go on after its id.
+ * number of the last change before them. 0 for a row of the history: go on after its id too.
  */
 seq: number, } & (Event);
 
