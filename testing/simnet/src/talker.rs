@@ -70,6 +70,14 @@ fn id(number: usize) -> ConversationId {
     ConversationId::from_bytes(id)
 }
 
+/// What a program is given of the network when it starts.
+#[derive(Clone, Copy)]
+pub(crate) struct Network<'a> {
+    pub(crate) root: &'a Root,
+    pub(crate) document: &'a VerifiedDocument,
+    pub(crate) format: &'static dyn PacketFormat,
+}
+
 /// One talker.
 pub struct Talker {
     pace: Pace,
@@ -109,9 +117,7 @@ impl Talker {
     /// Switches the device on for the first time; later, tells it that its link is gone.
     pub(crate) fn rouse(
         &mut self,
-        root: &Root,
-        document: &VerifiedDocument,
-        format: &'static dyn PacketFormat,
+        network: Network<'_>,
         now: Timestamp,
         rng: &mut Rng,
     ) -> Vec<Want> {
@@ -119,7 +125,7 @@ impl Talker {
             return self.network(xchat_transport::Input::Offline, now, rng);
         }
         let mut wants = Vec::new();
-        self.start(root, document, format, now, rng, &mut wants);
+        self.start(network, now, rng, &mut wants);
         for order in std::mem::take(&mut self.orders) {
             self.order(order, now, rng, &mut wants);
         }
@@ -129,14 +135,12 @@ impl Talker {
     /// The program ends, as by kill -9, and starts again with what it has stored.
     pub(crate) fn restart(
         &mut self,
-        root: &Root,
-        document: &VerifiedDocument,
-        format: &'static dyn PacketFormat,
+        network: Network<'_>,
         now: Timestamp,
         rng: &mut Rng,
     ) -> Vec<Want> {
         let mut wants = Vec::new();
-        self.start(root, document, format, now, rng, &mut wants);
+        self.start(network, now, rng, &mut wants);
         for number in 0..self.sides.len() {
             let side = &mut self.sides[number];
             let (talk, effects) = Talk::load(id(number), &side.disk, now, rng)
@@ -150,13 +154,12 @@ impl Talker {
     /// A transport that goes on from what the last one has stored.
     fn start(
         &mut self,
-        root: &Root,
-        document: &VerifiedDocument,
-        format: &'static dyn PacketFormat,
+        network: Network<'_>,
         now: Timestamp,
         rng: &mut Rng,
         wants: &mut Vec<Want>,
     ) {
+        let Network { root, document, format } = network;
         let (root, document) = (root.clone(), document.clone());
         let pins = self.pins.as_deref();
         let (transport, first) = Transport::new(root, document, self.pace, pins, now, rng)

@@ -12,6 +12,7 @@ use super::{Client, Event, Session, Stream, Who, World, stream};
 use crate::core::In;
 use crate::person::Want;
 use crate::seen::{FrameId, Kind, Online, Party};
+use crate::talker::Network;
 
 /// What a proof of work takes a device.
 const SOLVING: Duration = Duration::from_millis(75);
@@ -47,9 +48,9 @@ impl World {
         match client.who {
             Who::Person(_) => self.tell_transport(number, xchat_transport::Input::Offline),
             Who::Talker(place) => {
-                let (root, document) = (&self.root, &self.document);
+                let (root, document, format) = (&self.root, &self.document, self.format);
                 let (rng, talker) = (&mut client.rng, &mut self.talkers[place]);
-                let wants = talker.rouse(root, document, self.format, self.now, rng);
+                let wants = talker.rouse(Network { root, document, format }, self.now, rng);
                 self.serve(number, wants);
             }
         }

@@ -5,7 +5,7 @@ use xchat_transport::Pace;
 
 use super::{Stream, Who, World, stream};
 use crate::seen::{Pair, Said, Uses, Wrote};
-use crate::talker::{News, Talker};
+use crate::talker::{Network, News, Talker};
 
 /// A conversation of two talkers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,9 +56,10 @@ impl World {
             return;
         }
         self.end_session(client);
-        let (root, document, now) = (&self.root, &self.document, self.now);
-        let rng = &mut self.clients[client as usize].rng;
-        let wants = self.talkers[place].restart(root, document, self.format, now, rng);
+        let (root, document, format) = (&self.root, &self.document, self.format);
+        let (network, rng) =
+            (Network { root, document, format }, &mut self.clients[client as usize].rng);
+        let wants = self.talkers[place].restart(network, self.now, rng);
         self.serve(client, wants);
     }
 
