@@ -7,12 +7,13 @@ use xchat_base::random::Rng;
 use xchat_base::{Secret, Timestamp};
 use xchat_directory::{Root, VerifiedDocument};
 use xchat_engine::{
-    Change, Content, ConversationId, Direction, Effect, Event, Input, MessageState, Talk, Urgency,
+    Content, ConversationId, Direction, Effect, Event, Input, MessageState, Talk, Urgency,
 };
 use xchat_pigeonhole::BoxId;
 use xchat_sphinx::{CollectorSession, PacketFormat};
 use xchat_transport::{Command, DecoyLanes, Pace, Transport};
 
+use crate::disk::Disk;
 use crate::person::Want;
 use crate::plain::PlainGroup;
 
@@ -35,8 +36,7 @@ pub(crate) enum News {
 /// One conversation, and when it wants to be woken.
 struct Side {
     talk: Talk<PlainGroup>,
-    /// What it has stored, which outlives the program.
-    disk: BTreeMap<Vec<u8>, Vec<u8>>,
+    disk: Disk,
     /// The other one's client.
     with: u32,
     /// Boxes written so far.
@@ -47,24 +47,13 @@ struct Side {
 }
 
 impl Side {
-    fn store(&mut self, changes: Vec<Change>) {
-        for change in changes {
-            match change {
-                Change::Put { key, value } => drop(self.disk.insert(key, value)),
-                Change::Delete { key } => drop(self.disk.remove(&key)),
-                Change::DeletePrefix { prefix } => {
-                    self.disk.retain(|key, _| !key.starts_with(&prefix));
-                }
-                // The history is the world's.
-                Change::Message(_) | Change::MessageState { .. } | Change::MessageNumber { .. } => {
-                }
-            }
-        }
+    const fn new(with: u32, talk: Talk<PlainGroup>, disk: Disk) -> Self {
+        Self { talk, disk, with, written: 0, wake: None, saying: BTreeMap::new() }
     }
 }
 
 /// The conversation of this number.
-fn id(number: usize) -> ConversationId {
+pub(crate) fn id(number: usize) -> ConversationId {
     let mut id = [0; 16];
     id[..8].copy_from_slice(&(number as u64).to_be_bytes());
     ConversationId::from_bytes(id)
@@ -91,6 +80,8 @@ pub struct Talker {
     orders: Vec<Command>,
     sides: Vec<Side>,
     news: Vec<News>,
+    /// It has conversations from before its device is switched on for the first time.
+    remembers: bool,
     /// Boxes whose write was asked for: asked for again, they are no news.
     wrote: BTreeSet<BoxId>,
     /// Collector sessions in use.
@@ -109,6 +100,7 @@ impl Talker {
             orders: Vec::new(),
             sides: Vec::new(),
             news: Vec::new(),
+            remembers: false,
             wrote: BTreeSet::new(),
             sessions: Vec::new(),
         }
@@ -123,6 +115,11 @@ impl Talker {
     ) -> Vec<Want> {
         if self.transport.is_some() {
             return self.network(xchat_transport::Input::Offline, now, rng);
+        }
+        if self.remembers {
+            // What conversations have asked for they ask for again.
+            self.orders.clear();
+            return self.restart(network, now, rng);
         }
         let mut wants = Vec::new();
         self.start(network, now, rng, &mut wants);
@@ -143,7 +140,7 @@ impl Talker {
         self.start(network, now, rng, &mut wants);
         for number in 0..self.sides.len() {
             let side = &mut self.sides[number];
-            let (talk, effects) = Talk::load(id(number), &side.disk, now, rng)
+            let (talk, effects) = Talk::load(id(number), side.disk.stored(), now, rng)
                 .expect("what a conversation stored, it loads");
             (side.talk, side.wake) = (talk, None);
             self.carry_out_talk(number, effects, now, rng, &mut wants);
@@ -184,14 +181,27 @@ impl Talker {
         now: Timestamp,
         rng: &mut Rng,
     ) -> (usize, Vec<Want>) {
-        let number = self.sides.len();
+        let number = self.free();
         let group = PlainGroup::new(secret, leaf);
         let (talk, effects) = Talk::found(id(number), group, since, now, rng);
-        let (disk, saying) = (BTreeMap::new(), BTreeMap::new());
-        self.sides.push(Side { talk, disk, with, written: 0, wake: None, saying });
+        self.sides.push(Side::new(with, talk, Disk::default()));
         let mut wants = Vec::new();
         self.carry_out_talk(number, effects, now, rng, &mut wants);
         (number, wants)
+    }
+
+    /// Has this of a conversation with this client from before its device is switched on, under the number that is free.
+    pub(crate) fn remember(&mut self, with: u32, disk: Disk, now: Timestamp, rng: &mut Rng) {
+        let (talk, _) = Talk::load(id(self.free()), disk.stored(), now, rng)
+            .expect("what a conversation stored, it loads");
+        // Until the program starts, which loads it again, nothing comes of it.
+        self.sides.push(Side::new(with, talk, disk));
+        self.remembers = true;
+    }
+
+    /// The number of the next conversation.
+    pub(crate) fn free(&self) -> usize {
+        self.sides.len()
     }
 
     /// Says something of this length (at least that of its number) in this conversation.
@@ -305,7 +315,7 @@ impl Talker {
                     continue;
                 }
                 Effect::Persist(changes) => {
-                    self.sides[number].store(changes);
+                    self.sides[number].disk.store(changes);
                     continue;
                 }
                 // Only who has to rejoin asks for the history, which is the world's.

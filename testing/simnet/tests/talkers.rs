@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use xchat_base::random;
-use xchat_simnet::{Acquaintance, DecoyLanes, Links, Shape, Totals, Transparent, World};
+use xchat_simnet::{Acquaintance, DecoyLanes, Links, Past, Shape, Totals, Transparent, World};
 use xchat_transport::Pace;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -144,4 +144,35 @@ fn talkers_who_start_again_at_any_moment_lose_nothing() {
     assert_eq!(world.heard, 240, "each once");
     let epochs = clients.map(|client| world.talker(client).epochs()[0]);
     assert!(epochs[0] == epochs[1] && epochs[0] > 1, "{epochs:?}");
+}
+
+/// Three hundred lines in pauses of twelve seconds, of either at random, that have ended an hour ago.
+fn past(world: &mut World) -> Past {
+    let since = world.now - 3 * 60 * MINUTE;
+    let said = (0u32..300).map(|n| {
+        let who = usize::from(random::unit(&mut world.rng) < 0.5);
+        (since + 12 * n * Duration::from_secs(1), who)
+    });
+    Past { since, said: said.collect() }
+}
+
+#[test]
+fn talkers_with_a_past_are_in_the_midst_of_an_epoch_and_go_on() {
+    let mut world = World::with_format(5, &shape(), Links::good(), &Transparent);
+    let clients = [(); 2].map(|()| world.add_talker(Pace::Fast));
+    let past = past(&mut world);
+    let pair = world.acquaint_again(clients, &past, true);
+    let epochs = |world: &World| clients.map(|client| world.talker(client).epochs()[0]);
+    let before = epochs(&world);
+    println!("{before:?} after {} lines", past.said.len());
+    assert!(before[0] == before[1] && before[0] > 3, "{before:?}");
+    clients.iter().for_each(|client| world.rouse(*client));
+    for n in 0..100 {
+        world.pause(4 * Duration::from_secs(1));
+        world.say(&pair, n % 2, 30);
+    }
+    world.run_for(20 * MINUTE);
+    assert_eq!((world.unfinished(), world.heard), (0, 100), "each once");
+    let after = epochs(&world);
+    assert!(after[0] == after[1] && after[0] > before[0], "{after:?}");
 }

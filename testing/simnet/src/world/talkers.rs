@@ -4,8 +4,9 @@ use xchat_base::{Secret, Timestamp};
 use xchat_transport::Pace;
 
 use super::{Stream, Who, World, stream};
+use crate::past::Past;
 use crate::seen::{Pair, Said, Uses, Wrote};
-use crate::talker::{Network, News, Talker};
+use crate::talker::{Network, News, Talker, id};
 
 /// A conversation of two talkers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,9 +31,7 @@ impl World {
     /// # Panics
     /// If one of the clients is not a talker.
     pub fn acquaint(&mut self, clients: [u32; 2], since: Timestamp, talks: bool) -> Acquaintance {
-        let number = u32::try_from(self.pairs.len()).expect("fewer than four billion pairs");
-        let secret = Secret::random(&mut stream(self.seed, &Stream::Pair(number)));
-        self.pairs.push(Pair { clients, talks });
+        let secret = Secret::random(&mut self.pair(clients, talks));
         let sides = [0u32, 1].map(|leaf| {
             let (client, with) = (clients[leaf as usize], clients[1 - leaf as usize]);
             let (now, secret) = (self.now, secret.clone());
@@ -42,6 +41,31 @@ impl World {
             side
         });
         Acquaintance { clients, sides }
+    }
+
+    /// The same of two who have talked before, whose programs start when their devices are switched on.
+    ///
+    /// # Panics
+    /// If one of the clients is not a talker.
+    pub fn acquaint_again(&mut self, clients: [u32; 2], past: &Past, talks: bool) -> Acquaintance {
+        let (mut rng, now) = (self.pair(clients, talks), self.now);
+        let secret = Secret::random(&mut rng);
+        let ids = clients.map(|client| id(self.talker(client).free()));
+        let disks = past.stored(ids, &secret, now, &mut rng);
+        let mut sides = [0; 2];
+        for (who, disk) in disks.into_iter().enumerate() {
+            let (talker, rng) = self.talker_mut(clients[who]);
+            sides[who] = talker.free();
+            talker.remember(clients[1 - who], disk, now, rng);
+        }
+        Acquaintance { clients, sides }
+    }
+
+    /// Notes two who know each other; the randomness that is theirs.
+    fn pair(&mut self, clients: [u32; 2], talks: bool) -> rand_chacha::ChaCha20Rng {
+        let number = u32::try_from(self.pairs.len()).expect("fewer than four billion pairs");
+        self.pairs.push(Pair { clients, talks });
+        stream(self.seed, &Stream::Pair(number))
     }
 
     /// A talker's program ends and starts again, if its device is awake: a device that sleeps has ended nothing.
