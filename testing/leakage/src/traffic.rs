@@ -6,11 +6,13 @@
 mod presence;
 mod talk;
 
+use std::collections::BTreeSet;
+
 use crate::dice::Dice;
 use crate::record::{HOUR, Micros};
 
 pub use presence::{Span, overlap};
-pub use talk::Rhythm;
+pub use talk::{Earlier, Rhythm};
 
 /// Each purpose has a random stream of its own, so that a change in one does not move the others.
 #[derive(Clone, Copy)]
@@ -18,6 +20,7 @@ enum Stream {
     Contacts = 1,
     Presence,
     Talk,
+    Earlier,
 }
 
 /// How large a run is.
@@ -65,6 +68,8 @@ pub struct Traffic {
     pub online: Vec<Vec<Span>>,
     /// Every message, sorted by time.
     pub messages: Vec<Message>,
+    /// How close those who know each other are, in the same order; only ratios matter.
+    pub closeness: Vec<f64>,
 }
 
 impl Traffic {
@@ -73,8 +78,25 @@ impl Traffic {
         let contacts = contacts(shape, &mut Dice::new(seed, Stream::Contacts as u64));
         let online = presence::presence(shape, &mut Dice::new(seed, Stream::Presence as u64));
         let mut dice = Dice::new(seed, Stream::Talk as u64);
-        let messages = talk::messages(shape, &contacts, &online, &mut dice);
-        Self { shape, contacts, online, messages }
+        let closeness = talk::closeness(&contacts, &mut dice);
+        let messages = talk::messages(shape, &contacts, &closeness, &online, &mut dice);
+        Self { shape, contacts, online, messages, closeness }
+    }
+
+    /// What all who know each other have said before the run, in the same order; of those who say nothing in it nothing.
+    pub fn earlier(&self, seed: u64) -> Vec<Earlier> {
+        let mut dice = Dice::new(seed, Stream::Earlier as u64);
+        let talk: BTreeSet<(u32, u32)> =
+            self.messages.iter().map(|one| (one.from.min(one.to), one.from.max(one.to))).collect();
+        let all: f64 = self.closeness.iter().sum();
+        let sittings = f64::from(self.shape.clients) * self.shape.sessions_a_day / 2.0;
+        let known = self.contacts.iter().zip(&self.closeness);
+        known
+            .map(|(pair, close)| {
+                let often = if talk.contains(pair) { sittings * close / all } else { 0.0 };
+                talk::earlier(often, &mut dice)
+            })
+            .collect()
     }
 
     /// The end of the run.
@@ -111,7 +133,7 @@ impl Traffic {
 fn contacts(shape: Shape, dice: &mut Dice) -> Vec<(u32, u32)> {
     let clients = shape.clients as usize;
     let mut friends: Vec<Vec<u32>> = vec![Vec::new(); clients];
-    let mut edges = std::collections::BTreeSet::new();
+    let mut edges = BTreeSet::new();
     let mut join = |a: u32, b: u32, friends: &mut Vec<Vec<u32>>| {
         if a != b && edges.insert((a.min(b), a.max(b))) {
             friends[a as usize].push(b);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use xchat_base::Timestamp;
 use xchat_simnet::network::Shape;
 use xchat_simnet::seen::{self, Insight as Inner, Said, Uses, Wrote};
-use xchat_simnet::{Acquaintance, DecoyLanes, Links, Transparent, World};
+use xchat_simnet::{Acquaintance, DecoyLanes, Links, Past, Transparent, World};
 use xchat_transport::Pace;
 
 use super::{Boxed, Expectation, Ideal, System, Truth};
@@ -18,21 +18,15 @@ use crate::dice::Dice;
 use crate::record::{
     Asked, Cast, HOUR, Inside, Insight, Kind, Micros, Observer, Part, Party, Seen,
 };
-use crate::traffic::Traffic;
+use crate::traffic::{Earlier, Traffic};
 
 /// What is seen is handed on so often, in virtual time: what waits meanwhile is all that is kept.
 const HANDED_ON: Micros = 10_000_000;
 
-/// All who know each other have done so for longer than a lane counts as in use, and each pair for up to so much longer:
-/// commit lanes are looked at every six hours, and not all at one moment.
-const RESTED: Duration = Duration::from_secs(2 * 3_600);
-const MET_WITHIN: Duration = Duration::from_secs(4 * 3_600);
-
 /// Letters of a message.
 const LETTERS: usize = 60;
 
-/// The streams of dice for when people met, and for when programs start again.
-const MEETING: u64 = 120;
+/// The stream of dice for when programs start again.
 const RESTARTS: u64 = 121;
 
 /// Programs that start again do so within so long: not all at one moment, or it would be a crowd.
@@ -127,12 +121,11 @@ impl System for Xchat {
             world.add_talker(Pace::Desk);
         }
         let begin = world.now;
-        let mut dice = Dice::new(seed, MEETING);
-        let known = |&(a, b): &(u32, u32)| {
-            let since = begin - RESTED - MET_WITHIN.mul_f64(dice.unit());
-            world.acquaint([a, b], since, true)
+        let earlier = traffic.earlier(seed);
+        let known = |(&(a, b), earlier): (&(u32, u32), &Earlier)| {
+            world.acquaint_again([a, b], &past(begin, earlier), true)
         };
-        let known: Vec<Acquaintance> = traffic.contacts.iter().map(known).collect();
+        let known: Vec<Acquaintance> = traffic.contacts.iter().zip(&earlier).map(known).collect();
 
         let cast = world.cast();
         observer.cast(&Cast {
@@ -151,6 +144,13 @@ impl System for Xchat {
         play.live(traffic, &known, &self.restarts(clients, seed));
         play.truth
     }
+}
+
+/// What two have behind them at this moment.
+fn past(begin: Timestamp, earlier: &Earlier) -> Past {
+    let before = |micros| begin - Duration::from_micros(micros);
+    let said = earlier.said.iter().map(|(at, is_other)| (before(*at), usize::from(*is_other)));
+    Past { since: before(earlier.known_for), said: said.collect() }
 }
 
 /// From a client over three mixes to a store: its own link and four between nodes, on each of which a frame may wait

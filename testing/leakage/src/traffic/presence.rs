@@ -85,7 +85,7 @@ fn patches(length: f64, dice: &mut Dice) -> Vec<Span> {
     spans
 }
 
-fn hours(hours: f64) -> Micros {
+pub(super) fn hours(hours: f64) -> Micros {
     (hours * HOUR as f64) as Micros
 }
 

@@ -3,7 +3,7 @@
 use crate::dice::Dice;
 use crate::record::{HOUR, Micros, SECOND};
 
-use super::presence::{Span, contains, overlap};
+use super::presence::{Span, contains, hours, overlap};
 use super::{Message, Shape};
 
 /// How much people talk in each hour of the day, from midnight; only ratios matter.
@@ -34,9 +34,60 @@ pub struct Rhythm {
     pub moments: Vec<Micros>,
 }
 
+/// What two have said to each other before the run, since they met or since their keys were new: times before its beginning, and
+/// whether the one with the higher number said it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier {
+    /// How long they have known each other.
+    pub known_for: Micros,
+    /// What was said; the earliest first.
+    pub said: Vec<(Micros, bool)>,
+}
+
+/// For so long two who talk seldom have known each other, at least, and at most so much longer: not all look for each other's
+/// news at one moment.
+const KNOWN_FOR: Micros = 120 * HOUR;
+const KNOWN_WITHIN: Micros = 4 * HOUR;
+
+/// Of what was said before a run so much is known of two, evenly: keys are renewed every fifty lines or so, and the run begins
+/// anywhere between two renewals.
+const SAID_BEFORE: (f64, f64) = (50.0, 150.0);
+
+/// How much of what people say goes to each of those whom they know: most of it to few.
+pub(super) fn closeness(contacts: &[(u32, u32)], dice: &mut Dice) -> Vec<f64> {
+    contacts.iter().map(|_| dice.lognormal(1.0, 1.0)).collect()
+}
+
+/// What two have said before a run, who sit together so often a day.
+pub(super) fn earlier(sittings_a_day: f64, dice: &mut Dice) -> Earlier {
+    let mut known_for = KNOWN_FOR + dice.index(KNOWN_WITHIN as usize) as Micros;
+    let most = dice.between(SAID_BEFORE.0, SAID_BEFORE.1) as usize;
+    let (mut said, mut before) = (Vec::new(), 0);
+    while said.len() < most {
+        before += hours(dice.exponential(24.0 / sittings_a_day.max(1e-6)).min(1e6));
+        let mut turns = Turns::new(dice);
+        // The last one first: a sitting is the same backwards.
+        for _ in 0..lines(dice) {
+            said.push((before + turns.at, turns.is_other));
+            turns.next(dice);
+        }
+        before += turns.at;
+        if before >= known_for {
+            said.retain(|(before, _)| *before < known_for);
+            break;
+        }
+    }
+    if said.len() >= most {
+        known_for = before + 1;
+    }
+    said.reverse();
+    Earlier { known_for, said }
+}
+
 pub(super) fn messages(
     shape: Shape,
     contacts: &[(u32, u32)],
+    closeness: &[f64],
     online: &[Vec<Span>],
     dice: &mut Dice,
 ) -> Vec<Message> {
@@ -44,19 +95,17 @@ pub(super) fn messages(
     if contacts.is_empty() {
         return messages;
     }
-    // Most of what people say goes to few of those whom they know.
-    let closeness: Vec<f64> = contacts.iter().map(|_| dice.lognormal(1.0, 1.0)).collect();
     let days = f64::from(shape.hours) / 24.0;
     let sittings = (f64::from(shape.clients) * shape.sessions_a_day * days / 2.0).round() as usize;
     for _ in 0..sittings {
-        let pair = contacts[dice.weighted(&closeness)];
+        let pair = contacts[dice.weighted(closeness)];
         let spans = (&online[pair.0 as usize][..], &online[pair.1 as usize][..]);
         if let Some(start) = common_moment(shape, spans, dice) {
             sitting(pair, start, spans, dice, &mut messages);
         }
     }
     for _ in 0..(sittings as f64 * NOTES) as usize {
-        let (one, other) = contacts[dice.weighted(&closeness)];
+        let (one, other) = contacts[dice.weighted(closeness)];
         let (from, to) = if dice.chance(0.5) { (one, other) } else { (other, one) };
         let at = moment(shape, dice);
         if contains(&online[from as usize], at) {
@@ -91,21 +140,41 @@ fn sitting(
     dice: &mut Dice,
     messages: &mut Vec<Message>,
 ) {
-    let count = dice.lognormal(SITTING_MEDIAN, SITTING_SIGMA).clamp(2.0, SITTING_MOST) as usize;
-    let (mut from, mut to) = if dice.chance(0.5) { (one, other) } else { (other, one) };
-    let mut at = start;
+    let count = lines(dice);
+    let mut turns = Turns::new(dice);
     for _ in 0..count {
         // Who leaves ends it.
+        let at = start + turns.at;
         if !contains(spans.0, at) || !contains(spans.1, at) {
             return;
         }
+        let (from, to) = if turns.is_other { (other, one) } else { (one, other) };
         messages.push(Message { at, from, to });
+        turns.next(dice);
+    }
+}
+
+/// Messages of one sitting.
+fn lines(dice: &mut Dice) -> usize {
+    dice.lognormal(SITTING_MEDIAN, SITTING_SIGMA).clamp(2.0, SITTING_MOST) as usize
+}
+
+/// Who of two says something, and how long after the first time: one answers the other, or goes on.
+struct Turns {
+    at: Micros,
+    is_other: bool,
+}
+
+impl Turns {
+    fn new(dice: &mut Dice) -> Self {
+        Self { at: 0, is_other: !dice.chance(0.5) }
+    }
+
+    fn next(&mut self, dice: &mut Dice) {
         let turn = dice.chance(TURNS);
         let (median, sigma) = if turn { ANSWER } else { GO_ON };
-        if turn {
-            std::mem::swap(&mut from, &mut to);
-        }
-        at += (dice.lognormal(median, sigma).clamp(1.0, 600.0) * SECOND as f64) as Micros;
+        self.is_other ^= turn;
+        self.at += (dice.lognormal(median, sigma).clamp(1.0, 600.0) * SECOND as f64) as Micros;
     }
 }
 
