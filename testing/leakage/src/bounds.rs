@@ -2,7 +2,6 @@
 
 use crate::adversary::store;
 use crate::campaign::{Attack, Figure, Finding, Findings};
-use crate::stats::Interval;
 use crate::systems::Expectation;
 
 /// How far a system that is to hide something may be from hiding it.
@@ -99,14 +98,13 @@ pub fn bound(
         };
         Some((format!("≤ {limit}"), verdict))
     };
-    let farther = |interval: &Interval| interval.low.abs().max(interval.high.abs());
     let alone = BOUNDED.contains(&finding.adversary);
     match (expectation, finding.attack, &finding.figure) {
         (Expectation::Hides, Attack::Pairs(_), Figure::Auc(interval, samples)) if alone => {
             below(bounds.auc, interval.high, is_enough(*samples, bounds.least.pairs))
         }
         (Expectation::Hides, Attack::Volume, Figure::Correlation(interval, samples)) if alone => {
-            below(bounds.correlation, farther(interval), is_enough(*samples, bounds.least.hours))
+            below(bounds.correlation, interval.farther(), is_enough(*samples, bounds.least.hours))
         }
         (Expectation::Hides, Attack::Pairs(_), Figure::Auc(interval, _))
             if finding.adversary.contains("and stores") =>
@@ -119,7 +117,7 @@ pub fn bound(
             bounds.decoys.and_then(|limit| below(limit, interval.high, true))
         }
         (Expectation::Hides, Attack::Activity, Figure::Correlation(interval, _)) => {
-            bounds.activity.and_then(|limit| below(limit, farther(interval), true))
+            bounds.activity.and_then(|limit| below(limit, interval.farther(), true))
         }
         (Expectation::Leaks, Attack::Pairs(_), Figure::Auc(interval, _))
         | (Expectation::Leaks, Attack::Volume, Figure::Correlation(interval, _))
@@ -171,6 +169,7 @@ pub fn broken(expectation: Expectation, findings: &Findings, bounds: Bounds) -> 
 mod tests {
     use super::*;
     use crate::campaign::Cost;
+    use crate::stats::Interval;
 
     fn verdict(high: f64, seeds: u64, samples: usize) -> Verdict {
         let figure = Figure::Auc(Interval { value: 0.5, low: 0.49, high }, samples);

@@ -18,7 +18,7 @@ use crate::adversary::{
     Audience, Beside, Collectors, EveryLink, Gateway, Lens, Samples, Watch, WithCollectors,
     WithStores, store,
 };
-use crate::attack::activity::Activity;
+use crate::attack::activity::{Activity, beyond_script};
 use crate::attack::entropy::Unsure;
 use crate::learn::{Goal, Table};
 use crate::meter::Meter;
@@ -381,7 +381,7 @@ impl Days {
                 figure: estimated(&samples.people),
             });
         }
-        let (adversary, figure) = (EveryLink::default().name(), estimated(&self.activity));
+        let (adversary, figure) = (EveryLink::default().name(), heard(&self.activity));
         lines.push(Finding { adversary, attack: Attack::Activity, figure });
         if !self.stores.is_empty() {
             let chained = told_apart(&self.joined(|one| &one.chained));
@@ -463,21 +463,32 @@ fn told_apart(table: &Table) -> Figure {
 fn estimated(table: &Table) -> Figure {
     let table = &table.centred();
     let scores = table.cross_fitted(Goal::Number);
+    Figure::Correlation(correlated(table, &scores), table.rows.len())
+}
+
+/// How well what all say by the minute is estimated, beyond what is so in that minute of every run.
+fn heard(table: &Table) -> Figure {
+    let scores = table.cross_fitted_beyond(Goal::Number, &beyond_script);
+    let said = beyond_script(table, table);
+    Figure::Correlation(correlated(&said, &scores), table.rows.len())
+}
+
+/// Correlation of estimates with the truth, both as distances from their means in their run.
+fn correlated(table: &Table, scores: &[f64]) -> Interval {
     let of_seed = |seed: u64| -> (Vec<f64>, Vec<f64>) {
         let mine = (0..table.rows.len()).filter(|&i| table.seeds[i] == seed);
         let (x, y): (Vec<f64>, Vec<f64>) = mine.map(|i| (scores[i], table.labels[i])).unzip();
         (stats::centred(&x), stats::centred(&y))
     };
     let runs: Vec<_> = table.runs().into_iter().map(of_seed).collect();
-    let interval = stats::bootstrap_of(runs.len(), |drawn| {
+    stats::bootstrap_of(runs.len(), |drawn| {
         let (mut x, mut y) = (Vec::new(), Vec::new());
         for &run in drawn {
             x.extend_from_slice(&runs[run].0);
             y.extend_from_slice(&runs[run].1);
         }
         stats::correlation(&x, &y)
-    });
-    Figure::Correlation(interval, table.rows.len())
+    })
 }
 
 #[cfg(test)]

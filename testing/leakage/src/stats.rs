@@ -13,6 +13,13 @@ pub struct Interval {
     pub high: f64,
 }
 
+impl Interval {
+    /// How far from nothing the end is that is further from it.
+    pub fn farther(&self) -> f64 {
+        self.low.abs().max(self.high.abs())
+    }
+}
+
 /// How often seeds are drawn anew for an interval.
 const DRAWS: usize = 2_000;
 

@@ -3,6 +3,8 @@
 //! Client streams do not show it. Links between stores do, if they are used only when a box is copied, and so do
 //! the packets that stores send of their own accord, if nothing pads those links.
 
+use std::collections::BTreeMap;
+
 use crate::learn::Table;
 use crate::record::{HOUR, Kind, Micros, Observer, SECOND, Seen};
 use crate::traffic::Traffic;
@@ -54,6 +56,46 @@ impl Activity {
         }
         table
     }
+}
+
+/// Samples of runs as what each minute has more than the same minute of other runs on average. All begin alike: in the first
+/// minute everybody connects and hardly anybody has said anything. That is the script's, and nobody's who is listened to.
+pub fn beyond_script(others: &Table, these: &Table) -> Table {
+    let script = script(others);
+    let mut beyond = these.clone();
+    for (index, minute) in minutes(these).into_iter().enumerate() {
+        let Some((frames, said)) = script.get(minute) else { continue };
+        beyond.labels[index] -= said;
+        beyond.rows[index].iter_mut().zip(frames).for_each(|(seen, mean)| *seen -= mean);
+    }
+    beyond
+}
+
+/// Which minute of its run each sample is of.
+fn minutes(table: &Table) -> Vec<usize> {
+    let mut next: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut minute = |seed: &u64| {
+        let next = next.entry(*seed).or_default();
+        *next += 1;
+        *next - 1
+    };
+    table.seeds.iter().map(&mut minute).collect()
+}
+
+/// The mean of each minute over runs: of frames, and of what was said.
+fn script(table: &Table) -> Vec<(Vec<f64>, f64)> {
+    let mut sums: Vec<(Vec<f64>, f64)> = Vec::new();
+    let runs = table.runs().len() as f64;
+    for (index, minute) in minutes(table).into_iter().enumerate() {
+        let row = &table.rows[index];
+        if sums.len() <= minute {
+            sums.resize(minute + 1, (vec![0.0; row.len()], 0.0));
+        }
+        let (frames, said) = &mut sums[minute];
+        frames.iter_mut().zip(row).for_each(|(sum, seen)| *sum += seen / runs);
+        *said += table.labels[index] / runs;
+    }
+    sums
 }
 
 /// Something of each minute of an hour, as the difference from its mean.
@@ -142,5 +184,29 @@ mod tests {
         assert!(of_clients < 1e-6, "their links show them and nothing else: {of_clients}");
         let (told, copies) = tells(&mut table.rows.iter().map(|row| row[2]));
         assert!(copies > 1.0 && told.abs() < 1e-6 * (copies * squares).sqrt(), "{told}, {copies}");
+    }
+
+    /// All runs begin with a crowd that connects and says nothing; beyond that, what is seen goes with what is said, or does not.
+    #[test]
+    fn what_all_runs_do_in_one_minute_is_the_scripts() {
+        let runs = |told: f64| {
+            let (mut table, mut dice) = (Table::default(), Dice::new(4, 9));
+            for seed in 0..30 {
+                for minute in 0..60 {
+                    let begins = f64::from(u8::from(minute == 0));
+                    let said = dice.normal() - 40.0 * begins;
+                    table.add(vec![dice.normal() + told * said + 900.0 * begins], said, seed);
+                }
+            }
+            let beyond = beyond_script(&table, &table);
+            let of = |table: &Table| {
+                let seen: Vec<f64> = table.rows.iter().map(|row| row[0]).collect();
+                crate::stats::correlation(&seen, &table.labels)
+            };
+            (of(&table), of(&beyond))
+        };
+        let (as_it_is, beyond) = runs(0.0);
+        assert!(as_it_is < -0.9 && beyond.abs() < 0.08, "{as_it_is}, {beyond}");
+        assert!(runs(1.0).1 > 0.6);
     }
 }
