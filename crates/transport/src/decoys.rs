@@ -194,10 +194,10 @@ impl Decoys {
         ended.is_some()
     }
 
-    /// A read has ended; whether it was one of a decoy's.
-    pub(crate) fn ended_read(&mut self, id: &BoxId) -> bool {
+    /// A read has ended, and has found something or not; whether it was one of a decoy's.
+    pub(crate) fn ended_read(&mut self, id: &BoxId, found: bool) -> bool {
         let ended = self.read.remove(id);
-        let all = ended.iter().flatten().map(|(key, what)| (*key, Happened::Read(*what)));
+        let all = ended.iter().flatten().map(|(key, what)| (*key, Happened::Read(*what, found)));
         self.happened.extend(all);
         ended.is_some()
     }

@@ -28,7 +28,7 @@ pub(super) struct Kept {
 
 impl Wire for Kept {
     const FORMAT: &'static str = "kept decoys";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     /// A read set holds 64 decoys at rest, of some 400 bytes each.
     const MAX_LEN: usize = 256 * 1024;
 }

@@ -67,7 +67,11 @@ fn done(ask: Ask, network: &mut BTreeSet<(Is, BoxId)>) -> impl Iterator<Item = H
             network.remove(&(Is::Followed, id));
             (None, None)
         }
-        Ask::Read(_, what) => (Some(Happened::Read(what)), None),
+        Ask::Read(id, what) => {
+            // What is read is followed by nobody, or arrives by itself.
+            let found = network.contains(&(Is::Written, id));
+            (Some(Happened::Read(what, found)), None)
+        }
     };
     ended.into_iter().chain(arrived.map(Happened::Arrived))
 }

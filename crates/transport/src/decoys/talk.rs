@@ -75,10 +75,8 @@ pub(super) enum Wrote {
 /// What is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reads {
-    /// The commit lane's next box, after an acknowledgement or by the clock.
-    Check,
-    /// The same, because the epoch has ended.
-    Entry,
+    /// The commit lane's next box, by this side in this epoch.
+    Look(usize, u64),
     Run,
     /// The next box of the lane that this side reads, at this place.
     Drain(usize, u64),
@@ -99,7 +97,8 @@ pub(super) enum Ask {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Happened {
     Written(Wrote),
-    Read(Reads),
+    /// And whether there was something.
+    Read(Reads, bool),
     Arrived(BoxId),
 }
 
@@ -119,8 +118,18 @@ struct Side {
     written: BTreeMap<u64, Content>,
     /// Boxes that are written and not acknowledged, by place: the lane as it was there.
     under_way: BTreeMap<u64, DecoyLane>,
-    /// A box was acknowledged and no look at the commit lane has begun since.
-    unconfirmed: bool,
+    /// A look at the commit lane is under way, and what it is to confirm: boxes before this place.
+    #[serde(skip)]
+    look: Option<u64>,
+    /// Another look is wanted after it.
+    #[serde(skip)]
+    look_again: bool,
+    /// Boxes before this place will be read by whoever ends the epoch: a look that came back empty began after they were
+    /// acknowledged.
+    confirmed: u64,
+    /// The places of the last text and the last receipt of this epoch.
+    last_text: Option<u64>,
+    last_receipt: Option<u64>,
     /// Texts and receipts that wait for a box.
     texts: usize,
     receipts: usize,
@@ -145,27 +154,35 @@ impl Side {
         self.receipted_at = now;
         self.receipts += 1;
     }
+
+    /// The first of the boxes that are not acknowledged.
+    fn acknowledged(&self) -> u64 {
+        self.under_way.keys().next().copied().unwrap_or(self.writing.index())
+    }
+
+    /// What nobody may read, since the epoch has ended, waits for a box again.
+    fn unseal(&mut self) {
+        let confirmed = self.confirmed;
+        let is_lost = |place: Option<u64>| place.is_some_and(|place| place >= confirmed);
+        self.texts += usize::from(is_lost(self.last_text.take()));
+        self.receipts += usize::from(is_lost(self.last_receipt.take()));
+    }
 }
 
-/// How far a change of epoch has come.
+/// A change of epoch, from the first box of its run on.
 #[derive(Serialize, Deserialize)]
-enum Change {
-    None,
-    /// The run is being written: so many boxes are left of it.
-    Storing {
-        by: usize,
-        run: DecoyLane,
-        left: usize,
-    },
-    /// The entry stands: nothing is written any more, the lanes are read to their ends. The other one has found the entry, or not
-    /// yet, and so many boxes of the run are to be read.
-    Closing {
-        by: usize,
-        run: DecoyLane,
-        found: bool,
-        left: usize,
-        drained: [bool; 2],
-    },
+struct Change {
+    by: usize,
+    run: DecoyLane,
+    /// Boxes of the run that are not written yet.
+    unwritten: usize,
+    /// Its writer knows that the entry stands, writes nothing more, and reads the other's lane to its end.
+    stands: bool,
+    /// The other one has found the entry, and writes nothing more either.
+    found: bool,
+    /// Boxes of the run that the other one has not read. Then it reads its lane to the end too.
+    unread: usize,
+    drained: [bool; 2],
 }
 
 /// Two people who are both this client.
@@ -177,10 +194,7 @@ pub(super) struct Talk {
     commits: DecoyLane,
     /// The box at its front.
     entry: BoxId,
-    /// A look at the commit lane is under way.
-    #[serde(skip)]
-    asked: bool,
-    change: Change,
+    change: Option<Change>,
     rhythm: Rhythm,
     line: Line,
     next_check: Timestamp,
@@ -203,7 +217,11 @@ impl Talk {
             writing: lanes[own].clone(),
             written: BTreeMap::new(),
             under_way: BTreeMap::new(),
-            unconfirmed: false,
+            look: None,
+            look_again: false,
+            confirmed: 0,
+            last_text: None,
+            last_receipt: None,
             texts: 0,
             receipts: 0,
             receipt_due: None,
@@ -223,8 +241,7 @@ impl Talk {
             since: now,
             entry: commits.id(),
             commits,
-            asked: false,
-            change: Change::None,
+            change: None,
             rhythm,
             line,
             next_check: now + CHECK_PERIOD.mul_f64(random::unit(rng)),
@@ -251,41 +268,38 @@ impl Talk {
             side.proof_due = Some(proof);
             self.look_ahead(own, now, out);
         }
-        self.asked = false;
-        match &mut self.change {
-            Change::None => {}
-            Change::Storing { left: 0, .. } => {
-                out.push(Ask::Write(self.commits.clone(), Wrote::Entry));
-            }
-            Change::Storing { run, left, .. } => {
-                *left = RUN;
-                write_run(run, out);
-            }
-            Change::Closing { by, found, left, drained, .. } => {
-                (*left, *drained) = (RUN, [false; 2]);
-                let (by, found) = (*by, *found);
-                self.drain(by, out);
-                if found {
-                    self.entry_found(out);
+        if let Some(change) = &mut self.change {
+            (change.found, change.unread, change.drained) = (false, RUN, [false; 2]);
+            match change {
+                Change { stands: true, by, .. } => {
+                    let by = *by;
+                    self.drain(by, out);
+                }
+                Change { unwritten: 0, .. } => {
+                    out.push(Ask::Write(self.commits.clone(), Wrote::Entry));
+                }
+                Change { run, unwritten, .. } => {
+                    *unwritten = RUN;
+                    write_run(run, out);
                 }
             }
         }
-        self.check(out);
+        (0..2).for_each(|side| self.look(side, out));
         self.pump(now, rng, out);
     }
 
     /// Whether it can be, once it was read from bytes.
     pub(super) fn is_sound(&self) -> bool {
-        let by = match &self.change {
-            Change::None => 0,
-            Change::Storing { by, .. } | Change::Closing { by, .. } => *by,
-        };
         let counted = |side: &Side| {
             let indices = [&side.reading, &side.writing, &side.followed].map(DecoyLane::index);
             indices.into_iter().chain([side.texts as u64, side.receipts as u64]).all(|n| n < MOST)
         };
         let sides = self.sides.iter().all(counted) && self.line.side < 2;
-        by < 2 && sides && self.epoch < MOST && self.rhythm.is_sound()
+        let changes = |change: &Change| change.by < 2 && change.unwritten.max(change.unread) <= RUN;
+        self.change.as_ref().is_none_or(changes)
+            && sides
+            && self.epoch < MOST
+            && self.rhythm.is_sound()
     }
 
     /// The clock may have been set back since, and who was to say something while the program was off has not said it.
@@ -349,7 +363,7 @@ impl Talk {
         }
         if self.next_check <= now {
             self.next_check = now + CHECK_PERIOD;
-            self.check(out);
+            (0..2).for_each(|side| self.look(side, out));
         }
         self.pump(now, rng, out);
     }
@@ -367,7 +381,6 @@ impl Talk {
             Happened::Written(Wrote::Own(side, epoch, place)) if epoch == self.epoch => {
                 let one = &mut self.sides[side];
                 one.under_way.remove(&place);
-                one.unconfirmed = true;
                 if self.has_more(1 - side) {
                     self.read_on(1 - side, now, rng, out);
                 }
@@ -375,11 +388,12 @@ impl Talk {
             Happened::Written(Wrote::Own(..)) => {}
             Happened::Written(Wrote::Run) => self.run_stored(out),
             Happened::Written(Wrote::Entry) => self.close(out),
-            Happened::Read(Reads::Check) => self.asked = false,
-            Happened::Read(Reads::Entry) => self.read_run(out),
-            Happened::Read(Reads::Run) => self.run_read(out),
-            Happened::Read(Reads::Drain(side, place)) => self.drained(side, place, out),
-            Happened::Read(Reads::Proof) => {}
+            Happened::Read(Reads::Look(side, epoch), found) if epoch == self.epoch => {
+                self.looked(side, found, out);
+            }
+            Happened::Read(Reads::Run, _) => self.run_read(out),
+            Happened::Read(Reads::Drain(side, place), _) => self.drained(side, place, out),
+            Happened::Read(Reads::Look(..) | Reads::Proof, _) => {}
             Happened::Arrived(id) => self.arrived(&id, now, rng, out),
         }
         self.pump(now, rng, out);
@@ -389,21 +403,23 @@ impl Talk {
     fn pump(&mut self, now: Timestamp, rng: &mut Rng, out: &mut Vec<Ask>) {
         self.enter_next_epoch(now, rng, out);
         self.begin_commit_if_due(now, rng, out);
-        let closing = matches!(self.change, Change::Closing { .. });
         for side in 0..2 {
             let one = &self.sides[side];
             let waits = one.texts + one.receipts > 0;
-            if waits && !closing && one.under_way.len() < MAX_UNACKNOWLEDGED {
+            if waits && !self.is_closed(side) && one.under_way.len() < MAX_UNACKNOWLEDGED {
                 self.seal(side, false, out);
             }
+            let one = &self.sides[side];
+            if one.look.is_none() && one.acknowledged() > one.confirmed {
+                self.look(side, out);
+            }
         }
-        if let Some(side) = self.sides.iter_mut().find(|side| side.unconfirmed)
-            && !self.asked
-            && !closing
-        {
-            side.unconfirmed = false;
-            self.check(out);
-        }
+    }
+
+    /// Whether this side knows that the epoch has ended.
+    fn is_closed(&self, side: usize) -> bool {
+        let knows = |change: &Change| if side == change.by { change.stands } else { change.found };
+        self.change.as_ref().is_some_and(knows)
     }
 
     /// The next box of a side's lane, with all that waits for it.
@@ -414,18 +430,40 @@ impl Talk {
         one.written.insert(place, Content { text, marker });
         one.writing.advance();
         if !marker {
+            one.last_text = if text { Some(place) } else { one.last_text };
+            one.last_receipt = if one.receipts > 0 { Some(place) } else { one.last_receipt };
             (one.texts, one.receipts) = (0, 0);
         }
         out.push(Ask::Write(here.clone(), Wrote::Own(side, self.epoch, place)));
         one.under_way.insert(place, here);
     }
 
-    fn check(&mut self, out: &mut Vec<Ask>) {
-        if self.asked || matches!(self.change, Change::Closing { .. }) {
+    /// Reads the commit lane's next box, unless this side knows already what is there.
+    fn look(&mut self, side: usize, out: &mut Vec<Ask>) {
+        if self.is_closed(side) {
             return;
         }
-        self.asked = true;
-        out.push(Ask::Read(self.entry, Reads::Check));
+        let one = &mut self.sides[side];
+        if one.look.is_some() {
+            one.look_again = true;
+            return;
+        }
+        one.look = Some(one.acknowledged());
+        out.push(Ask::Read(self.entry, Reads::Look(side, self.epoch)));
+    }
+
+    fn looked(&mut self, side: usize, found: bool, out: &mut Vec<Ask>) {
+        let one = &mut self.sides[side];
+        let Some(look) = one.look.take() else { return };
+        let again = core::mem::take(&mut one.look_again);
+        if found {
+            self.entry_found(side, out);
+            return;
+        }
+        one.confirmed = one.confirmed.max(look);
+        if again {
+            self.look(side, out);
+        }
     }
 
     // --- reading --------------------------------------------------------------------------------
@@ -467,7 +505,7 @@ impl Talk {
                 side.last_activity = Some(now);
             }
             if content.is_some_and(|content| content.marker) {
-                self.entry_found(out);
+                self.look(reader, out);
             }
         }
         self.look_ahead(reader, now, out);
@@ -493,7 +531,7 @@ impl Talk {
     // --- renewing keys --------------------------------------------------------------------------
 
     fn begin_commit_if_due(&mut self, now: Timestamp, rng: &mut Rng, out: &mut Vec<Ask>) {
-        if !matches!(self.change, Change::None) {
+        if self.change.is_some() {
             return;
         }
         let old = now.since(self.since) >= UPDATE_AFTER;
@@ -506,47 +544,54 @@ impl Talk {
         let Some(by) = (0..2).find(|side| due(*side)) else { return };
         let run = DecoyLane::new(rng);
         write_run(&run, out);
-        self.change = Change::Storing { by, run, left: RUN };
+        self.change = Some(Change {
+            by,
+            run,
+            unwritten: RUN,
+            stands: false,
+            found: false,
+            unread: RUN,
+            drained: [false; 2],
+        });
     }
 
     fn run_stored(&mut self, out: &mut Vec<Ask>) {
-        let Change::Storing { left, .. } = &mut self.change else { return };
-        *left = left.saturating_sub(1);
-        if *left == 0 {
+        let Some(change @ Change { unwritten: 1.., .. }) = &mut self.change else { return };
+        change.unwritten -= 1;
+        if change.unwritten == 0 {
             out.push(Ask::Write(self.commits.clone(), Wrote::Entry));
         }
     }
 
     /// The entry stands: its writer says so in its lane, and reads the other's to the end.
     fn close(&mut self, out: &mut Vec<Ask>) {
-        let change = core::mem::replace(&mut self.change, Change::None);
-        let Change::Storing { by, run, .. } = change else { return };
-        self.change = Change::Closing { by, run, found: false, left: RUN, drained: [false; 2] };
-        self.asked = false;
+        let Some(change @ Change { stands: false, .. }) = &mut self.change else { return };
+        change.stands = true;
+        let by = change.by;
         self.seal(by, true, out);
         self.drain(by, out);
     }
 
-    /// The other one has found the entry.
-    fn read_run(&mut self, out: &mut Vec<Ask>) {
-        if let Change::Closing { run, .. } = &self.change {
-            out.extend((0..RUN).map(|place| Ask::Read(run.id_ahead(place as u16), Reads::Run)));
+    /// A side has found the entry: its writer before it was told that it stands, or the other one, who reads the run.
+    fn entry_found(&mut self, side: usize, out: &mut Vec<Ask>) {
+        let Some(change) = &mut self.change else { return };
+        if side == change.by {
+            self.close(out);
+        } else if !change.found {
+            change.found = true;
+            let run = |place| Ask::Read(change.run.id_ahead(place as u16), Reads::Run);
+            out.extend((0..RUN).map(run));
         }
     }
 
     fn run_read(&mut self, out: &mut Vec<Ask>) {
-        let Change::Closing { by, left, .. } = &mut self.change else { return };
-        *left = left.saturating_sub(1);
-        if *left == 0 {
-            let other = 1 - *by;
+        let Some(change @ Change { found: true, unread: 1.., .. }) = &mut self.change else {
+            return;
+        };
+        change.unread -= 1;
+        if change.unread == 0 {
+            let other = 1 - change.by;
             self.drain(other, out);
-        }
-    }
-
-    fn entry_found(&mut self, out: &mut Vec<Ask>) {
-        if let Change::Closing { found, .. } = &mut self.change {
-            *found = true;
-            out.push(Ask::Read(self.entry, Reads::Entry));
         }
     }
 
@@ -557,8 +602,8 @@ impl Talk {
 
     fn drained(&mut self, side: usize, place: u64, out: &mut Vec<Ask>) {
         let further = self.sides[side].reading.index() != place;
-        let Change::Closing { drained, .. } = &mut self.change else { return };
-        drained[side] = !further;
+        let Some(change) = &mut self.change else { return };
+        change.drained[side] = !further;
         if further {
             self.drain(side, out);
         }
@@ -566,11 +611,11 @@ impl Talk {
 
     /// When all is read and the marker stands.
     fn enter_next_epoch(&mut self, now: Timestamp, rng: &mut Rng, out: &mut Vec<Ask>) {
-        let Change::Closing { by, drained: [true, true], .. } = self.change else { return };
+        let Some(Change { by, drained: [true, true], .. }) = self.change else { return };
         if !self.sides[by].under_way.is_empty() {
             return;
         }
-        self.change = Change::None;
+        self.change = None;
         self.epoch += 1;
         self.since = now;
         self.commits = DecoyLane::new(rng);
@@ -583,10 +628,11 @@ impl Talk {
             side.written.clear();
             side.under_way.clear();
             side.followed = side.reading.clone();
-            side.unconfirmed = false;
+            side.unseal();
+            (side.look, side.look_again, side.confirmed) = (None, false, 0);
         }
         (0..2).for_each(|side| self.look_ahead(side, now, out));
-        self.check(out);
+        (0..2).for_each(|side| self.look(side, out));
     }
 }
 

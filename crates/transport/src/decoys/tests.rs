@@ -127,8 +127,9 @@ impl Client {
                 }
                 Command::Read { id } => {
                     self.reads += 1;
-                    assert!(self.decoys.ended_read(&id), "a decoy's");
-                    if self.boxes.contains_key(&id) {
+                    let found = self.boxes.contains_key(&id);
+                    assert!(self.decoys.ended_read(&id, found), "a decoy's");
+                    if found {
                         self.arrive(id);
                     }
                 }
@@ -222,6 +223,50 @@ fn a_text_has_its_receipt_and_a_long_talk_renews_its_keys() {
     let lines = client.decoys.lines() as usize - said;
     // A box for nearly each line and each receipt, and six and a marker for each change of keys.
     assert!(client.boxes.len() > lines * 5 / 4, "{} boxes, {lines}", client.boxes.len());
+}
+
+/// Who has written a box looks whether the epoch has ended, and reads the run at once if it has: with two people that is sooner than
+/// what the other one says of it comes, and stores see when a run is read.
+#[test]
+fn an_entry_is_found_by_a_look_before_the_marker_comes() {
+    let (mut rng, mut now, mut asks) = (ChaCha20Rng::seed_from_u64(11), T0, Vec::new());
+    let rhythm = Rhythm::new(Duration::ZERO, &mut rng);
+    let mut talk = Talk::new(rhythm, now, &mut rng, &mut asks);
+    let (mut stands, mut marker, mut run_read) = (false, None, 0);
+    while run_read < 3 {
+        let asked = core::mem::take(&mut asks);
+        if asked.is_empty() {
+            now = talk.wake().max(now);
+            talk.tick(now, &mut rng, &mut asks);
+        }
+        for ask in asked {
+            let (happened, arrived) = match ask {
+                // The marker, which does not come any more.
+                Ask::Write(place, Wrote::Own(..)) if stands && marker.is_none() => {
+                    marker = Some(place.id());
+                    continue;
+                }
+                Ask::Write(place, what) => {
+                    stands |= matches!(what, Wrote::Entry);
+                    (Happened::Written(what), Some(place.id()))
+                }
+                Ask::Read(_, what) => {
+                    run_read += usize::from(matches!(what, Reads::Run));
+                    (Happened::Read(what, stands), None)
+                }
+                Ask::Follow(..) | Ask::Unfollow(_) => continue,
+            };
+            talk.handle(happened, now, &mut rng, &mut asks);
+            if let Some(id) = arrived {
+                talk.handle(Happened::Arrived(id), now, &mut rng, &mut asks);
+            }
+        }
+        assert!(talk.lines < 10_000 && talk.epoch() < 2, "{} lines", talk.lines);
+    }
+    assert!(
+        marker.is_some_and(|marker| talk.standing().any(|id| *id == marker)),
+        "still waited for"
+    );
 }
 
 /// Stores would tell decoys by the start of a program, if real boxes were followed before and after it and decoys' not.

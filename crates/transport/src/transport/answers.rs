@@ -243,7 +243,8 @@ impl Transport {
 
     fn end_read(&mut self, id: BoxId, outcome: ReadOutcome, out: &mut Vec<Effect>) -> bool {
         let asked = self.reads.remove(&id).is_some();
-        if asked && !self.decoys.ended_read(&id) {
+        let found = matches!(outcome, ReadOutcome::Found(_));
+        if asked && !self.decoys.ended_read(&id, found) {
             out.push(Effect::Event(Event::Read { id, outcome }));
         }
         asked
