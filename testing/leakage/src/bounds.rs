@@ -117,7 +117,8 @@ pub fn bound(
             bounds.decoys.and_then(|limit| below(limit, interval.high, true))
         }
         (Expectation::Hides, Attack::Activity, Figure::Correlation(interval, _)) => {
-            bounds.activity.and_then(|limit| below(limit, interval.farther(), true))
+            let is_enough = seeds >= bounds.least.seeds;
+            bounds.activity.and_then(|limit| below(limit, interval.farther(), is_enough))
         }
         (Expectation::Leaks, Attack::Pairs(_), Figure::Auc(interval, _))
         | (Expectation::Leaks, Attack::Volume, Figure::Correlation(interval, _))

@@ -149,7 +149,8 @@ impl Table {
         self.cross_fitted_beyond(goal, &|_, these| these.clone())
     }
 
-    /// The same, where `beyond` leaves of samples what those that are learned from (the first argument) do not have in common.
+    /// The same of samples (the second argument of `beyond`) from which it takes what those that are learned from (its first
+    /// argument) have in common.
     pub fn cross_fitted_beyond(
         &self,
         goal: Goal,

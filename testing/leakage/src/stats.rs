@@ -14,7 +14,7 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// How far from nothing the end is that is further from it.
+    /// The larger one of the distances of its ends from zero.
     pub fn farther(&self) -> f64 {
         self.low.abs().max(self.high.abs())
     }

@@ -83,20 +83,13 @@ impl Traffic {
         Self { shape, contacts, online, messages, closeness }
     }
 
-    /// What all who know each other have said before the run, in the same order; of those who say nothing in it nothing.
+    /// What all who know each other have said before the run, in the same order.
     pub fn earlier(&self, seed: u64) -> Vec<Earlier> {
         let mut dice = Dice::new(seed, Stream::Earlier as u64);
-        let talk: BTreeSet<(u32, u32)> =
-            self.messages.iter().map(|one| (one.from.min(one.to), one.from.max(one.to))).collect();
         let all: f64 = self.closeness.iter().sum();
         let sittings = f64::from(self.shape.clients) * self.shape.sessions_a_day / 2.0;
-        let known = self.contacts.iter().zip(&self.closeness);
-        known
-            .map(|(pair, close)| {
-                let often = if talk.contains(pair) { sittings * close / all } else { 0.0 };
-                talk::earlier(often, &mut dice)
-            })
-            .collect()
+        let often = self.closeness.iter().map(|close| sittings * close / all);
+        often.map(|often| talk::earlier(often, &mut dice)).collect()
     }
 
     /// The end of the run.
@@ -169,6 +162,26 @@ mod tests {
         assert_eq!(one.messages, two.messages);
         assert_eq!(one.online, two.online);
         assert_ne!(one.messages, Traffic::new(shape, 6).messages);
+    }
+
+    /// In the order of time, since they have had their keys, and some of it less than an hour ago.
+    #[test]
+    fn people_have_talked_before() {
+        let traffic = Traffic::new(Shape { sessions_a_day: 24.0, ..Shape::talkative(60, 2) }, 3);
+        let all = traffic.earlier(3);
+        assert_eq!(all, traffic.earlier(3));
+        assert_eq!(all.len(), traffic.contacts.len());
+        for earlier in &all {
+            let is_later = |two: &[(Micros, bool)]| two[0].0 >= two[1].0;
+            assert!(earlier.said.windows(2).all(is_later));
+            assert!(earlier.said.iter().all(|(before, _)| *before < earlier.known_for));
+        }
+        let share = |is: &dyn Fn(&Earlier) -> bool| {
+            all.iter().filter(|one| is(one)).count() as f64 / all.len() as f64
+        };
+        let lately = share(&|one| one.said.last().is_some_and(|(before, _)| *before < HOUR));
+        let much = share(&|one| one.said.len() >= 25);
+        assert!((0.1..0.5).contains(&lately) && (0.3..0.6).contains(&much), "{lately}, {much}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What two talkers have behind them when a world begins: conversations of which all were at the beginning of their first
 //! epoch would renew their keys at other times than those that go on for long.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use xchat_base::random::Rng;
 use xchat_base::{Secret, Timestamp};
@@ -26,7 +26,7 @@ struct Two {
     sides: [Side; 2],
     written: BTreeMap<BoxId, SealedBox>,
     /// Boxes that are followed and not written, and by whom.
-    followed: BTreeMap<BoxId, usize>,
+    followed: BTreeSet<(BoxId, usize)>,
 }
 
 struct Side {
@@ -37,6 +37,9 @@ struct Side {
 
 impl Past {
     /// What each of the two has stored at a moment, when their programs end.
+    ///
+    /// # Panics
+    /// If it is not in the order of time and over by then.
     pub(crate) fn stored(
         &self,
         ids: [ConversationId; 2],
@@ -44,6 +47,9 @@ impl Past {
         until: Timestamp,
         rng: &mut Rng,
     ) -> [Disk; 2] {
+        let times: Vec<_> = self.said.iter().map(|(at, _)| *at).collect();
+        let is_past = times.iter().all(|at| (self.since..until).contains(at));
+        assert!(is_past && times.is_sorted(), "it has been said in the order of time");
         let mut first = Vec::new();
         let sides = [0, 1].map(|who: usize| {
             let group = PlainGroup::new(secret.clone(), who as u32);
@@ -51,7 +57,7 @@ impl Past {
             first.extend(effects.into_iter().map(|effect| (who, effect)));
             Side { talk, disk: Disk::default(), wake: None }
         });
-        let mut two = Two { sides, written: BTreeMap::new(), followed: BTreeMap::new() };
+        let mut two = Two { sides, written: BTreeMap::new(), followed: BTreeSet::new() };
         two.carry_out(first, self.since, rng);
         for &(at, who) in &self.said {
             two.rest(at, rng);
@@ -103,7 +109,8 @@ impl Two {
                 } else {
                     WriteOutcome::Exists(first.clone())
                 };
-                let arrived = self.followed.remove(&id).map(|by| (by, Input::Arrived(boxed)));
+                let by = [0, 1].into_iter().filter(|by| self.followed.remove(&(id, *by)));
+                let arrived: Vec<_> = by.map(|by| (by, Input::Arrived(boxed.clone()))).collect();
                 [(who, Input::Written { id, outcome })].into_iter().chain(arrived).collect()
             }
             Effect::Read(id) => {
@@ -114,12 +121,12 @@ impl Two {
             Effect::Follow(id, _) => match self.written.get(&id) {
                 Some(boxed) => vec![(who, Input::Arrived(boxed.clone()))],
                 None => {
-                    self.followed.insert(id, who);
+                    self.followed.insert((id, who));
                     Vec::new()
                 }
             },
             Effect::Unfollow(id) => {
-                self.followed.remove(&id);
+                self.followed.remove(&(id, who));
                 Vec::new()
             }
             Effect::WakeAt(at) => {
@@ -130,8 +137,9 @@ impl Two {
                 self.sides[who].disk.store(changes);
                 Vec::new()
             }
-            // Nobody listens, and nobody has to rejoin.
-            Effect::Event(_) | Effect::Recall { .. } | Effect::Done { .. } => Vec::new(),
+            // Nobody listens.
+            Effect::Event(_) | Effect::Done { .. } => Vec::new(),
+            Effect::Recall { .. } => unreachable!("nobody has to rejoin"),
         }
     }
 }

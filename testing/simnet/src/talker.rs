@@ -192,6 +192,7 @@ impl Talker {
 
     /// Has this of a conversation with this client from before its device is switched on, under the number that is free.
     pub(crate) fn remember(&mut self, with: u32, disk: Disk, now: Timestamp, rng: &mut Rng) {
+        assert!(self.transport.is_none(), "before its device is switched on");
         let (talk, _) = Talk::load(id(self.free()), disk.stored(), now, rng)
             .expect("what a conversation stored, it loads");
         // Until the program starts, which loads it again, nothing comes of it.

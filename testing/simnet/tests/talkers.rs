@@ -146,9 +146,9 @@ fn talkers_who_start_again_at_any_moment_lose_nothing() {
     assert!(epochs[0] == epochs[1] && epochs[0] > 1, "{epochs:?}");
 }
 
-/// Three hundred lines in pauses of twelve seconds, of either at random, that have ended an hour ago.
+/// Three hundred lines in pauses of twelve seconds, of either at random, the last of them just now.
 fn past(world: &mut World) -> Past {
-    let since = world.now - 3 * 60 * MINUTE;
+    let since = world.now - 60 * MINUTE;
     let said = (0u32..300).map(|n| {
         let who = usize::from(random::unit(&mut world.rng) < 0.5);
         (since + 12 * n * Duration::from_secs(1), who)

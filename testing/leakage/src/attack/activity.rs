@@ -58,8 +58,8 @@ impl Activity {
     }
 }
 
-/// Samples of runs as what each minute has more than the same minute of other runs on average. All begin alike: in the first
-/// minute everybody connects and hardly anybody has said anything. That is the script's, and nobody's who is listened to.
+/// Samples less the mean of the same minute of other runs. All runs begin alike: in the first minute everybody connects and
+/// hardly anybody has said anything. That is the script's, and nobody's who is listened to.
 pub fn beyond_script(others: &Table, these: &Table) -> Table {
     let script = script(others);
     let mut beyond = these.clone();
@@ -74,12 +74,14 @@ pub fn beyond_script(others: &Table, these: &Table) -> Table {
 /// Which minute of its run each sample is of.
 fn minutes(table: &Table) -> Vec<usize> {
     let mut next: BTreeMap<u64, usize> = BTreeMap::new();
-    let mut minute = |seed: &u64| {
-        let next = next.entry(*seed).or_default();
-        *next += 1;
-        *next - 1
-    };
-    table.seeds.iter().map(&mut minute).collect()
+    let seeds = table.seeds.iter();
+    seeds
+        .map(|seed| {
+            let next = next.entry(*seed).or_default();
+            *next += 1;
+            *next - 1
+        })
+        .collect()
 }
 
 /// The mean of each minute over runs: of frames, and of what was said.

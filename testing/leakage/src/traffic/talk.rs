@@ -34,37 +34,32 @@ pub struct Rhythm {
     pub moments: Vec<Micros>,
 }
 
-/// What two have said to each other before the run, since they met or since their keys were new: times before its beginning, and
-/// whether the one with the higher number said it.
+/// What two have said to each other before the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Earlier {
-    /// How long they have known each other.
+    /// For so long they have known each other, or have had their keys.
     pub known_for: Micros,
-    /// What was said; the earliest first.
+    /// How long before its beginning something was said, and whether by the one with the higher number; the earliest first.
     pub said: Vec<(Micros, bool)>,
 }
 
-/// For so long two who talk seldom have known each other, at least, and at most so much longer: not all look for each other's
-/// news at one moment.
-const KNOWN_FOR: Micros = 120 * HOUR;
-const KNOWN_WITHIN: Micros = 4 * HOUR;
+/// What was said before that is as if never said.
+const REMEMBERED: Micros = 120 * HOUR;
 
-/// Of what was said before a run so much is known of two, evenly: keys are renewed every fifty lines or so, and the run begins
-/// anywhere between two renewals.
-const SAID_BEFORE: (f64, f64) = (50.0, 150.0);
+/// Lines from one renewal of keys to the next, of two who talk alike. A run begins anywhere between the two.
+const RENEWED_EVERY: usize = 50;
 
 /// How much of what people say goes to each of those whom they know: most of it to few.
 pub(super) fn closeness(contacts: &[(u32, u32)], dice: &mut Dice) -> Vec<f64> {
     contacts.iter().map(|_| dice.lognormal(1.0, 1.0)).collect()
 }
 
-/// What two have said before a run, who sit together so often a day.
+/// What two have said before a run, who sit together so often a day, since their keys were renewed.
 pub(super) fn earlier(sittings_a_day: f64, dice: &mut Dice) -> Earlier {
-    let mut known_for = KNOWN_FOR + dice.index(KNOWN_WITHIN as usize) as Micros;
-    let most = dice.between(SAID_BEFORE.0, SAID_BEFORE.1) as usize;
+    let most = dice.index(RENEWED_EVERY);
     let (mut said, mut before) = (Vec::new(), 0);
-    while said.len() < most {
-        before += hours(dice.exponential(24.0 / sittings_a_day.max(1e-6)).min(1e6));
+    while said.len() < most && before < REMEMBERED {
+        before += hours(dice.exponential(24.0 / sittings_a_day));
         let mut turns = Turns::new(dice);
         // The last one first: a sitting is the same backwards.
         for _ in 0..lines(dice) {
@@ -72,16 +67,12 @@ pub(super) fn earlier(sittings_a_day: f64, dice: &mut Dice) -> Earlier {
             turns.next(dice);
         }
         before += turns.at;
-        if before >= known_for {
-            said.retain(|(before, _)| *before < known_for);
-            break;
-        }
     }
-    if said.len() >= most {
-        known_for = before + 1;
-    }
+    said.truncate(most);
+    said.retain(|(before, _)| *before < REMEMBERED);
+    let first = said.last().filter(|_| said.len() == most).map(|(before, _)| before + 1);
     said.reverse();
-    Earlier { known_for, said }
+    Earlier { known_for: first.unwrap_or(REMEMBERED), said }
 }
 
 pub(super) fn messages(

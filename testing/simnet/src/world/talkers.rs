@@ -46,7 +46,7 @@ impl World {
     /// The same of two who have talked before, whose programs start when their devices are switched on.
     ///
     /// # Panics
-    /// If one of the clients is not a talker.
+    /// If one of the clients is not a talker, or is switched on already.
     pub fn acquaint_again(&mut self, clients: [u32; 2], past: &Past, talks: bool) -> Acquaintance {
         let (mut rng, now) = (self.pair(clients, talks), self.now);
         let secret = Secret::random(&mut rng);
