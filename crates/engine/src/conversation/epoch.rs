@@ -28,7 +28,7 @@ use crate::turn::Turn;
 /// so renewing is an eighth of what is written; a stolen device heals after an hour of talk.
 pub(super) const UPDATE_AFTER_BOXES: u64 = 48;
 
-/// And at the latest with the first message after this long in one epoch.
+/// And, when it is our turn, with the first message or receipt after this long in one epoch.
 pub(super) const UPDATE_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// Entries of one commit lane that may be invalid before the conversation is given up: each is the
@@ -443,12 +443,13 @@ impl<G: EpochGroup> Conversation<G> {
     /// Renews our keys when it is time.
     pub(super) fn begin_commit_if_due(&mut self, turn: &mut Turn<'_>) {
         let written = self.epoch.own.index();
-        // With a box that would be written anyway: one who is away for long misses nothing while
-        // nothing is said.
-        let old = self.outbox.unsealed().next().is_some()
-            && turn.now.since(self.epoch.since) >= UPDATE_AFTER;
         // By turns, so that two who talk alike do not race for each entry; out of turn, later.
         let ours = (self.epoch.number + u64::from(self.group.own_leaf())).is_multiple_of(2);
+        // With a box that would be written anyway, a receipt at least: one who is away for long misses nothing while
+        // nothing is said. Out of turn never, since the other one will have something to write as soon as we have.
+        let old = ours
+            && self.outbox.unsealed().next().is_some()
+            && turn.now.since(self.epoch.since) >= UPDATE_AFTER;
         let after = if ours { UPDATE_AFTER_BOXES } else { 2 * UPDATE_AFTER_BOXES };
         let due = written >= after || old;
         let free = matches!(self.epoch.phase, Phase::Open) && self.epoch.own_commit.is_none();

@@ -135,6 +135,11 @@ impl World {
     }
 
     /// What is in a box now.
+    /// Boxes that were ever written.
+    pub(crate) fn written(&self) -> usize {
+        self.boxes.len()
+    }
+
     fn look(&self, id: &BoxId) -> ReadOutcome {
         let Some((boxed, written)) = self.boxes.get(id) else { return ReadOutcome::Empty };
         match self.now.since(*written) {

@@ -131,6 +131,27 @@ fn a_day_later_keys_are_renewed_with_the_next_message() {
     assert_exactly_once_in_order(&world);
 }
 
+/// One of them only ever has receipts to send. Both began a renewal with every line, if it were nobody's turn.
+#[test]
+fn two_who_seldom_talk_renew_their_keys_by_turns_and_never_both_at_once() {
+    let mut world = World::new(14, &["alice", "bob"]);
+    let conversations = world.meet(ALICE, BOB);
+    talk(&mut world, conversations, 1, Duration::from_secs(5));
+    world.run_for(Duration::from_secs(60));
+    for day in 1..=6 {
+        world.run_for(Duration::from_secs(25 * 3600));
+        let before = world.written();
+        world.send(ALICE, conversations[ALICE], &format!("day {day}"));
+        world.run_for(Duration::from_secs(300));
+        let written = world.written() - before;
+        println!("day {day}: {written} boxes");
+        // The text and its receipt, twice if they were not confirmed when the epoch ended; the run, the entry and the marker.
+        assert!((7..10).contains(&written), "{written} boxes on day {day}");
+        assert_eq!([ALICE, BOB].map(|who| world.people[who].epoch_changes()), [day; 2]);
+    }
+    assert_exactly_once_in_order(&world);
+}
+
 #[test]
 fn a_long_text_travels_in_parts() {
     let mut world = World::new(5, &["alice", "bob"]);
