@@ -9,6 +9,7 @@
 mod kept;
 mod lane;
 mod past;
+mod side;
 mod talk;
 #[cfg(test)]
 mod tests;

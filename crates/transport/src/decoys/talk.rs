@@ -6,13 +6,13 @@
 //! The numbers are the engine's. Nothing is in the boxes.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use xchat_base::{Rng, Timestamp, random};
 use xchat_pigeonhole::BoxId;
 
 use super::lane::DecoyLane;
+use super::side::{Content, Side};
 use crate::api::Urgency;
 use crate::rhythm::{Line, Rhythm};
 
@@ -54,7 +54,7 @@ const CHECK_PERIOD: Duration = Duration::from_secs(6 * 3600);
 /// Keys are renewed after so many boxes of one's own in an epoch, when it is one's turn; otherwise after twice as many.
 const UPDATE_AFTER_BOXES: u64 = 48;
 
-/// And with the first box after so long in one epoch.
+/// And with the first box of one's own after so long in one epoch, when it is one's turn.
 const UPDATE_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// Boxes of the run of a commit.
@@ -102,73 +102,6 @@ pub(super) enum Happened {
     Arrived(BoxId),
 }
 
-/// What is in a box.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-struct Content {
-    text: bool,
-    /// That the epoch has ended.
-    marker: bool,
-}
-
-/// One of the two.
-#[derive(Serialize, Deserialize)]
-struct Side {
-    /// The next box to be written, and what is in those that the other has not read.
-    writing: DecoyLane,
-    written: BTreeMap<u64, Content>,
-    /// Boxes that are written and not acknowledged, by place: the lane as it was there.
-    under_way: BTreeMap<u64, DecoyLane>,
-    /// A look at the commit lane is under way, and what it is to confirm: boxes before this place.
-    #[serde(skip)]
-    look: Option<u64>,
-    /// Another look is wanted after it.
-    #[serde(skip)]
-    look_again: bool,
-    /// Boxes before this place will be read by whoever ends the epoch: a look that came back empty began after they were
-    /// acknowledged.
-    confirmed: u64,
-    /// The places of the last text and the last receipt of this epoch.
-    last_text: Option<u64>,
-    last_receipt: Option<u64>,
-    /// Texts and receipts that wait for a box.
-    texts: usize,
-    receipts: usize,
-    receipt_due: Option<Timestamp>,
-    receipted_at: Timestamp,
-    #[serde(skip)]
-    proof_due: Option<Timestamp>,
-    /// The other one's lane, at the first box that has not arrived.
-    reading: DecoyLane,
-    /// Boxes of it that are followed and have not arrived, by place.
-    #[serde(skip)]
-    standing: BTreeMap<u64, BoxId>,
-    /// The same lane at the first box that was never followed.
-    followed: DecoyLane,
-    last_activity: Option<Timestamp>,
-}
-
-impl Side {
-    /// The receipt that is due goes into the next box.
-    fn receipt(&mut self, now: Timestamp) {
-        self.receipt_due = None;
-        self.receipted_at = now;
-        self.receipts += 1;
-    }
-
-    /// The first of the boxes that are not acknowledged.
-    fn acknowledged(&self) -> u64 {
-        self.under_way.keys().next().copied().unwrap_or(self.writing.index())
-    }
-
-    /// What nobody may read, since the epoch has ended, waits for a box again.
-    fn unseal(&mut self) {
-        let confirmed = self.confirmed;
-        let is_lost = |place: Option<u64>| place.is_some_and(|place| place >= confirmed);
-        self.texts += usize::from(is_lost(self.last_text.take()));
-        self.receipts += usize::from(is_lost(self.last_receipt.take()));
-    }
-}
-
 /// A change of epoch, from the first box of its run on.
 #[derive(Serialize, Deserialize)]
 struct Change {
@@ -178,9 +111,9 @@ struct Change {
     unwritten: usize,
     /// Its writer knows that the entry stands, writes nothing more, and reads the other's lane to its end.
     stands: bool,
-    /// The other one has found the entry, and writes nothing more either.
+    /// The other one has found the entry.
     found: bool,
-    /// Boxes of the run that the other one has not read. Then it reads its lane to the end too.
+    /// Boxes of the run that the other one has not read. Then it writes nothing more either, and reads its lane to the end too.
     unread: usize,
     drained: [bool; 2],
 }
@@ -197,7 +130,6 @@ pub(super) struct Talk {
     change: Option<Change>,
     rhythm: Rhythm,
     line: Line,
-    next_check: Timestamp,
     /// Lines written so far.
     #[cfg(test)]
     #[serde(skip)]
@@ -213,30 +145,16 @@ impl Talk {
         out: &mut Vec<Ask>,
     ) -> Self {
         let lanes = [DecoyLane::new(rng), DecoyLane::new(rng)];
-        let side = |own: usize| Side {
-            writing: lanes[own].clone(),
-            written: BTreeMap::new(),
-            under_way: BTreeMap::new(),
-            look: None,
-            look_again: false,
-            confirmed: 0,
-            last_text: None,
-            last_receipt: None,
-            texts: 0,
-            receipts: 0,
-            receipt_due: None,
-            receipted_at: Timestamp::ZERO,
-            proof_due: None,
-            reading: lanes[1 - own].clone(),
-            standing: BTreeMap::new(),
-            followed: lanes[1 - own].clone(),
-            last_activity: None,
+        let mut side = |own: usize| {
+            let next_check = now + CHECK_PERIOD.mul_f64(random::unit(rng));
+            Side::new(&lanes[own], &lanes[1 - own], next_check)
         };
+        let sides = [side(0), side(1)];
         let line = rhythm.next(now, rng);
         let epoch = random::index(rng, 2) as u64;
         let commits = DecoyLane::new(rng);
         let mut talk = Self {
-            sides: [side(0), side(1)],
+            sides,
             epoch,
             since: now,
             entry: commits.id(),
@@ -244,7 +162,6 @@ impl Talk {
             change: None,
             rhythm,
             line,
-            next_check: now + CHECK_PERIOD.mul_f64(random::unit(rng)),
             #[cfg(test)]
             lines: 0,
         };
@@ -259,6 +176,7 @@ impl Talk {
         for own in 0..2 {
             let side = &mut self.sides[own];
             side.standing.clear();
+            (side.look, side.look_again) = (None, false);
             side.followed = side.reading.clone();
             let ask = |(place, lane): (&u64, &DecoyLane)| {
                 Ask::Write(lane.clone(), Wrote::Own(own, self.epoch, *place))
@@ -305,8 +223,8 @@ impl Talk {
     /// The clock may have been set back since, and who was to say something while the program was off has not said it.
     fn set_clock(&mut self, now: Timestamp, rng: &mut Rng) {
         self.since = self.since.min(now);
-        self.next_check = now + CHECK_PERIOD;
         for side in &mut self.sides {
+            side.next_check = now + CHECK_PERIOD;
             side.last_activity = side.last_activity.map(|at| at.min(now));
             side.receipted_at = side.receipted_at.min(now);
             side.receipt_due = side.receipt_due.map(|due| due.min(now + RECEIPT_WITHIN));
@@ -334,7 +252,8 @@ impl Talk {
     /// When [`Self::tick`] wants to be called.
     pub(super) fn wake(&self) -> Timestamp {
         let due = self.sides.iter().flat_map(|side| [side.receipt_due, side.proof_due]);
-        due.flatten().fold(self.line.at.min(self.next_check), Timestamp::min)
+        let checks = self.sides.iter().map(|side| side.next_check);
+        due.flatten().chain(checks).fold(self.line.at, Timestamp::min)
     }
 
     /// What is due by the clock. A line that was due while the device slept is said now, once, as whatever its
@@ -361,9 +280,11 @@ impl Talk {
                 out.push(Ask::Read(side.writing.id(), Reads::Proof));
             }
         }
-        if self.next_check <= now {
-            self.next_check = now + CHECK_PERIOD;
-            (0..2).for_each(|side| self.look(side, out));
+        for side in 0..2 {
+            if self.sides[side].next_check <= now {
+                self.sides[side].next_check = now + CHECK_PERIOD;
+                self.look(side, out);
+            }
         }
         self.pump(now, rng, out);
     }
@@ -406,7 +327,7 @@ impl Talk {
         for side in 0..2 {
             let one = &self.sides[side];
             let waits = one.texts + one.receipts > 0;
-            if waits && !self.is_closed(side) && one.under_way.len() < MAX_UNACKNOWLEDGED {
+            if waits && self.writes(side) && one.under_way.len() < MAX_UNACKNOWLEDGED {
                 self.seal(side, false, out);
             }
             let one = &self.sides[side];
@@ -414,6 +335,13 @@ impl Talk {
                 self.look(side, out);
             }
         }
+    }
+
+    /// Whether this side goes on writing in this epoch.
+    fn writes(&self, side: usize) -> bool {
+        let ended =
+            |change: &Change| if side == change.by { change.stands } else { change.unread == 0 };
+        !self.change.as_ref().is_some_and(ended)
     }
 
     /// Whether this side knows that the epoch has ended.
@@ -426,12 +354,12 @@ impl Talk {
     fn seal(&mut self, side: usize, marker: bool, out: &mut Vec<Ask>) {
         let one = &mut self.sides[side];
         let (here, place) = (one.writing.clone(), one.writing.index());
-        let text = !marker && one.texts > 0;
-        one.written.insert(place, Content { text, marker });
+        let (text, receipt) = (!marker && one.texts > 0, !marker && one.receipts > 0);
+        one.written.insert(place, Content { text, receipt, marker });
         one.writing.advance();
         if !marker {
             one.last_text = if text { Some(place) } else { one.last_text };
-            one.last_receipt = if one.receipts > 0 { Some(place) } else { one.last_receipt };
+            one.last_receipt = if receipt { Some(place) } else { one.last_receipt };
             (one.texts, one.receipts) = (0, 0);
         }
         out.push(Ask::Write(here.clone(), Wrote::Own(side, self.epoch, place)));
@@ -456,9 +384,11 @@ impl Talk {
         let one = &mut self.sides[side];
         let Some(look) = one.look.take() else { return };
         let again = core::mem::take(&mut one.look_again);
-        if found {
-            self.entry_found(side, out);
-            return;
+        // One that stands without a run of ours is of a later life of this decoy, of which nothing was kept.
+        let is_ours =
+            self.change.as_ref().is_some_and(|change| change.stands || change.unwritten == 0);
+        if found && is_ours {
+            return self.entry_found(side, out);
         }
         one.confirmed = one.confirmed.max(look);
         if again {
@@ -504,6 +434,9 @@ impl Talk {
                 side.receipt_due.get_or_insert(now + delay);
                 side.last_activity = Some(now);
             }
+            if content.is_some_and(|content| content.receipt) {
+                side.receipted();
+            }
             if content.is_some_and(|content| content.marker) {
                 self.look(reader, out);
             }
@@ -539,7 +472,7 @@ impl Talk {
             let one = &self.sides[side];
             let ours = (self.epoch + side as u64).is_multiple_of(2);
             let after = if ours { UPDATE_AFTER_BOXES } else { 2 * UPDATE_AFTER_BOXES };
-            one.writing.index() >= after || (old && one.texts + one.receipts > 0)
+            one.writing.index() >= after || (old && ours && one.texts + one.receipts > 0)
         };
         let Some(by) = (0..2).find(|side| due(*side)) else { return };
         let run = DecoyLane::new(rng);
@@ -625,11 +558,8 @@ impl Talk {
             let gone = core::mem::take(&mut side.standing).into_values();
             out.extend(gone.map(Ask::Unfollow));
             (side.writing, side.reading) = (lanes[own].clone(), lanes[1 - own].clone());
-            side.written.clear();
-            side.under_way.clear();
             side.followed = side.reading.clone();
             side.unseal();
-            (side.look, side.look_again, side.confirmed) = (None, false, 0);
         }
         (0..2).for_each(|side| self.look_ahead(side, now, out));
         (0..2).for_each(|side| self.look(side, out));
@@ -646,6 +576,11 @@ impl Talk {
 
     pub(super) fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// Who renews its keys.
+    pub(super) fn renews(&self) -> Option<usize> {
+        self.change.as_ref().map(|change| change.by)
     }
 }
 

@@ -232,7 +232,7 @@ fn an_entry_is_found_by_a_look_before_the_marker_comes() {
     let (mut rng, mut now, mut asks) = (ChaCha20Rng::seed_from_u64(11), T0, Vec::new());
     let rhythm = Rhythm::new(Duration::ZERO, &mut rng);
     let mut talk = Talk::new(rhythm, now, &mut rng, &mut asks);
-    let (mut stands, mut marker, mut run_read) = (false, None, 0);
+    let (mut stands, mut by, mut marker, mut run_read) = (false, 0, None, 0);
     while run_read < 3 {
         let asked = core::mem::take(&mut asks);
         if asked.is_empty() {
@@ -242,12 +242,15 @@ fn an_entry_is_found_by_a_look_before_the_marker_comes() {
         for ask in asked {
             let (happened, arrived) = match ask {
                 // The marker, which does not come any more.
-                Ask::Write(place, Wrote::Own(..)) if stands && marker.is_none() => {
+                Ask::Write(place, Wrote::Own(side, ..)) if stands && side == by => {
+                    assert!(marker.is_none(), "nothing after it");
                     marker = Some(place.id());
                     continue;
                 }
                 Ask::Write(place, what) => {
-                    stands |= matches!(what, Wrote::Entry);
+                    if matches!(what, Wrote::Entry) {
+                        (stands, by) = (true, talk.renews().expect("somebody does"));
+                    }
                     (Happened::Written(what), Some(place.id()))
                 }
                 Ask::Read(_, what) => {

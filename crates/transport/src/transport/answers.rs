@@ -243,7 +243,7 @@ impl Transport {
 
     fn end_read(&mut self, id: BoxId, outcome: ReadOutcome, out: &mut Vec<Effect>) -> bool {
         let asked = self.reads.remove(&id).is_some();
-        let found = matches!(outcome, ReadOutcome::Found(_));
+        let found = outcome != ReadOutcome::Empty;
         if asked && !self.decoys.ended_read(&id, found) {
             out.push(Effect::Event(Event::Read { id, outcome }));
         }

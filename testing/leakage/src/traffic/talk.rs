@@ -56,7 +56,7 @@ pub(super) fn closeness(contacts: &[(u32, u32)], dice: &mut Dice) -> Vec<f64> {
 
 /// What two have said before a run, who sit together so often a day, since their keys were renewed.
 pub(super) fn earlier(sittings_a_day: f64, dice: &mut Dice) -> Earlier {
-    let most = dice.index(RENEWED_EVERY);
+    let most = 1 + dice.index(RENEWED_EVERY);
     let (mut said, mut before) = (Vec::new(), 0);
     while said.len() < most && before < REMEMBERED {
         before += hours(dice.exponential(24.0 / sittings_a_day));

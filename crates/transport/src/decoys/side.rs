@@ -1,0 +1,120 @@
+//! One of the two people of a decoy: what it has said, and what the other one is known to have of it (spec 04, 4.7 and 4.8).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use xchat_base::Timestamp;
+use xchat_pigeonhole::BoxId;
+
+use super::lane::DecoyLane;
+
+/// What is in a box.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Content {
+    pub(super) text: bool,
+    pub(super) receipt: bool,
+    /// That the epoch has ended.
+    pub(super) marker: bool,
+}
+
+/// One of the two.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Side {
+    /// The next box to be written, and what is in those that the other has not read.
+    pub(super) writing: DecoyLane,
+    pub(super) written: BTreeMap<u64, Content>,
+    /// Boxes that are written and not acknowledged, by place: the lane as it was there.
+    pub(super) under_way: BTreeMap<u64, DecoyLane>,
+    /// A look at the commit lane is under way, and what it is to confirm: boxes before this place.
+    #[serde(skip)]
+    pub(super) look: Option<u64>,
+    /// Another look is wanted after it.
+    #[serde(skip)]
+    pub(super) look_again: bool,
+    /// Boxes before this place will be read by whoever ends the epoch: a look that came back empty began after they were
+    /// acknowledged.
+    pub(super) confirmed: u64,
+    /// The places of the last text and the last receipt of this epoch.
+    pub(super) last_text: Option<u64>,
+    pub(super) last_receipt: Option<u64>,
+    /// Texts and receipts that wait for a box.
+    pub(super) texts: usize,
+    pub(super) receipts: usize,
+    pub(super) receipt_due: Option<Timestamp>,
+    pub(super) receipted_at: Timestamp,
+    #[serde(skip)]
+    pub(super) proof_due: Option<Timestamp>,
+    /// The other one's lane, at the first box that has not arrived.
+    pub(super) reading: DecoyLane,
+    /// Boxes of it that are followed and have not arrived, by place.
+    #[serde(skip)]
+    pub(super) standing: BTreeMap<u64, BoxId>,
+    /// The same lane at the first box that was never followed.
+    pub(super) followed: DecoyLane,
+    pub(super) last_activity: Option<Timestamp>,
+    /// When the commit lane is looked at next although nothing points there.
+    pub(super) next_check: Timestamp,
+}
+
+impl Side {
+    /// One who has said nothing yet, writes the one lane and reads the other.
+    pub(super) fn new(writing: &DecoyLane, reading: &DecoyLane, next_check: Timestamp) -> Self {
+        Self {
+            writing: writing.clone(),
+            written: BTreeMap::new(),
+            under_way: BTreeMap::new(),
+            look: None,
+            look_again: false,
+            confirmed: 0,
+            last_text: None,
+            last_receipt: None,
+            texts: 0,
+            receipts: 0,
+            receipt_due: None,
+            receipted_at: Timestamp::ZERO,
+            proof_due: None,
+            reading: reading.clone(),
+            standing: BTreeMap::new(),
+            followed: reading.clone(),
+            last_activity: None,
+            next_check,
+        }
+    }
+
+    /// The receipt that is due goes into the next box.
+    pub(super) fn receipt(&mut self, now: Timestamp) {
+        self.receipt_due = None;
+        self.receipted_at = now;
+        self.receipts += 1;
+    }
+
+    /// The first of the boxes that are not acknowledged.
+    pub(super) fn acknowledged(&self) -> u64 {
+        self.under_way.keys().next().copied().unwrap_or(self.writing.index())
+    }
+
+    /// The other one's receipt: what it has read is confirmed by it.
+    pub(super) fn receipted(&mut self) {
+        let is_read = |place: &mut u64| !self.written.contains_key(place);
+        self.last_text.take_if(is_read);
+        self.last_receipt.take_if(is_read);
+    }
+
+    /// What is not confirmed when the epoch ends is said again. Of what was read already the reader takes no notice.
+    pub(super) fn unseal(&mut self) {
+        let confirmed = self.confirmed;
+        let is_lost = |place: &u64| *place >= confirmed;
+        let text = self.last_text.take().filter(is_lost);
+        let unread = text.is_some_and(|place| self.written.contains_key(&place));
+        let other = text.or(self.last_receipt.take().filter(is_lost));
+        if unread {
+            self.texts += 1;
+        } else if other.is_some() {
+            self.receipts += 1;
+        }
+        self.last_receipt = None;
+        self.written.clear();
+        self.under_way.clear();
+        (self.look, self.look_again, self.confirmed) = (None, false, 0);
+    }
+}
