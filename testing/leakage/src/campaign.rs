@@ -468,7 +468,7 @@ fn estimated(table: &Table) -> Figure {
 
 /// How well what all say by the minute is estimated, beyond what is so in that minute of every run.
 fn heard(table: &Table) -> Figure {
-    let scores = table.cross_fitted_beyond(Goal::Number, &beyond_script);
+    let scores = table.cross_fitted_beyond(Goal::Number, beyond_script);
     let said = beyond_script(table, table);
     Figure::Correlation(correlated(&said, &scores), table.rows.len())
 }

@@ -3,10 +3,6 @@
 //! Two learners that fail in different ways: ridge regression, which adds up many weak signs, and a random forest, which
 //! finds thresholds and combinations. Which of the two is used is decided on seeds of the training set.
 
-use std::collections::BTreeMap;
-use std::num::NonZero;
-use std::{panic, thread};
-
 use serde::{Deserialize, Serialize};
 use smartcore::ensemble::random_forest_regressor::{
     RandomForestRegressor, RandomForestRegressorParameters,
@@ -14,7 +10,6 @@ use smartcore::ensemble::random_forest_regressor::{
 use smartcore::linalg::basic::matrix::DenseMatrix;
 use smartcore::linear::ridge_regression::{RidgeRegression, RidgeRegressionParameters};
 
-use crate::dice::Dice;
 use crate::stats;
 
 type Matrix = DenseMatrix<f64>;
@@ -32,10 +27,6 @@ pub struct Table {
 
 /// How often the seeds are divided: a model learns from all parts but the one that it is judged by.
 const FOLDS: usize = 4;
-
-/// In how many ways: where little is to be learned, which seeds a model has learned from decides more than what there is, and the
-/// mean of several knows more than one of them.
-const DIVISIONS: u64 = 4;
 
 /// Trees of a forest, their depth, and the fewest samples at a leaf.
 const TREES: usize = 80;
@@ -143,10 +134,9 @@ impl Table {
         }
     }
 
-    /// A score for each sample, by models that have seen no sample of the same seed: the mean of one for each division of the
-    /// seeds.
+    /// A score for each sample, by a model that has seen no sample of the same seed.
     pub fn cross_fitted(&self, goal: Goal) -> Vec<f64> {
-        self.cross_fitted_beyond(goal, &|_, these| these.clone())
+        self.cross_fitted_beyond(goal, |_, these| these.clone())
     }
 
     /// The same of samples (the second argument of `beyond`) from which it takes what those that are learned from (its first
@@ -154,46 +144,25 @@ impl Table {
     pub fn cross_fitted_beyond(
         &self,
         goal: Goal,
-        beyond: &(dyn Fn(&Self, &Self) -> Self + Sync),
+        beyond: impl Fn(&Self, &Self) -> Self,
     ) -> Vec<f64> {
         let runs = self.runs();
-        let tests: Vec<Vec<u64>> = (0..DIVISIONS).flat_map(|nth| divided(&runs, nth)).collect();
-        let threads = thread::available_parallelism().map_or(1, NonZero::get);
-        let judge = |first| -> Vec<_> {
-            let mine = tests.iter().enumerate().skip(first).step_by(threads);
-            mine.map(|(nth, test)| (nth, self.judged_by_others(test, goal, beyond))).collect()
-        };
-        let mut judged = BTreeMap::new();
-        thread::scope(|scope| {
-            let judge = &judge;
-            let at_work: Vec<_> =
-                (0..threads).map(|first| scope.spawn(move || judge(first))).collect();
-            for one in at_work {
-                judged.extend(one.join().unwrap_or_else(|why| panic::resume_unwind(why)));
-            }
-        });
+        let folds = FOLDS.min(runs.len());
         let mut scores = vec![0.0; self.rows.len()];
-        for (index, score) in judged.into_values().flatten() {
-            scores[index] += score / DIVISIONS as f64;
+        for fold in 0..folds {
+            let test: Vec<u64> = runs.iter().copied().skip(fold).step_by(folds).collect();
+            let train: Vec<u64> =
+                runs.iter().copied().filter(|seed| !test.contains(seed)).collect();
+            let train = self.of(&train);
+            let model = best(&beyond(&train, &train), goal);
+            let judged = beyond(&train, &self.of(&test));
+            let rows: Vec<&[f64]> = judged.rows.iter().map(Vec::as_slice).collect();
+            let mine = (0..self.rows.len()).filter(|&i| test.contains(&self.seeds[i]));
+            for (index, score) in mine.zip(model.scores(&rows)) {
+                scores[index] = score;
+            }
         }
         scores
-    }
-
-    /// The samples of these seeds with their scores, by a model that has learned from all others.
-    fn judged_by_others(
-        &self,
-        test: &[u64],
-        goal: Goal,
-        beyond: &dyn Fn(&Self, &Self) -> Self,
-    ) -> Vec<(usize, f64)> {
-        let runs = self.runs();
-        let train: Vec<u64> = runs.into_iter().filter(|seed| !test.contains(seed)).collect();
-        let train = self.of(&train);
-        let model = best(&beyond(&train, &train), goal);
-        let judged = beyond(&train, &self.of(test));
-        let rows: Vec<&[f64]> = judged.rows.iter().map(Vec::as_slice).collect();
-        let mine = (0..self.rows.len()).filter(|&i| test.contains(&self.seeds[i]));
-        mine.zip(model.scores(&rows)).collect()
     }
 
     /// For each seed, how well the scores of its samples tell the classes apart.
@@ -207,16 +176,6 @@ impl Table {
         };
         self.runs().into_iter().map(one).collect()
     }
-}
-
-/// The nth way to put seeds into parts.
-fn divided(runs: &[u64], nth: u64) -> Vec<Vec<u64>> {
-    let mut runs = runs.to_vec();
-    if nth > 0 {
-        Dice::new(nth, 0x6469_7669).shuffle(&mut runs);
-    }
-    let parts = FOLDS.min(runs.len());
-    (0..parts).map(|part| runs.iter().copied().skip(part).step_by(parts).collect()).collect()
 }
 
 /// The learner that does better on a quarter of the training seeds, fitted on all of them.
@@ -314,6 +273,7 @@ fn fitted(matrix: &Matrix, labels: &Vec<f64>, learner: Learner) -> Option<Fitted
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dice::Dice;
 
     /// Two classes in `columns` features, the first of which says something by `shift` deviations.
     fn table(columns: usize, shift: f64) -> Table {

@@ -169,6 +169,8 @@ const ATTACKS: &str = "## Attacks
   what both get; of what both send and do not get back; and whatever the adversary makes of what its nodes see. Ridge regression or a random forest, whichever does
   better on training seeds.
 - **How much.** The number of messages that one person writes and gets in an hour, estimated from that person's traffic. People are compared with others of the same hour and run.
+- **How much all say, by the minute.** What all write together, estimated from how many frames leave clients and are sent between nodes, beyond how many people are online, which no cover hides, and
+  beyond what is so in that minute of every run: in the first one all connect, and hardly anybody has spoken yet.
 - **Who else could it be.** The adversary is told that somebody got a message at a moment and weighs all senders by how long messages take in this
   system; and the other way round. Entropy of what it is left with.
 - **Disclosure over days.** Whoever gets more than usual when one person sends, summed up over days. Rounds: messages that the person had sent when
