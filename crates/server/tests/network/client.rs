@@ -48,14 +48,13 @@ pub(crate) async fn link_from(
 ) -> (LinkSender, LinkReceiver) {
     let gateway = network.descriptor(GATEWAY);
     let peer = PeerId::from_bytes(*gateway.id.as_bytes());
+    let dial = || endpoint.connect(peer, &gateway.addresses, CLIENT_ALPN, SOON);
     // A handshake stalls once in some thousand times, until the link is given up after 8 s. Clients dial again.
-    for _ in 0..2 {
-        match endpoint.connect(peer, &gateway.addresses, CLIENT_ALPN, SOON).await {
-            Err(LinkError::TimedOut) => {}
-            link => return link.expect("connects").split(),
-        }
-    }
-    panic!("it stalls twice");
+    let link = match dial().await {
+        Err(LinkError::TimedOut) => dial().await,
+        link => link,
+    };
+    link.expect("connects").split()
 }
 
 /// Waits until the gateway's status is as wanted.
