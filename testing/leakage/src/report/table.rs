@@ -1,7 +1,7 @@
 //! One table of everything.
 
 use crate::bounds::{Bounds, Verdict, bound};
-use crate::campaign::{Figure, Finding, Findings, Sign};
+use crate::campaign::{Attack, Figure, Finding, Findings, Sign};
 use crate::stats::Interval;
 use crate::systems::Expectation;
 
@@ -83,7 +83,10 @@ fn row(
     row[3] = attack_name(line.attack);
     match &line.figure {
         Figure::Auc(interval, samples) => row[4] = with_count(interval, *samples, "a class"),
-        Figure::Correlation(interval, samples) => row[4] = with_count(interval, *samples, "hours"),
+        Figure::Correlation(interval, samples) => {
+            let each = if line.attack == Attack::Activity { "minutes" } else { "hours" };
+            row[4] = with_count(interval, *samples, each);
+        }
         Figure::Bits(unsure) => {
             let all = f64::from(findings.clients - 1).log2();
             row[6] = format!(
