@@ -134,12 +134,12 @@ impl World {
         self.start(who);
     }
 
-    /// What is in a box now.
     /// Boxes that were ever written.
     pub(crate) fn written(&self) -> usize {
         self.boxes.len()
     }
 
+    /// What is in a box now.
     fn look(&self, id: &BoxId) -> ReadOutcome {
         let Some((boxed, written)) = self.boxes.get(id) else { return ReadOutcome::Empty };
         match self.now.since(*written) {

@@ -141,16 +141,13 @@ person writes can tell more than is measured here. Loss, sleep of devices and fa
 ";
 
 const REPEAT: &str = "One seed gives one run, on every machine. `./x sim` without arguments measures at full length (a hundred and a thousand people,
-days for the models and evenings for the program) and takes hours; the sizes on this page are those of the command above. The lines of a thousand people are of one version before: there people had not talked before the evening, and decoys did not find renewed keys by a look of their own. Neither is seen on the link
-of a client or by a gateway; of what stores see it is said below what it did. `--stores` prints what stores go by, and nothing else. A small version with
+days for the models and evenings for the program) and takes hours; the sizes on this page are those of the command above. `--stores` prints what stores go by, and nothing else. A small version with
 wider bounds and seeds of its own runs in `./x test`, with the program (`tests/cores.rs`) and with the design's model (`tests/mutations.rs`), together with the mutations. Of the model each part is taken away,
 and must be missed: cover, the collector, the mixes' delay, decoys, their rhythm, padded links; of the program the last four, since it has no code for the others to be without.
 ";
 
 const NOTHING: &str = "**How sure that is.** An attack that finds nothing gives figures around 0.5, or around zero, on either side. A correlation of what was learned on other runs scatters half again as much as one of
-independent numbers: of nothing at all, with as many features, by 0.02 (one deviation) at 4,000 hours and by 0.01 at 14,000, and seldom also well below zero, where what some runs seem to teach is wrong for the others. Of a hundred people, who talks to whom was told apart in these evenings with 0.52 (0.506 to
-0.542), and the bound is not met; the 44 evenings of the version before, in which the same people said the same, gave 0.49 (0.475 to 0.510). Nothing that goes over a client's link or through its gateway has changed between the two, and where who
-talks to whom was drawn anew within each evening, eighteen times, there was nothing to be found, figures lay between 0.483 and 0.519, and four of the eighteen were beyond the bound too. So 44 evenings of a hundred people are too few for it; more will tell.
+independent numbers: of nothing at all, with as many features, by 0.02 (one deviation) at 4,000 hours and by 0.01 at 14,000, and seldom also well below zero, where what some runs seem to teach is wrong for the others.
 ";
 
 const UNMET: &str = "Where it says too little, more seeds are needed. An interval that is wider than the bound is a matter of seeds: its centre says what more of them would show. A centre beyond the bound is a leak, and its line in the
