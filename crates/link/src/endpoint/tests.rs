@@ -57,6 +57,47 @@ async fn frames_pass_both_ways_and_both_ends_know_each_other() {
     assert_eq!((finished, end), (Ok(()), Ok(None)));
 }
 
+/// The connection ids of a long header (RFC 9000, 17.2): the sender's is the second one. None of a short header.
+fn sender_of(packet: &[u8]) -> Option<Vec<u8>> {
+    let (&first, rest) = packet.split_first()?;
+    let (&receiver_len, rest) = rest.get(4..)?.split_first()?;
+    let (&sender_len, rest) = rest.get(receiver_len.into()..)?.split_first()?;
+    let sender = rest.get(..sender_len.into())?;
+    (first & 0x80 != 0).then(|| sender.to_vec())
+}
+
+/// What noq does with a dialler whose connection id is taken: nothing of it comes to its handshake, whatever is said again.
+#[tokio::test]
+async fn a_handshake_that_stalls_is_begun_again_beside() {
+    let server = listener(1).await;
+    let client = dialler(2, &server).await;
+    let between = tokio::net::UdpSocket::bind(loopback()).await.expect("binds");
+    let (addresses, to) = ([between.local_addr().expect("bound")], server.local_addresses()[0]);
+    let relay = tokio::spawn(async move {
+        let (mut packet, mut dialler, mut stalled) = ([0; 65_536], None, None);
+        while let Ok((len, from)) = between.recv_from(&mut packet).await {
+            let packet = &packet[..len];
+            if from == to {
+                let _ = between.send_to(packet, dialler.expect("has spoken first")).await;
+                continue;
+            }
+            dialler = Some(from);
+            let sender = sender_of(packet);
+            if sender.is_some() && *stalled.get_or_insert_with(|| sender.clone()) == sender {
+                continue;
+            }
+            let _ = between.send_to(packet, to).await;
+        }
+    });
+    let begun = Instant::now();
+    let (dialled, taken) =
+        tokio::join!(client.connect(server.id(), &addresses, ALPN, SOON), server.accept());
+    assert_eq!(dialled.expect("connects").peer_id(), server.id());
+    assert_eq!(taken.expect("accepts").peer_id(), client.id());
+    assert!(begun.elapsed() >= AGAIN_AFTER, "the first one stalled");
+    relay.abort();
+}
+
 #[tokio::test]
 async fn the_key_exchange_is_hybrid_post_quantum() {
     let (_server, _client, dialled, taken) = pair().await;

@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 use xchat_base::{Secret, Wire};
 use xchat_server::control::{self, NodeStatus};
 use xchat_server::link::{
-    CloseReason, Endpoint, LinkConfig, LinkError, LinkReceiver, LinkSecret, LinkSender, PeerId,
+    CloseReason, Endpoint, LinkConfig, LinkReceiver, LinkSecret, LinkSender, PeerId,
 };
 use xchat_server::node::pigeonhole::{
     Answer, BoxId, Lane, Op, Request, SealedBox, SignedAnswer, StoreId,
@@ -48,12 +48,7 @@ pub(crate) async fn link_from(
 ) -> (LinkSender, LinkReceiver) {
     let gateway = network.descriptor(GATEWAY);
     let peer = PeerId::from_bytes(*gateway.id.as_bytes());
-    let dial = || endpoint.connect(peer, &gateway.addresses, CLIENT_ALPN, SOON);
-    // A handshake stalls once in some thousand times, until the link is given up after 8 s. Clients dial again.
-    let link = match dial().await {
-        Err(LinkError::TimedOut) => dial().await,
-        link => link,
-    };
+    let link = endpoint.connect(peer, &gateway.addresses, CLIENT_ALPN, SOON).await;
     link.expect("connects").split()
 }
 
