@@ -26,15 +26,26 @@ pub use self::kept::KeptDecoys;
 use self::talk::{AHEAD, Ask, Happened, Reads, Talk, Wrote};
 use crate::api::{Command, DecoyLanes};
 use crate::follows::READ_SET;
+use crate::habits::{Habits, Said};
 use crate::rhythm::Rhythm;
 
 /// Places of the read set that a decoy takes when both of its lanes are in use, and when both rest.
 const TAKEN: (usize, usize) =
     (2 * talk::taken(AHEAD.0 as usize), 2 * talk::taken(AHEAD.1 as usize));
 
-/// Sittings a day of all of them together, at most, where the whole read set is theirs: some are drawn that talk much, and several
-/// of those would fill the slots of a slow pace.
-const SITTINGS_A_DAY: f64 = 12.0;
+/// Lines a day of all of them together, where the whole read set is theirs and nothing is known of the owner's: of a dozen sittings.
+const LINES_A_DAY: f64 = 500.0;
+
+/// The same where that is known: as many as the owner's, in these bounds. Those who talk much would otherwise be hidden among few, and
+/// whoever counts what comes for a client would find those who talk little by it.
+const LINES_BY_HABIT: (f64, f64) = (250.0, 1_000.0);
+
+/// Of so many slots one line at most: it takes about two boxes, each of which is written, looked after, registered and read, so one
+/// slot in four. Their owner waits for the others.
+const SLOTS_OF_A_LINE: f64 = 33.0;
+
+/// So often they are told how the owner talks now.
+const TOLD_EVERY: Duration = Duration::from_secs(3600);
 
 /// After a start of the program one with a past goes on in so many slots at most: it registers two boxes and looks at its commit lane at
 /// first, and three quarters of the slots are left to collects, by which the owner hears what was said.
@@ -52,7 +63,7 @@ pub(crate) struct Decoys {
     /// The same of boxes that are being read, for whatever: what is asked for twice is read once.
     read: BTreeMap<BoxId, Vec<(u32, Reads)>>,
     /// What has ended since they were tended last: at most what was asked for.
-    happened: Vec<(u32, Happened)>,
+    happened: Vec<(Timestamp, u32, Happened)>,
     /// Boxes that new ones may still follow.
     credit: f64,
     kind: DecoyLanes,
@@ -60,15 +71,29 @@ pub(crate) struct Decoys {
     new: bool,
     /// Slots until the next one with a past may go on.
     pause: u32,
+    /// When they were told last how the owner talks.
+    told: Timestamp,
     /// What was kept last says something else than what there is.
     unsaved: bool,
+}
+
+/// What a client has for decoys.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Means {
+    /// Places of the read set that are left by the owner's boxes.
+    pub(crate) room: usize,
+    /// Boxes that new ones earn in each slot.
+    pub(crate) share: f64,
+    /// Slots of a day.
+    pub(crate) slots_a_day: f64,
 }
 
 impl Decoys {
     pub(crate) fn new(rng: &mut Rng) -> Self {
         let noon = Duration::from_secs_f64(random::unit(rng) * 24.0 * 3600.0);
         let (talks, waiting) = (BTreeMap::new(), BTreeMap::new());
-        Self::of(Kept { talks, waiting, next: 0, noon }, true)
+        let habits = Habits::default();
+        Self::of(Kept { talks, waiting, next: 0, noon, habits }, true)
     }
 
     const fn of(kept: Kept, new: bool) -> Self {
@@ -83,6 +108,7 @@ impl Decoys {
             kind: DecoyLanes::People,
             new,
             pause: 0,
+            told: Timestamp::ZERO,
             unsaved: false,
         }
     }
@@ -127,27 +153,42 @@ impl Decoys {
         self.followed.len()
     }
 
-    /// What is to be done now, where `room` places of the read set are left by the owner's. In each slot of a client
-    /// that is online new decoys earn `share` boxes, so that they come no faster than registrations are renewed. One with a past
+    /// The owner has said something, or was told something. It is kept with what is kept next, within an hour online: a program that
+    /// dies before forgets a few lines.
+    pub(crate) fn note(&mut self, said: Said, now: Timestamp) {
+        self.kept.habits.note(said, now);
+    }
+
+    /// What is to be done now, with these means. In each slot of a client
+    /// that is online new decoys earn their share of boxes, so that they come no faster than registrations are renewed. One with a past
     /// goes on where nothing else is to be done.
     pub(crate) fn tend(
         &mut self,
-        room: usize,
-        share: f64,
+        means: Means,
         is_idle: bool,
         now: Timestamp,
         rng: &mut Rng,
     ) -> Vec<Command> {
-        let room = if self.kind == DecoyLanes::None { 0 } else { room };
+        let room = if self.kind == DecoyLanes::None { 0 } else { means.room };
+        let means = Means { room, ..means };
+        // Also when the clock was set back.
+        let is_old = now < self.told || now.since(self.told) >= TOLD_EVERY;
+        if is_old {
+            self.kept.habits.fade(now);
+        }
         if core::mem::take(&mut self.new) {
-            self.make_up_a_day(room, now, rng);
+            self.make_up_a_day(means, now, rng);
+        }
+        if is_old {
+            self.told = now;
+            self.tell(means, now, rng);
         }
         let mut asks = Vec::new();
         self.pause = self.pause.saturating_sub(1);
         if is_idle && self.pause == 0 {
             self.resume(room, now, rng, &mut asks);
         }
-        self.live(room, share, now, rng, &mut asks);
+        self.live(means, now, rng, &mut asks);
         self.unsaved |= !asks.is_empty();
         asks.into_iter().map(|(key, ask)| self.carry_out(key, ask)).collect()
     }
@@ -158,19 +199,17 @@ impl Decoys {
     }
 
     /// What they ask for at this time.
-    fn live(
-        &mut self,
-        room: usize,
-        share: f64,
-        now: Timestamp,
-        rng: &mut Rng,
-        out: &mut Vec<(u32, Ask)>,
-    ) {
+    fn live(&mut self, means: Means, now: Timestamp, rng: &mut Rng, out: &mut Vec<(u32, Ask)>) {
+        let Means { room, share, .. } = means;
         let mut happened = core::mem::take(&mut self.happened);
         // Who reads a lane to its end has read what was found there.
-        happened.sort_by_key(|(_, happened)| !matches!(happened, Happened::Arrived(_)));
-        for (key, happened) in happened {
-            self.with(key, out, |talk, asks| talk.handle(happened, now, rng, asks));
+        happened.sort_by_key(|(at, _, what)| (*at, !matches!(what, Happened::Arrived(_))));
+        for (at, key, happened) in happened {
+            self.with(key, out, |talk, asks| {
+                // What was due before it is said before it.
+                talk.tick(at, rng, asks);
+                talk.handle(happened, at, rng, asks);
+            });
         }
         self.make_room(room, out);
         let (active, resting) = TAKEN;
@@ -178,7 +217,7 @@ impl Decoys {
         let has_room = self.kept.waiting.is_empty() && self.taken + active <= room;
         if has_room && self.credit >= resting as f64 {
             self.credit -= resting as f64;
-            self.begin(room, now, rng, out);
+            self.begin(means, now, rng, out);
         }
         let due = self.kept.talks.iter().filter(|(_, talk)| talk.wake() <= now);
         for key in due.map(|(key, _)| *key).collect::<Vec<_>>() {
@@ -189,24 +228,24 @@ impl Decoys {
     }
 
     /// A write has ended; whether it was one of a decoy's.
-    pub(crate) fn ended_write(&mut self, id: &BoxId) -> bool {
+    pub(crate) fn ended_write(&mut self, id: &BoxId, now: Timestamp) -> bool {
         let ended = self.written.remove(id);
-        self.happened.extend(ended.map(|(key, what)| (key, Happened::Written(what))));
+        self.happened.extend(ended.map(|(key, what)| (now, key, Happened::Written(what))));
         ended.is_some()
     }
 
     /// A read has ended, and has found something or not; whether it was one of a decoy's.
-    pub(crate) fn ended_read(&mut self, id: &BoxId, found: bool) -> bool {
+    pub(crate) fn ended_read(&mut self, id: &BoxId, found: bool, now: Timestamp) -> bool {
         let ended = self.read.remove(id);
-        let all = ended.iter().flatten().map(|(key, what)| (*key, Happened::Read(*what, found)));
-        self.happened.extend(all);
+        let happened = |(key, what): &(u32, Reads)| (now, *key, Happened::Read(*what, found));
+        self.happened.extend(ended.iter().flatten().map(happened));
         ended.is_some()
     }
 
     /// A followed box has arrived; whether it is one of a decoy's.
-    pub(crate) fn arrived(&mut self, id: &BoxId) -> bool {
+    pub(crate) fn arrived(&mut self, id: &BoxId, now: Timestamp) -> bool {
         let arrived = self.followed.remove(id);
-        self.happened.extend(arrived.map(|key| (key, Happened::Arrived(*id))));
+        self.happened.extend(arrived.map(|key| (now, key, Happened::Arrived(*id))));
         arrived.is_some()
     }
 
@@ -226,17 +265,41 @@ impl Decoys {
         }
     }
 
-    fn begin(&mut self, room: usize, now: Timestamp, rng: &mut Rng, out: &mut Vec<(u32, Ask)>) {
+    /// Tells all how the owner talks now. The oldest say what they want of the lines that there are, the others what is left.
+    fn tell(&mut self, means: Means, now: Timestamp, rng: &mut Rng) {
+        let mut left = self.lines_a_day(means, now);
+        let Kept { talks, waiting, habits, noon, .. } = &mut self.kept;
+        let mut all: Vec<_> = waiting.iter_mut().chain(talks).collect();
+        all.sort_by_key(|(key, _)| **key);
+        for (_, talk) in all {
+            talk.change(|rhythm| inform(rhythm, habits, *noon, left, now), now, rng);
+            left -= talk.lines_a_day();
+        }
+        self.unsaved = true;
+    }
+
+    /// Of all of them together, at most.
+    fn lines_a_day(&self, means: Means, now: Timestamp) -> f64 {
+        let (fewest, most) = LINES_BY_HABIT;
+        let habits = &self.kept.habits;
+        let (trust, own) = (habits.trust(), habits.lines_a_day(now).clamp(fewest, most));
+        let wanted = LINES_A_DAY + trust * (own - LINES_A_DAY);
+        (wanted * means.room as f64 / READ_SET as f64).min(means.slots_a_day / SLOTS_OF_A_LINE)
+    }
+
+    fn begin(&mut self, means: Means, now: Timestamp, rng: &mut Rng, out: &mut Vec<(u32, Ask)>) {
         let key = self.kept.next;
         self.kept.next = key.wrapping_add(1);
-        let talking: f64 = self.kept.talks.values().map(Talk::sittings_a_day).sum();
-        let left = SITTINGS_A_DAY * room as f64 / READ_SET as f64 - talking;
-        let rhythm = match self.kind {
-            DecoyLanes::Poisson => Rhythm::poisson(rng),
-            _ => Rhythm::new(self.kept.noon, rng),
+        let talking: f64 = self.kept.talks.values().map(Talk::lines_a_day).sum();
+        let left = self.lines_a_day(means, now) - talking;
+        let Kept { habits, noon, .. } = &self.kept;
+        let mut rhythm = match self.kind {
+            DecoyLanes::Poisson => Rhythm::poisson(*noon, rng),
+            _ => Rhythm::new(*noon, rng),
         };
+        inform(&mut rhythm, habits, *noon, left, now);
         let mut asks = Vec::new();
-        let talk = Talk::new(rhythm.at_most(left), now, rng, &mut asks);
+        let talk = Talk::new(rhythm, now, rng, &mut asks);
         self.add(key, talk, asks, out);
     }
 
@@ -292,6 +355,15 @@ impl Decoys {
             }
         }
     }
+}
+
+/// A rhythm becomes that of one of the owner's conversations, or of people of whom nothing is known, with so many lines a day at most.
+fn inform(rhythm: &mut Rhythm, habits: &Habits, noon: Duration, at_most: f64, now: Timestamp) {
+    let usual = rhythm.usual(noon);
+    let (rank, doubt) = (rhythm.rank(), rhythm.doubt());
+    let trusts = doubt < habits.trust();
+    let life = trusts.then(|| habits.life(rank, doubt, usual.manner, now)).flatten();
+    rhythm.live_by(life.unwrap_or(usual), at_most);
 }
 
 /// What tests look at.

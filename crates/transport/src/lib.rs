@@ -41,6 +41,7 @@ mod decoys;
 mod deliveries;
 mod follows;
 mod guards;
+mod habits;
 mod health;
 mod measure;
 mod mixes;
@@ -57,6 +58,7 @@ mod transport;
 pub use api::{Command, DecoyLanes, Effect, Event, Input, StartError, Urgency};
 pub use clock::SLOT_LEAD;
 pub use decoys::KeptDecoys;
+pub use habits::Said;
 pub use status::{CollectorHealth, GatewayState, Status, Trouble};
 pub use transport::Transport;
 

@@ -4,8 +4,9 @@
 //! Decoys live by it. Messages of people are not a Poisson process: within a sitting the gaps are lognormal, shorter when
 //! one goes on than when the other answers, and sittings are few and unevenly spread over people and hours (Malmgren, Stouffer, Motter, Amaral: "A
 //! Poissonian explanation for heavy tails in e-mail communication", PNAS 2008; Wu, Zhou, Xiao, Kurths,
-//! Schellnhuber: "Evidence for a bimodal distribution in human communication", PNAS 2010). The numbers here are of that
-//! shape; they were not fitted to anybody's messages.
+//! Schellnhuber: "Evidence for a bimodal distribution in human communication", PNAS 2010). Numbers of that shape
+//! ship, which were not fitted to anybody's messages; once there is enough of it, those of the owner take their place
+//! ([`crate::habits`]).
 
 use core::f64::consts::TAU;
 use core::time::Duration;
@@ -15,35 +16,142 @@ use xchat_base::{Rng, Timestamp, random};
 
 const DAY: f64 = 24.0 * 3600.0;
 
-/// Sittings a day of two people: lognormal over pairs, half of them below the median. Unequal, since people talk most with few of
+/// Bins of [`Amount::Counted`]: the first from 1 to 2, each next one up to twice as much, the last without an end.
+pub(crate) const BINS: usize = 10;
+
+/// Something of which one is the least.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Amount {
+    /// Its logarithm is normal, with this median and this deviation.
+    Lognormal(f64, f64),
+    /// So often as much as each bin holds.
+    Counted([f32; BINS]),
+}
+
+/// How people write.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Manner {
+    /// Single lines that begin no sitting, to each sitting.
+    pub(crate) notes: f64,
+    /// Lines of a sitting, of both.
+    pub(crate) lines: Amount,
+    /// Of the lines of a sitting, those that come from the other side than the one before.
+    pub(crate) turns: f64,
+    /// Seconds until the same one goes on.
+    pub(crate) go_on: Amount,
+    /// Seconds until the other one answers.
+    pub(crate) answer: Amount,
+    /// When the day is busiest, in seconds after midnight.
+    pub(crate) noon: f64,
+    /// Of a day's sittings, how much more than the average falls on its busiest hour.
+    pub(crate) by_day: f64,
+}
+
+/// Sittings a day of two people of whom nothing is known: lognormal over pairs. Unequal, since people talk most with few of
 /// those they know (Saramäki and others: "Persistence of social signatures in human communication", PNAS 2014), and
-/// who is talked with often is met again while a lane is still in use. Few: their lines must not be more than a slow
-/// pace can carry beside its owner's.
+/// who is talked with often is met again while a lane is still in use.
 const SITTINGS_A_DAY: (f64, f64) = (0.05, 1.8);
 
-/// No pair has fewer.
-const FEWEST_SITTINGS_A_DAY: f64 = 0.001;
+/// No pair has fewer sittings a day, none has more.
+const BOUNDS_OF_SITTINGS: (f64, f64) = (0.001, 24.0);
 
-/// No pair has more.
-const MOST_SITTINGS_A_DAY: f64 = 12.0;
+/// Lines of a sitting.
+const BOUNDS_OF_LINES: (f64, f64) = (2.0, 250.0);
 
-/// Single lines that begin no sitting, to each sitting.
-const NOTES: f64 = 1.5;
-
-/// Lines of a sitting, of both: lognormal, and at most so many.
-const LINES: (f64, f64) = (30.0, 0.8);
-const MOST_LINES: f64 = 250.0;
-
-/// Of the lines of a sitting, those that come from the other side than the one before.
-const TURNS: f64 = 0.6;
-
-/// Seconds until the same one goes on, and until the other one answers: lognormal, within bounds.
-const GO_ON: (f64, f64) = (7.0, 0.8);
-const ANSWER: (f64, f64) = (18.0, 1.1);
+/// Seconds between two lines of a sitting.
 const GAPS: (f64, f64) = (1.0, 600.0);
 
-/// Of a day's sittings, how much more than the average falls on its busiest hour.
-const BY_DAY: f64 = 0.9;
+/// The longer one of them: after it a sitting is over.
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
+impl Manner {
+    /// Of people of whom nothing is known, whose day is busiest then.
+    pub(crate) const fn shipped(noon: Duration) -> Self {
+        Self {
+            notes: 1.5,
+            lines: Amount::Lognormal(30.0, 0.8),
+            turns: 0.6,
+            go_on: Amount::Lognormal(7.0, 0.8),
+            answer: Amount::Lognormal(18.0, 1.1),
+            noon: noon.as_secs_f64(),
+            by_day: 0.9,
+        }
+    }
+
+    /// Lines of a sitting and the notes beside it, on average.
+    fn lines_a_sitting(&self) -> f64 {
+        self.lines.mean(BOUNDS_OF_LINES) + self.notes
+    }
+}
+
+/// How two people live.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Life {
+    pub(crate) sittings_a_day: f64,
+    pub(crate) manner: Manner,
+}
+
+/// Nobody's day is more uneven.
+pub(crate) const MOST_BY_DAY: f64 = 0.9;
+
+/// Notes to a sitting.
+pub(crate) const MOST_NOTES: f64 = 20.0;
+
+impl Amount {
+    /// The bin of so much.
+    pub(crate) fn bin(amount: f64) -> usize {
+        (amount.max(1.0).log2() as usize).min(BINS - 1)
+    }
+
+    fn draw(&self, rng: &mut Rng, bounds: (f64, f64)) -> f64 {
+        match self {
+            Self::Lognormal(median, spread) => {
+                (median * (spread * normal(rng)).exp()).clamp(bounds.0, bounds.1)
+            }
+            Self::Counted(bins) => {
+                let mut left = random::unit(rng) * total(bins);
+                let is_it = |count: &f32| {
+                    left -= f64::from(*count);
+                    left < 0.0
+                };
+                let bin = bins.iter().position(is_it).unwrap_or(0);
+                // Even in the logarithm.
+                let (least, most) = edges(bin, bounds);
+                least * (most / least).powf(random::unit(rng))
+            }
+        }
+    }
+
+    /// Of what [`Self::draw`] gives.
+    fn mean(&self, bounds: (f64, f64)) -> f64 {
+        match self {
+            Self::Lognormal(median, spread) => {
+                (median * (spread * spread / 2.0).exp()).clamp(bounds.0, bounds.1)
+            }
+            Self::Counted(bins) => {
+                let of = |(bin, count): (usize, &f32)| {
+                    let (least, most) = edges(bin, bounds);
+                    f64::from(*count) * (most - least) / (most / least).ln()
+                };
+                bins.iter().enumerate().map(of).sum::<f64>() / total(bins)
+            }
+        }
+    }
+}
+
+fn total(bins: &[f32; BINS]) -> f64 {
+    bins.iter().map(|count| f64::from(*count)).sum()
+}
+
+/// What is in a bin, within bounds: of what is beyond them, what is next to them.
+fn edges(bin: usize, (least, most): (f64, f64)) -> (f64, f64) {
+    let (from, until) = ((bin as f64).exp2(), (bin as f64 + 1.0).exp2());
+    if from >= most {
+        (most / 2.0, most)
+    } else {
+        (from.max(least), until.clamp(least * 1.01, most))
+    }
+}
 
 /// The next line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,48 +161,107 @@ pub(crate) struct Line {
     pub(crate) side: usize,
 }
 
+/// Lines of a Poisson rhythm in the time of a sitting and its notes.
+const POISSON_LINES: f64 = 43.0;
+
+fn usual() -> Manner {
+    Manner::shipped(Duration::ZERO)
+}
+
 /// The rhythm of two people.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Rhythm {
     /// As many lines in all, without sittings, hours or memory.
     poisson: bool,
+    /// What it was before a start they are told anew.
+    #[serde(skip, default = "usual")]
+    manner: Manner,
+    /// How much more often than others they sit down, in deviations of the logarithm.
+    rank: f64,
+    /// They live as people do of whom nothing is known, until habits are trusted more than this.
+    doubt: f64,
     sittings_a_day: f64,
-    /// When the day of whoever it is supposed to be is busiest, in seconds after midnight.
-    noon: f64,
+    /// The next line begins a sitting, or is a note.
+    begins: bool,
     /// Lines left of the sitting that is going on.
     left: u32,
     side: usize,
 }
 
 impl Rhythm {
-    /// Of people whose day is busiest at this time.
+    /// Any two people of whom nothing is known.
     pub(crate) fn new(noon: Duration, rng: &mut Rng) -> Self {
-        let (median, spread) = SITTINGS_A_DAY;
-        let sittings_a_day = lognormal(rng, median, spread).min(MOST_SITTINGS_A_DAY);
-        Self { poisson: false, sittings_a_day, noon: noon.as_secs_f64(), left: 0, side: 0 }
+        let (rank, doubt) = (normal(rng), random::unit(rng));
+        let manner = Manner::shipped(noon);
+        let mut rhythm = Self {
+            poisson: false,
+            manner,
+            rank,
+            doubt,
+            sittings_a_day: 0.0,
+            begins: true,
+            left: 0,
+            side: 0,
+        };
+        rhythm.live_by(rhythm.usual(noon), f64::MAX);
+        rhythm
     }
 
-    /// With no more than so many sittings a day; hardly any, if that is none.
-    pub(crate) fn at_most(self, sittings_a_day: f64) -> Self {
-        Self {
-            sittings_a_day: self.sittings_a_day.min(sittings_a_day).max(FEWEST_SITTINGS_A_DAY),
-            ..self
-        }
+    /// From now on they live like this, with no more than so many lines a day; hardly any, if that is none.
+    pub(crate) fn live_by(&mut self, life: Life, at_most: f64) {
+        let (fewest, most) = BOUNDS_OF_SITTINGS;
+        self.manner = life.manner;
+        let at_most = at_most / self.lines_a_sitting();
+        self.sittings_a_day = life.sittings_a_day.min(at_most).clamp(fewest, most);
     }
 
     pub(crate) const fn sittings_a_day(&self) -> f64 {
         self.sittings_a_day
     }
 
+    pub(crate) fn lines_a_day(&self) -> f64 {
+        self.sittings_a_day * self.lines_a_sitting()
+    }
+
+    fn lines_a_sitting(&self) -> f64 {
+        if self.poisson { POISSON_LINES } else { self.manner.lines_a_sitting() }
+    }
+
+    /// Where nothing else is known of them, and their day is busiest then.
+    pub(crate) fn usual(&self, noon: Duration) -> Life {
+        let (median, spread) = SITTINGS_A_DAY;
+        let sittings_a_day = median * (spread * self.rank).exp();
+        Life { sittings_a_day, manner: Manner::shipped(noon) }
+    }
+
+    /// The share of all pairs who sit down less often. The logistic function, of this slope, is nowhere further than 0.01 from that of the
+    /// normal distribution.
+    pub(crate) fn rank(&self) -> f64 {
+        1.0 / (1.0 + (-1.702 * self.rank).exp())
+    }
+
+    /// They live by habits that are trusted more than this.
+    pub(crate) const fn doubt(&self) -> f64 {
+        self.doubt
+    }
+
     /// What a rhythm must not be.
-    pub(crate) fn poisson(rng: &mut Rng) -> Self {
-        Self { poisson: true, ..Self::new(Duration::ZERO, rng) }
+    pub(crate) fn poisson(noon: Duration, rng: &mut Rng) -> Self {
+        Self { poisson: true, ..Self::new(noon, rng) }
     }
 
     /// Whether it can be, once it was read from bytes.
     pub(crate) fn is_sound(&self) -> bool {
-        let rates = FEWEST_SITTINGS_A_DAY..=MOST_SITTINGS_A_DAY;
-        self.side < 2 && rates.contains(&self.sittings_a_day) && (0.0..=DAY).contains(&self.noon)
+        let (fewest, most) = BOUNDS_OF_SITTINGS;
+        self.side < 2
+            && (fewest..=most).contains(&self.sittings_a_day)
+            && self.rank.abs() < 100.0
+            && (0.0..=1.0).contains(&self.doubt)
+    }
+
+    /// Whether the next line begins something: then it can be drawn anew at any time, since what goes before has no memory.
+    pub(crate) const fn begins(&self) -> bool {
+        self.begins
     }
 
     /// Whether this line, the next one, may be of a sitting that is going on.
@@ -113,52 +280,47 @@ impl Rhythm {
     pub(crate) fn next(&mut self, now: Timestamp, rng: &mut Rng) -> Line {
         if self.poisson {
             self.side = random::index(rng, 2);
-            let (median, spread) = LINES;
-            let a_sitting = median * (spread * spread / 2.0).exp() + NOTES;
-            let mean = Duration::from_secs_f64(DAY / (self.sittings_a_day * a_sitting));
+            let mean = Duration::from_secs_f64(DAY / self.lines_a_day());
             return Line { at: now + random::exponential(rng, mean), side: self.side };
         }
+        self.begins = self.left == 0;
         if self.left > 0 {
             self.left -= 1;
-            let turn = random::unit(rng) < TURNS;
+            let turn = random::unit(rng) < self.manner.turns;
             self.side ^= usize::from(turn);
-            let (median, spread) = if turn { ANSWER } else { GO_ON };
-            let gap = lognormal(rng, median, spread).clamp(GAPS.0, GAPS.1);
+            let pauses = if turn { self.manner.answer } else { self.manner.go_on };
+            let gap = pauses.draw(rng, GAPS);
             return Line { at: now + Duration::from_secs_f64(gap), side: self.side };
         }
         self.side = random::index(rng, 2);
-        let is_note = random::unit(rng) * (1.0 + NOTES) < NOTES;
-        self.left = if is_note { 0 } else { lines(rng) - 1 };
+        let notes = self.manner.notes;
+        let is_note = random::unit(rng) * (1.0 + notes) < notes;
+        let lines = self.manner.lines.draw(rng, BOUNDS_OF_LINES) as u32;
+        self.left = if is_note { 0 } else { lines - 1 };
         Line { at: self.begin(now, rng), side: self.side }
     }
 
     /// When the next sitting or note is: a Poisson process whose rate goes with the hour, by thinning (Lewis and
     /// Shedler, 1979).
     fn begin(&self, now: Timestamp, rng: &mut Rng) -> Timestamp {
-        let busiest = self.sittings_a_day * (1.0 + NOTES) * (1.0 + BY_DAY);
+        let Manner { notes, noon, by_day, .. } = self.manner;
+        let busiest = self.sittings_a_day * (1.0 + notes) * (1.0 + by_day);
         let mut at = now;
         loop {
             at = at + random::exponential(rng, Duration::from_secs_f64(DAY / busiest));
-            let hour = (at.as_millis() as f64 / 1_000.0 - self.noon) / DAY;
-            let rate = 1.0 + BY_DAY * (TAU * hour).cos();
-            if random::unit(rng) * (1.0 + BY_DAY) < rate {
+            let hour = (at.as_millis() as f64 / 1_000.0 - noon) / DAY;
+            let rate = 1.0 + by_day * (TAU * hour).cos();
+            if random::unit(rng) * (1.0 + by_day) < rate {
                 return at;
             }
         }
     }
 }
 
-/// Lines of a sitting, two at least.
-fn lines(rng: &mut Rng) -> u32 {
-    let (median, spread) = LINES;
-    lognormal(rng, median, spread).clamp(2.0, MOST_LINES) as u32
-}
-
 /// By the method of Box and Muller (1958).
-fn lognormal(rng: &mut Rng, median: f64, spread: f64) -> f64 {
+fn normal(rng: &mut Rng) -> f64 {
     let radius = (-2.0 * (1.0 - random::unit(rng)).ln()).sqrt();
-    let normal = radius * (TAU * random::unit(rng)).cos();
-    median * (spread * normal).exp()
+    radius * (TAU * random::unit(rng)).cos()
 }
 
 #[cfg(test)]
@@ -187,6 +349,28 @@ mod tests {
     }
 
     /// A Poisson process has a coefficient of variation of one.
+    /// What is counted is drawn as it was, and nothing of it more than once but for chance.
+    #[test]
+    fn an_amount_is_as_it_was_counted() {
+        let mut rng = ChaCha20Rng::seed_from_u64(4);
+        let mut bins = [0.0; BINS];
+        (bins[2], bins[4], bins[9]) = (30.0, 60.0, 10.0);
+        let amount = Amount::Counted(bins);
+        let drawn: Vec<f64> = (0..10_000).map(|_| amount.draw(&mut rng, GAPS)).collect();
+        let share = |bin| drawn.iter().filter(|n| Amount::bin(**n) == bin).count() as f64 / 1e4;
+        for (bin, expected) in [(2, 0.3), (4, 0.6), (9, 0.1)] {
+            assert!((share(bin) - expected).abs() < 0.02, "{} of {expected}", share(bin));
+        }
+        let mean = drawn.iter().sum::<f64>() / 1e4;
+        assert!((amount.mean(GAPS) / mean - 1.0).abs() < 0.03, "{mean}");
+        let mut sorted = drawn;
+        sorted.sort_by(f64::total_cmp);
+        assert!(sorted.windows(2).all(|two| two[0] < two[1]), "no two alike");
+        // What is beyond the bounds is within them.
+        let lines = (0..1_000).map(|_| amount.draw(&mut rng, BOUNDS_OF_LINES));
+        assert!(lines.into_iter().all(|n| (2.0..=250.0).contains(&n)));
+    }
+
     #[test]
     fn it_comes_in_bursts() {
         for seed in 0..10 {
@@ -219,7 +403,7 @@ mod tests {
     #[test]
     fn most_is_written_by_day() {
         let (mut rng, mut rhythm) = seeded(1);
-        rhythm.noon = 12.0 * 3600.0;
+        rhythm.manner.noon = 12.0 * 3600.0;
         let lines = lines_of(&mut rng, &mut rhythm, 20_000);
         let by_day = lines.iter().filter(|line| {
             let hour = line.at.as_millis() / 3_600_000 % 24;
@@ -237,7 +421,7 @@ mod tests {
         rates.sort_by(f64::total_cmp);
         assert!((0.04..0.06).contains(&rates[500]), "{}", rates[500]);
         assert!(rates[950] > 12.0 * rates[500]);
-        assert!(rates[1_000] <= MOST_SITTINGS_A_DAY);
+        assert!(rates[1_000] <= BOUNDS_OF_SITTINGS.1);
         // Of all sittings most are of few pairs.
         let all: f64 = rates.iter().sum();
         let few: f64 = rates[900..].iter().sum();

@@ -20,6 +20,7 @@ use crate::decoys::{Decoys, KeptDecoys};
 use crate::deliveries::Deliveries;
 use crate::follows::{Follows, Standing};
 use crate::guards::{Guards, Stored};
+use crate::habits::Said;
 use crate::health::Health;
 use crate::measure::Measure;
 use crate::mixes::Mixes;
@@ -158,6 +159,12 @@ impl Transport {
     /// The decoys as they are, some 20 kB. Secret: it tells decoys from conversations.
     pub fn kept_decoys(&self) -> KeptDecoys {
         self.decoys.kept()
+    }
+
+    /// The owner has said a line in a conversation of two, or was told one: decoys live as their owner does. Nothing that
+    /// is done at once depends on it.
+    pub fn said(&mut self, said: Said, now: Timestamp) {
+        self.decoys.note(said, now);
     }
 
     /// Takes one input; the effects are to be carried out in order.
@@ -395,12 +402,13 @@ impl Transport {
     pub(crate) fn take_forged_delivery(
         &mut self,
         forged: &xchat_pigeonhole::SignedAnswer,
+        now: Timestamp,
         rng: &mut Rng,
     ) -> Vec<Effect> {
         let mut out = Vec::new();
         let (id, key) = self.deliveries.first().expect("registered");
         let sealed = key.seal(rng, &id, forged).expect("an answer");
-        self.delivered(&id, &sealed, &mut out);
+        self.delivered(&id, &sealed, now, &mut out);
         out
     }
 }

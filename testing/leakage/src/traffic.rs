@@ -173,8 +173,10 @@ mod tests {
         assert_eq!(all.len(), traffic.contacts.len());
         for earlier in &all {
             let is_later = |two: &[(Micros, bool)]| two[0].0 >= two[1].0;
-            assert!(earlier.said.windows(2).all(is_later));
+            let lines: Vec<_> = earlier.before.iter().chain(&earlier.said).copied().collect();
+            assert!(lines.windows(2).all(is_later));
             assert!(earlier.said.iter().all(|(before, _)| *before < earlier.known_for));
+            assert!(earlier.before.iter().all(|(before, _)| *before >= earlier.known_for));
         }
         let share = |is: &dyn Fn(&Earlier) -> bool| {
             all.iter().filter(|one| is(one)).count() as f64 / all.len() as f64

@@ -15,8 +15,10 @@ use crate::plain::PlainGroup;
 /// What two have said to each other before a world begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Past {
-    /// When they met.
+    /// When they met, or their keys were renewed.
     pub since: Timestamp,
+    /// What was said before that, in the same form as `said`: their programs know how they talk, and nothing else of it.
+    pub before: Vec<(Timestamp, usize)>,
     /// When one of the two said something, and which (0 or 1); sorted.
     pub said: Vec<(Timestamp, usize)>,
 }

@@ -11,7 +11,7 @@ use xchat_engine::{
 };
 use xchat_pigeonhole::BoxId;
 use xchat_sphinx::{CollectorSession, PacketFormat};
-use xchat_transport::{Command, DecoyLanes, Pace, Transport};
+use xchat_transport::{Command, DecoyLanes, Pace, Said, Transport};
 
 use crate::disk::Disk;
 use crate::person::Want;
@@ -80,6 +80,8 @@ pub struct Talker {
     orders: Vec<Command>,
     sides: Vec<Side>,
     news: Vec<News>,
+    /// What was said before there was a transport.
+    said: Vec<Said>,
     /// It has conversations from before its device is switched on for the first time.
     remembers: bool,
     /// Boxes whose write was asked for: asked for again, they are no news.
@@ -100,6 +102,7 @@ impl Talker {
             orders: Vec::new(),
             sides: Vec::new(),
             news: Vec::new(),
+            said: Vec::new(),
             remembers: false,
             wrote: BTreeSet::new(),
             sessions: Vec::new(),
@@ -167,6 +170,9 @@ impl Talker {
             transport.resume_decoys(kept.as_bytes()).expect("what a transport stored, it reads");
         }
         transport.set_decoy_lanes(self.decoys);
+        let mut said = std::mem::take(&mut self.said);
+        said.sort_by_key(|said| said.at);
+        said.into_iter().for_each(|said| transport.said(said, said.at));
         (self.transport, self.transport_wake) = (Some(transport), None);
         self.carry_out_transport(first, now, rng, wants);
     }
@@ -191,8 +197,18 @@ impl Talker {
     }
 
     /// Has this of a conversation with this client from before its device is switched on, under the number that is free.
-    pub(crate) fn remember(&mut self, with: u32, disk: Disk, now: Timestamp, rng: &mut Rng) {
+    /// What was said, and whether by this one, tells its transport how it talks.
+    pub(crate) fn remember(
+        &mut self,
+        with: u32,
+        disk: Disk,
+        said: &[(Timestamp, bool)],
+        now: Timestamp,
+        rng: &mut Rng,
+    ) {
         assert!(self.transport.is_none(), "before its device is switched on");
+        let talk = self.free() as u64;
+        self.said.extend(said.iter().map(|&(at, is_own)| Said { talk, at, is_own }));
         let (talk, _) = Talk::load(id(self.free()), disk.stored(), now, rng)
             .expect("what a conversation stored, it loads");
         // Until the program starts, which loads it again, nothing comes of it.
@@ -312,7 +328,7 @@ impl Talker {
                     continue;
                 }
                 Effect::Event(event) => {
-                    self.note(number, event);
+                    self.note(number, event, now);
                     continue;
                 }
                 Effect::Persist(changes) => {
@@ -335,7 +351,16 @@ impl Talker {
         self.carry_out_transport(effects, now, rng, wants);
     }
 
-    fn note(&mut self, number: usize, event: Event) {
+    fn note(&mut self, number: usize, event: Event, now: Timestamp) {
+        if let Event::Message(row) = &event {
+            let (at, is_own) =
+                (Timestamp::from_millis(row.sent_at), row.direction == Direction::Out);
+            let said = Said { talk: number as u64, at, is_own };
+            match &mut self.transport {
+                Some(transport) => transport.said(said, now),
+                None => self.said.push(said),
+            }
+        }
         match event {
             Event::Message(row) if row.direction == Direction::In => {
                 let Content::Text(text) = row.content else { return };

@@ -153,7 +153,7 @@ fn past(world: &mut World) -> Past {
         let who = usize::from(random::unit(&mut world.rng) < 0.5);
         (since + 12 * n * Duration::from_secs(1), who)
     });
-    Past { since, said: said.collect() }
+    Past { since, before: Vec::new(), said: said.collect() }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
+use xchat_engine::{Content, Direction, Event as EngineEvent, MessageRow};
 
 use super::*;
 use crate::network::fixture::{Authority, now};
@@ -205,6 +206,69 @@ async fn after_the_clock_was_set_back_everything_is_loaded_anew() {
     assert_eq!(driver.clock_state(now), ClockState::Right);
     assert!(matches!(driver.state, State::Running { .. }));
     assert!(driver.transport_wake.is_some_and(|at| at < now + DAY), "it goes on by the right time");
+}
+
+fn line(id: u64, direction: Direction, sent_at: Timestamp) -> MessageRow {
+    MessageRow {
+        id,
+        conversation: ConversationId::from_bytes([7; 16]),
+        contact: xchat_engine::ContactId::from_bytes([7; 8]),
+        direction,
+        content: Content::Text("a line".to_owned()),
+        sent_at: sent_at.as_millis(),
+        state: MessageState::Stored,
+        number: id,
+    }
+}
+
+/// Decoys live as their owner does, and know it from what is said.
+#[tokio::test]
+async fn what_is_said_is_told_to_the_decoys() {
+    let (_dir, path) = place();
+    let (events, _sessions) = mpsc::channel(MAX_UNREAD);
+    let mut driver = Driver::load(open(&path), events).expect("loads");
+    let habits = |driver: &Driver| driver.transport.kept_decoys().as_bytes().to_vec();
+    let now = driver.now();
+    let tell = |driver: &mut Driver, row: MessageRow| {
+        let before = habits(driver);
+        driver.carry_out_engine(vec![xchat_engine::Effect::Event(EngineEvent::Message(row))]);
+        habits(driver) != before
+    };
+    assert!(tell(&mut driver, line(1, Direction::Out, now)));
+    assert!(tell(&mut driver, line(2, Direction::In, now)));
+    let nobody = MessageRow {
+        content: Content::Notice(xchat_engine::Notice::WeRejoined),
+        ..line(3, Direction::In, now)
+    };
+    assert!(!tell(&mut driver, nobody), "said by nobody");
+}
+
+/// A backup has no decoys, and those of another version cannot be read: how their owner talks is in the history.
+#[tokio::test]
+async fn without_decoys_what_was_said_lately_is_told_to_new_ones() {
+    let decoys_after = |rows: &[MessageRow], decoys: Option<&[u8]>| {
+        let (_dir, path) = place();
+        let Profile { mut store, settings, reopen } = open(&path);
+        let rows: Vec<_> = rows.iter().cloned().map(xchat_engine::Change::Message).collect();
+        store.apply(&rows).expect("applies");
+        if let Some(decoys) = decoys {
+            store.set_settings(&[(setting::DECOYS, decoys)]).expect("sets");
+        }
+        let (events, _sessions) = mpsc::channel(MAX_UNREAD);
+        let driver = Driver::load(Profile { store, settings, reopen }, events).expect("loads");
+        driver.transport.kept_decoys().as_bytes().to_vec()
+    };
+    let now = now();
+    let lately = [line(1, Direction::Out, now - 2 * DAY), line(2, Direction::In, now - DAY)];
+    // What is known of a conversation takes more than a hundred bytes.
+    let nothing = decoys_after(&[], None);
+    let know_it = |decoys: &[u8]| decoys.len() > nothing.len() + 100;
+    assert!(know_it(&decoys_after(&lately, None)));
+    assert!(know_it(&decoys_after(&lately, Some(b"of another version"))));
+    assert!(!know_it(&decoys_after(&lately, Some(&nothing))), "they are told no more");
+    let elsewhen =
+        [line(1, Direction::Out, now - 400 * DAY), line(2, Direction::In, now + 400 * DAY)];
+    assert!(!know_it(&decoys_after(&elsewhen, None)));
 }
 
 fn contact(number: usize) -> Contact {

@@ -14,6 +14,7 @@ use xchat_transport::{
 };
 use zeroize::Zeroizing;
 
+use super::kept::said;
 use super::session::Session;
 use super::{Driver, HALT_PAUSE, State};
 use crate::api::{Alert, Event};
@@ -178,6 +179,10 @@ impl Driver {
         let event = match event {
             EngineEvent::Message(row) => {
                 self.advance(row.id, stamps);
+                let now = self.now();
+                if let Some(said) = said(&row) {
+                    self.transport.said(said, now);
+                }
                 Event::Message(row.into())
             }
             EngineEvent::MessageState { id, conversation, state } => {

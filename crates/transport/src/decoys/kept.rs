@@ -11,6 +11,7 @@ use xchat_base::{CodecError, Wire};
 use zeroize::Zeroizing;
 
 use super::talk::Talk;
+use crate::habits::Habits;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -24,11 +25,13 @@ pub(super) struct Kept {
     pub(super) next: u32,
     /// When the day is busiest of whoever they are supposed to be.
     pub(super) noon: Duration,
+    /// How the owner talks.
+    pub(super) habits: Habits,
 }
 
 impl Wire for Kept {
     const FORMAT: &'static str = "kept decoys";
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     /// A read set holds 64 decoys at rest, of some 400 bytes each.
     const MAX_LEN: usize = 256 * 1024;
 }
@@ -43,7 +46,8 @@ impl Kept {
     pub(super) fn read(bytes: &[u8]) -> Result<Self, CodecError> {
         let mut kept = Self::from_wire(bytes)?;
         kept.put_off();
-        let sound = kept.noon < DAY && kept.waiting.values().all(Talk::is_sound);
+        let sound =
+            kept.noon < DAY && kept.waiting.values().all(Talk::is_sound) && kept.habits.is_sound();
         sound.then_some(kept).ok_or(CodecError::Malformed { format: Self::FORMAT })
     }
 }
@@ -55,6 +59,11 @@ pub struct KeptDecoys(Zeroizing<Vec<u8>>);
 impl KeptDecoys {
     pub(super) fn of(kept: &Kept) -> Self {
         Self(Zeroizing::new(kept.to_wire()))
+    }
+
+    /// Whether [`crate::Transport::resume_decoys`] takes these bytes.
+    pub fn are_readable(bytes: &[u8]) -> bool {
+        Kept::read(bytes).is_ok()
     }
 
     /// The bytes, for [`crate::Transport::resume_decoys`].

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use xchat_base::{Rng, Timestamp};
 use xchat_pigeonhole::BoxId;
 
-use super::Decoys;
 use super::talk::{Ask, Happened, Talk};
+use super::{Decoys, Means};
 
 /// After so long most of those that talk much have been in use, and have pushed out others. Later there are fewer still.
 const PAST: Duration = Duration::from_secs(24 * 3600);
@@ -23,21 +23,22 @@ const STEP: Duration = Duration::from_secs(60);
 
 impl Decoys {
     /// What they did in the day before `until`, over a network that does everything at once.
-    pub(super) fn make_up_a_day(&mut self, room: usize, until: Timestamp, rng: &mut Rng) {
+    pub(super) fn make_up_a_day(&mut self, means: Means, until: Timestamp, rng: &mut Rng) {
         let mut now = until - PAST;
         let mut network = BTreeSet::new();
         while now < until {
             let line = self.kept.talks.values().map(Talk::wake).min().unwrap_or(until);
             let next = line.max(now + Duration::from_millis(1)).min(now + STEP).min(until);
-            let share = room as f64 * next.since(now).as_secs_f64() / FILLED_WITHIN.as_secs_f64();
+            let share =
+                means.room as f64 * next.since(now).as_secs_f64() / FILLED_WITHIN.as_secs_f64();
             now = next;
             let mut asks = Vec::new();
-            self.live(room, share, now, rng, &mut asks);
+            self.live(Means { share, ..means }, now, rng, &mut asks);
             while !asks.is_empty() {
                 for (key, ask) in core::mem::take(&mut asks) {
-                    self.happened.extend(done(ask, &mut network).map(|happened| (key, happened)));
+                    self.happened.extend(done(ask, &mut network).map(|what| (now, key, what)));
                 }
-                self.live(room, 0.0, now, rng, &mut asks);
+                self.live(Means { share: 0.0, ..means }, now, rng, &mut asks);
             }
         }
         self.taken = 0;

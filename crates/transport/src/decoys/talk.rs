@@ -60,6 +60,9 @@ const UPDATE_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Boxes of the run of a commit.
 const RUN: usize = 3;
 
+/// What is due for longer was due while the device slept.
+const LATE: Duration = Duration::from_secs(300);
+
 /// Counts that no decoy reaches.
 const MOST: u64 = 1 << 32;
 
@@ -244,9 +247,24 @@ impl Talk {
         self.sides.iter().map(|side| taken(side.standing.len())).sum()
     }
 
-    /// How often the two talk.
-    pub(super) const fn sittings_a_day(&self) -> f64 {
-        self.rhythm.sittings_a_day()
+    /// How much the two say.
+    pub(super) fn lines_a_day(&self) -> f64 {
+        self.rhythm.lines_a_day()
+    }
+
+    /// Their rhythm becomes another. What they are at goes on, and what is due is said.
+    pub(super) fn change(
+        &mut self,
+        other: impl FnOnce(&mut Rhythm),
+        now: Timestamp,
+        rng: &mut Rng,
+    ) {
+        let before = self.rhythm.sittings_a_day();
+        other(&mut self.rhythm);
+        let is_other = self.rhythm.sittings_a_day() != before;
+        if is_other && self.rhythm.begins() && self.line.at > now {
+            self.line = self.rhythm.begin_anew(now, rng);
+        }
     }
 
     /// When [`Self::tick`] wants to be called.
@@ -256,26 +274,20 @@ impl Talk {
         due.flatten().chain(checks).fold(self.line.at, Timestamp::min)
     }
 
-    /// What is due by the clock. A line that was due while the device slept is said now, once, as whatever its
-    /// owner typed.
+    /// What is due by the clock.
     pub(super) fn tick(&mut self, now: Timestamp, rng: &mut Rng, out: &mut Vec<Ask>) {
-        if self.line.at <= now {
-            let side = &mut self.sides[self.line.side];
-            if side.receipt_due.is_some() {
-                side.receipt(now);
+        // Each at its time, and not at that of the slot: a talk would otherwise go on more slowly than its people, by as much for each line.
+        while let Some(due) = self.next_said().filter(|due| due.at <= now) {
+            // A line that was due while the device slept is said now, once, as whatever its owner typed.
+            let at = if now.since(due.at) < LATE { due.at } else { now };
+            if due == self.line {
+                self.say(due.side, at, rng);
+            } else {
+                self.sides[due.side].receipt(at);
             }
-            side.texts += 1;
-            side.last_activity = Some(now);
-            self.line = self.rhythm.next(now, rng);
-            #[cfg(test)]
-            {
-                self.lines += 1;
-            }
+            self.pump(at, rng, out);
         }
         for side in &mut self.sides {
-            if side.receipt_due.is_some_and(|due| due <= now) {
-                side.receipt(now);
-            }
             if side.proof_due.take_if(|due| *due <= now).is_some() {
                 out.push(Ask::Read(side.writing.id(), Reads::Proof));
             }
@@ -287,6 +299,27 @@ impl Talk {
             }
         }
         self.pump(now, rng, out);
+    }
+
+    /// The next line or receipt, and whose it is.
+    fn next_said(&self) -> Option<Line> {
+        let due = |side: usize| self.sides[side].receipt_due.map(|at| Line { at, side });
+        (0..2).filter_map(due).chain([self.line]).min_by_key(|due| due.at)
+    }
+
+    /// The line that is due, with the receipt that waits.
+    fn say(&mut self, side: usize, at: Timestamp, rng: &mut Rng) {
+        let side = &mut self.sides[side];
+        if side.receipt_due.is_some() {
+            side.receipt(at);
+        }
+        side.texts += 1;
+        side.last_activity = Some(at);
+        self.line = self.rhythm.next(at, rng);
+        #[cfg(test)]
+        {
+            self.lines += 1;
+        }
     }
 
     /// Something that was asked for has ended.
@@ -576,6 +609,43 @@ impl Talk {
 
     pub(super) fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    pub(super) fn rhythm(&self) -> &Rhythm {
+        &self.rhythm
+    }
+
+    pub(super) fn sittings_a_day(&self) -> f64 {
+        self.rhythm.sittings_a_day()
+    }
+
+    pub(super) fn next_line(&self) -> Timestamp {
+        self.line.at
+    }
+
+    /// Whose the next line is.
+    pub(super) fn next_side(&self) -> usize {
+        self.line.side
+    }
+
+    /// A side says one more line; its box.
+    pub(super) fn say_for(
+        &mut self,
+        side: usize,
+        now: Timestamp,
+        rng: &mut Rng,
+        out: &mut Vec<Ask>,
+    ) -> BoxId {
+        let id = self.sides[side].writing.id();
+        self.sides[side].texts += 1;
+        self.pump(now, rng, out);
+        id
+    }
+
+    /// Whether the last box of a side has a text, and whether a receipt.
+    pub(super) fn last_written(&self, side: usize) -> Option<(bool, bool)> {
+        let last = self.sides[side].written.values().next_back()?;
+        Some((last.text, last.receipt))
     }
 
     /// Who renews its keys.

@@ -8,9 +8,15 @@ use rand_chacha::rand_core::SeedableRng;
 use xchat_pigeonhole::SealedBox;
 
 use super::*;
+use crate::rhythm::Life;
 
 const T0: Timestamp = Timestamp::from_secs(1_800_000_000);
 const ROOM: usize = 256;
+
+/// Of a client with a slot a second.
+fn means(room: usize, share: f64) -> Means {
+    Means { room, share, slots_a_day: 24.0 * 3600.0 }
+}
 
 struct Client {
     decoys: Decoys,
@@ -70,7 +76,7 @@ impl Client {
 
     fn arrive(&mut self, id: BoxId) {
         if self.followed.remove(&id) {
-            assert!(self.decoys.arrived(&id), "a decoy's");
+            assert!(self.decoys.arrived(&id, self.now), "a decoy's");
         }
     }
 
@@ -83,7 +89,7 @@ impl Client {
     fn slow_slot(&mut self, room: usize, gap: Duration, share: f64, ends: f64) {
         self.now = self.now + gap;
         let is_idle = self.under_way.is_empty();
-        let mut commands = self.decoys.tend(room, share, is_idle, self.now, &mut self.rng);
+        let mut commands = self.decoys.tend(means(room, share), is_idle, self.now, &mut self.rng);
         if self.decoys.take_unsaved() {
             let kept = self.decoys.kept();
             let [last, before] = &mut self.kept;
@@ -122,13 +128,13 @@ impl Client {
                     let id = boxed.id();
                     assert!(self.decoys.own(&id));
                     self.store(boxed);
-                    assert!(self.decoys.ended_write(&id), "a decoy's");
+                    assert!(self.decoys.ended_write(&id, self.now), "a decoy's");
                     self.arrive(id);
                 }
                 Command::Read { id } => {
                     self.reads += 1;
                     let found = self.boxes.contains_key(&id);
-                    assert!(self.decoys.ended_read(&id, found), "a decoy's");
+                    assert!(self.decoys.ended_read(&id, found, self.now), "a decoy's");
                     if found {
                         self.arrive(id);
                     }
@@ -168,27 +174,160 @@ fn together_they_talk_no_more_than_a_slow_pace_carries() {
             client.slot(ROOM, Duration::from_secs(1), 256.0 / 3_600.0);
         }
         let talks = &client.decoys.kept.talks;
-        let all: f64 = talks.values().map(Talk::sittings_a_day).sum();
+        let all: f64 = talks.values().map(Talk::lines_a_day).sum();
         // Each has a little, also when nothing is left.
-        assert!(talks.len() > 40 && all < SITTINGS_A_DAY + 0.1, "{all} by {}", talks.len());
+        assert!(talks.len() > 40 && all < LINES_A_DAY + 5.0, "{all} by {}", talks.len());
     }
+}
+
+/// Stores would tell them by how often two sit down, how long, how fast.
+#[test]
+fn they_live_as_their_owner_does() {
+    let mut client = Client::new(12);
+    let lines =
+        |client: &Client| client.decoys.kept.talks.values().map(Talk::lines_a_day).sum::<f64>();
+    let busiest = |client: &Client| {
+        client.decoys.kept.talks.values().map(Talk::sittings_a_day).fold(0.0, f64::max)
+    };
+    // With each of three friends the owner talks eight times a day, forty lines at a time.
+    for (n, line) in (0..7 * 24u64).flat_map(|n| (0..40).map(move |line| (n, line))) {
+        let at = T0 + Duration::from_secs(n * 3_600 + line * 20);
+        client.decoys.note(Said { talk: n % 3, at, is_own: line % 2 == 0 }, at);
+    }
+    client.now = T0 + Duration::from_secs(7 * 86_400);
+    let slot = |client: &mut Client| client.slot(ROOM, Duration::from_secs(3), 0.2);
+    (0..1_200).for_each(|_| slot(&mut client));
+    let (all, one) = (lines(&client), busiest(&client));
+    assert!((900.0..1_001.0).contains(&all), "{all} lines for 960 a day");
+    assert!((6.0..10.0).contains(&one), "{one} sittings for 8 a day");
+    // What they learned they know after a start.
+    client.restart(Duration::from_secs(60), 0);
+    (0..1_200).for_each(|_| slot(&mut client));
+    assert!((900.0..1_001.0).contains(&lines(&client)), "{} lines", lines(&client));
+    // Whose owner says nothing any more live as people do of whom nothing is known, those that there are too.
+    client.now = client.now + Duration::from_secs(60 * 86_400);
+    (0..1_300).for_each(|_| slot(&mut client));
+    assert_eq!(client.decoys.kept.habits.trust(), 0.0);
+    let (all, kept) = (lines(&client), &client.decoys.kept);
+    assert!(all < LINES_A_DAY + 5.0, "{all} lines");
+    let usual = |talk: &Talk| talk.rhythm().usual(kept.noon).sittings_a_day;
+    let live_as_usual = kept
+        .talks
+        .values()
+        .filter(|talk| (talk.sittings_a_day() / usual(talk).max(0.001) - 1.0).abs() < 1e-6);
+    assert!(
+        live_as_usual.count() + 4 > kept.talks.len(),
+        "but for those for whom no lines are left"
+    );
+}
+
+/// Whoever talks to the owner without pause must not fill the owner's slots by it.
+#[test]
+fn decoys_say_no_more_than_a_pace_carries() {
+    for (room, slots_a_day) in [(256, 86_400.0), (256, 17_280.0), (45, 2_880.0)] {
+        let mut client = Client::new(13);
+        // Sittings of two hundred lines each, and with everybody.
+        for n in 0..40_000u64 {
+            let at = T0 + Duration::from_secs(n * 3 + n / 200 * 700);
+            client.decoys.note(Said { talk: n / 200 % 5, at, is_own: n % 2 == 0 }, at);
+            client.now = at;
+        }
+        let means = Means { room, share: 1.0, slots_a_day };
+        for _ in 0..1_000 {
+            client.now = client.now + Duration::from_secs(10);
+            client.decoys.tend(means, true, client.now, &mut client.rng);
+        }
+        let all: f64 = client.decoys.kept.talks.values().map(Talk::lines_a_day).sum();
+        let most = (1_000.0 * room as f64 / 256.0).min(slots_a_day / 33.0);
+        // Each has a little, also when nothing is left.
+        assert!(all > most / 2.0 && all < most + 25.0, "{all} lines a day of {most}");
+    }
+}
+
+/// Lines are said when they are due and not when a slot comes, or a talk would be slower than those of people by a slot for each line.
+#[test]
+fn a_talk_goes_on_as_fast_with_few_slots_as_with_many() {
+    let lines = |gap: u64| {
+        let (mut rng, mut now, mut asks) = (ChaCha20Rng::seed_from_u64(14), T0, Vec::new());
+        let mut rhythm = Rhythm::new(Duration::ZERO, &mut rng);
+        let life = Life { sittings_a_day: 12.0, ..rhythm.usual(Duration::ZERO) };
+        rhythm.live_by(life, f64::MAX);
+        let mut talk = Talk::new(rhythm, now, &mut rng, &mut asks);
+        let mut within = 0;
+        while talk.lines < 4_000 {
+            let before = (now, talk.lines);
+            now = talk.wake().max(now) + Duration::from_millis(gap);
+            talk.tick(now, &mut rng, &mut asks);
+            let said = now.since(before.0) < Duration::from_secs(300);
+            within += if said { now.since(before.0).as_millis() } else { 0 };
+            asks.clear();
+        }
+        within as f64 / talk.lines as f64
+    };
+    let (many, few) = (lines(1), lines(8_000));
+    assert!((few / many - 1.0).abs() < 0.15, "{few} ms a line, {many} with many slots");
+}
+
+/// With few slots events wait for the next one: what was due before them has been said before them.
+#[test]
+fn a_line_takes_no_receipt_along_for_what_came_after_it() {
+    let mut client = Client::new(16);
+    while client.decoys.kept.talks.is_empty() {
+        client.slot(18, Duration::from_secs(1), 8.0);
+    }
+    let key = *client.decoys.kept.talks.keys().next().expect("one");
+    let next = client.decoys.kept.talks[&key].next_line();
+    // Between two slots a line becomes due, and after that a line of the other side's arrives.
+    let writer = client.decoys.kept.talks[&key].next_side();
+    let talk = client.decoys.kept.talks.get_mut(&key).expect("there");
+    let (mut asks, later) = (Vec::new(), next + Duration::from_secs(20));
+    let place = talk.say_for(1 - writer, next - Duration::from_secs(5), &mut client.rng, &mut asks);
+    client.decoys.happened.push((later, key, Happened::Arrived(place)));
+    client.decoys.live(means(18, 0.0), later, &mut client.rng, &mut Vec::new());
+    let written = client.decoys.kept.talks[&key].last_written(writer);
+    assert_eq!(written, Some((true, false)), "a text and no receipt");
+}
+
+/// A line that was due while the device slept is said then, also if the owner's habits have changed meanwhile.
+#[test]
+fn what_is_due_is_said_whatever_has_changed() {
+    let (mut rng, mut asks) = (ChaCha20Rng::seed_from_u64(15), Vec::new());
+    let mut rhythm = Rhythm::new(Duration::ZERO, &mut rng);
+    let life = Life { sittings_a_day: 12.0, ..rhythm.usual(Duration::ZERO) };
+    rhythm.live_by(life, f64::MAX);
+    let mut talk = Talk::new(rhythm, T0, &mut rng, &mut asks);
+    let late = talk.next_line() + Duration::from_secs(7_200);
+    let other = Life { sittings_a_day: 3.0, ..life };
+    talk.change(|rhythm| rhythm.live_by(other, f64::MAX), late, &mut rng);
+    talk.tick(late, &mut rng, &mut asks);
+    assert_eq!(talk.lines, 1, "once");
+    let next = talk.next_line();
+    assert!(next > late);
+    talk.change(|rhythm| rhythm.live_by(life, f64::MAX), late, &mut rng);
+    assert!(talk.next_line() > late);
 }
 
 /// The slot budget of section 8.8: what decoys write, read and follow, beyond renewals.
 #[test]
 fn they_take_a_small_share_of_the_slots_and_each_write_has_its_read() {
-    let mut client = Client::new(2);
-    let days = 7;
-    for _ in 0..days * 24 * 1_200 {
-        client.slot(ROOM, Duration::from_secs(3), 1.0);
+    let (days, clients) = (7u32, 4u32);
+    let (mut writes, mut reads, mut checks) = (0.0, 0.0, 0.0);
+    let hours = f64::from(clients * days * 24);
+    for seed in 0..clients {
+        let mut client = Client::new(seed.into());
+        for _ in 0..days * 24 * 1_200 {
+            client.slot(ROOM, Duration::from_secs(3), 1.0);
+        }
+        writes += client.boxes.len() as f64 / hours;
+        reads += client.reads as f64 / hours;
+        // Each commit lane, every six hours.
+        checks += client.decoys.kept.talks.len() as f64 / 6.0 / f64::from(clients);
     }
-    let hours = f64::from(days * 24);
-    let writes = client.boxes.len() as f64 / hours;
-    let reads = client.reads as f64 / hours;
-    println!("{writes:.1} writes, {reads:.1} reads an hour by {}", client.decoys.kept.talks.len());
+    println!(
+        "{writes:.1} writes, {reads:.1} reads an hour, {checks:.1} of them at the commit lanes"
+    );
     assert!((10.0..60.0).contains(&writes), "{writes} an hour");
-    // Beside the look at each commit lane every six hours.
-    let after_writes = reads - client.decoys.kept.talks.len() as f64 / 6.0;
+    let after_writes = reads - checks;
     assert!((0.5..1.2).contains(&(after_writes / writes)), "{reads} reads for {writes} writes");
 }
 
@@ -340,7 +479,7 @@ fn what_is_not_decoys_is_refused() {
             bytes[at] = whole ^ 1 << bit;
             // Refused, or decoys of some kind: but never a panic.
             if let Ok(mut decoys) = Decoys::restored(&bytes) {
-                decoys.tend(18, 1.0, true, client.now, &mut client.rng);
+                decoys.tend(means(18, 1.0), true, client.now, &mut client.rng);
             }
         }
         bytes[at] = whole;
@@ -356,16 +495,16 @@ fn what_was_under_way_when_a_decoy_went_is_still_nobody_elses() {
     let (mut now, mut written) = (T0, None);
     while written.is_none() {
         now = now + Duration::from_secs(60);
-        for command in decoys.tend(ROOM, 8.0, true, now, &mut rng) {
+        for command in decoys.tend(means(ROOM, 8.0), true, now, &mut rng) {
             if let Command::Write { boxed } = command {
                 written = Some(boxed.id());
             }
         }
     }
     let id = written.expect("just written");
-    decoys.tend(0, 0.0, true, now, &mut rng);
+    decoys.tend(means(0, 0.0), true, now, &mut rng);
     assert!(decoys.own(&id));
-    assert!(decoys.ended_write(&id), "still a decoy's");
-    assert!(!decoys.ended_write(&id), "and ends once");
-    assert!(decoys.tend(0, 0.0, true, now, &mut rng).is_empty(), "nothing follows from it");
+    assert!(decoys.ended_write(&id, now), "still a decoy's");
+    assert!(!decoys.ended_write(&id, now), "and ends once");
+    assert!(decoys.tend(means(0, 0.0), true, now, &mut rng).is_empty(), "nothing follows from it");
 }

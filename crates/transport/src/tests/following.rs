@@ -182,7 +182,7 @@ fn a_delivery_that_is_not_the_stores_is_refused_and_the_true_one_still_counts() 
     let answer = xchat_pigeonhole::Answer::Found(boxed.clone());
     let forged = SignedAnswer::sign(&forger, boxed.id(), answer, net.now);
     let mut rng = super::fixture::rng(1);
-    let effects = net.people[reader].transport.take_forged_delivery(&forged, &mut rng);
+    let effects = net.people[reader].transport.take_forged_delivery(&forged, net.now, &mut rng);
     assert!(effects.is_empty());
     assert_eq!(net.people[reader].transport.status(net.now).refused_answers, 1);
     net.tell(writer, write(&boxed));

@@ -72,16 +72,16 @@ impl Transport {
             Purpose::Collect { session } => self.collected(session, signed, now, out),
             Purpose::Write { attempt, store } => {
                 let answer = self.verified(&signed, &store, &attempt.id, now)?;
-                self.written(&attempt, answer, out)
+                self.written(&attempt, answer, now, out)
             }
             Purpose::Read { attempt, store } => {
                 let answer = self.verified(&signed, &store, &attempt.id, now)?;
-                self.read(&attempt, answer, out)
+                self.read(&attempt, answer, now, out)
             }
             Purpose::Check { id, store } => {
                 match self.verified(&signed, &store, &id, now)? {
-                    Answer::Found(boxed) => self.found(boxed, out),
-                    Answer::Expired => self.expired(&id, out),
+                    Answer::Found(boxed) => self.found(boxed, now, out),
+                    Answer::Expired => self.expired(&id, now, out),
                     Answer::Empty | Answer::Refused(_) => {}
                     _ => return Err(NotBelieved),
                 }
@@ -99,8 +99,8 @@ impl Transport {
                         }
                         self.follows.registered(&id, number, standing);
                     }
-                    Answer::Found(boxed) => self.found(boxed, out),
-                    Answer::Expired => self.expired(&id, out),
+                    Answer::Found(boxed) => self.found(boxed, now, out),
+                    Answer::Expired => self.expired(&id, now, out),
                     Answer::Refused(_) => self.follows.refused(&id, number, self.turns.slot),
                     _ => return Err(NotBelieved),
                 }
@@ -130,6 +130,7 @@ impl Transport {
         &mut self,
         attempt: &Attempt,
         answer: Answer,
+        now: Timestamp,
         out: &mut Vec<Effect>,
     ) -> Result<(), NotBelieved> {
         let id = attempt.id;
@@ -147,7 +148,7 @@ impl Transport {
         // A late answer to an earlier attempt is the answer too, unless other bytes were given since.
         if self.writes.serial(&id) == Some(attempt.serial) {
             self.writes.remove(&id);
-            if !self.decoys.ended_write(&id) {
+            if !self.decoys.ended_write(&id, now) {
                 out.push(Effect::Event(Event::Written { id, outcome }));
             }
         }
@@ -158,15 +159,16 @@ impl Transport {
         &mut self,
         attempt: &Attempt,
         answer: Answer,
+        now: Timestamp,
         out: &mut Vec<Effect>,
     ) -> Result<(), NotBelieved> {
         let id = attempt.id;
         match answer {
-            Answer::Found(boxed) => self.found(boxed, out),
-            Answer::Expired => self.expired(&id, out),
+            Answer::Found(boxed) => self.found(boxed, now, out),
+            Answer::Expired => self.expired(&id, now, out),
             // An `Empty` counts for the asking that it answers, and not for a later one.
             Answer::Empty if self.reads.serial(&id) == Some(attempt.serial) => {
-                self.end_read(id, ReadOutcome::Empty, out);
+                self.end_read(id, ReadOutcome::Empty, now, out);
             }
             Answer::Empty => {}
             Answer::Refused(_) => self.reads.refused(attempt, self.turns.slot),
@@ -191,7 +193,7 @@ impl Transport {
             Answer::Item { id, sealed } => {
                 self.collectors.answered(&session, now);
                 self.turns.last_item = self.turns.slot;
-                self.delivered(&id, &sealed, out);
+                self.delivered(&id, &sealed, now, out);
             }
             _ => self.collectors.answered(&session, now),
         }
@@ -203,6 +205,7 @@ impl Transport {
         &mut self,
         delivery_id: &[u8; 16],
         sealed: &[u8],
+        now: Timestamp,
         out: &mut Vec<Effect>,
     ) {
         // An item of a registration that lapsed, or the second copy of one.
@@ -216,35 +219,41 @@ impl Transport {
         match answer {
             Some(Answer::Found(boxed)) => {
                 self.deliveries.remove(delivery_id);
-                self.found(boxed, out);
+                self.found(boxed, now, out);
             }
             _ => self.measure.refused_answers += 1,
         }
     }
 
     /// A box's value, verified: everybody who waits for it has it now, and each once.
-    fn found(&mut self, boxed: SealedBox, out: &mut Vec<Effect>) {
+    fn found(&mut self, boxed: SealedBox, now: Timestamp, out: &mut Vec<Effect>) {
         let id = boxed.id();
-        self.end_read(id, ReadOutcome::Found(boxed.clone()), out);
-        if self.follows.remove(&id) && !self.decoys.arrived(&id) {
+        self.end_read(id, ReadOutcome::Found(boxed.clone()), now, out);
+        if self.follows.remove(&id) && !self.decoys.arrived(&id, now) {
             out.push(Effect::Event(Event::Arrived(boxed)));
         }
     }
 
     /// The box was used and is over: whoever waits for it waits in vain.
-    fn expired(&mut self, id: &BoxId, out: &mut Vec<Effect>) {
-        let followed = self.follows.remove(id) && !self.decoys.arrived(id);
-        let asked = self.end_read(*id, ReadOutcome::Expired, out);
+    fn expired(&mut self, id: &BoxId, now: Timestamp, out: &mut Vec<Effect>) {
+        let followed = self.follows.remove(id) && !self.decoys.arrived(id, now);
+        let asked = self.end_read(*id, ReadOutcome::Expired, now, out);
         if followed && !asked {
             let outcome = ReadOutcome::Expired;
             out.push(Effect::Event(Event::Read { id: *id, outcome }));
         }
     }
 
-    fn end_read(&mut self, id: BoxId, outcome: ReadOutcome, out: &mut Vec<Effect>) -> bool {
+    fn end_read(
+        &mut self,
+        id: BoxId,
+        outcome: ReadOutcome,
+        now: Timestamp,
+        out: &mut Vec<Effect>,
+    ) -> bool {
         let asked = self.reads.remove(&id).is_some();
         let found = outcome != ReadOutcome::Empty;
-        if asked && !self.decoys.ended_read(&id, found) {
+        if asked && !self.decoys.ended_read(&id, found, now) {
             out.push(Effect::Event(Event::Read { id, outcome }));
         }
         asked

@@ -8,6 +8,7 @@ use xchat_sphinx::{ClientFrame, SurbId};
 use super::Transport;
 use super::link::Link;
 use crate::api::Effect;
+use crate::decoys::Means;
 use crate::follows::{Follows, Next};
 use crate::outstanding::{Lost, Purpose};
 use crate::pace::Rotation;
@@ -37,6 +38,9 @@ const MAX_RENEWAL_CREDIT: f64 = 4.0;
 
 /// A collector that gave an item is asked more eagerly for so many slots.
 const HOT_SLOTS: u64 = 8;
+
+/// Seconds.
+const DAY: f64 = 24.0 * 3600.0;
 
 /// Who was served when: in slots since the start.
 #[derive(Default)]
@@ -117,7 +121,9 @@ impl Transport {
         let Rotation { capacity, share, .. } = self.rotation();
         let room = capacity.saturating_sub(self.follows.wanted(now));
         let is_idle = self.decoys.are_waiting() && self.is_idle(capacity, now);
-        for command in self.decoys.tend(room, share, is_idle, now, rng) {
+        let slots_a_day = DAY / self.mean_gap().as_secs_f64();
+        let means = Means { room, share, slots_a_day };
+        for command in self.decoys.tend(means, is_idle, now, rng) {
             self.command(command, now, rng);
         }
     }

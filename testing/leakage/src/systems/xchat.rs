@@ -149,8 +149,11 @@ impl System for Xchat {
 /// What two have behind them at this moment.
 fn past(begin: Timestamp, earlier: &Earlier) -> Past {
     let before = |micros| begin - Duration::from_micros(micros);
-    let said = earlier.said.iter().map(|(at, is_other)| (before(*at), usize::from(*is_other)));
-    Past { since: before(earlier.known_for), said: said.collect() }
+    let lines = |said: &[(Micros, bool)]| {
+        said.iter().map(|(at, is_other)| (before(*at), usize::from(*is_other))).collect()
+    };
+    let since = before(earlier.known_for);
+    Past { since, before: lines(&earlier.before), said: lines(&earlier.said) }
 }
 
 /// From a client over three mixes to a store: its own link and four between nodes, on each of which a frame may wait

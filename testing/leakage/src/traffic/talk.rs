@@ -1,5 +1,7 @@
 //! Conversations: sittings of two people in which one writes, the other answers, and a while later they do it again.
 
+use std::collections::BTreeMap;
+
 use crate::dice::Dice;
 use crate::record::{HOUR, Micros, SECOND};
 
@@ -24,6 +26,9 @@ const TURNS: f64 = 0.6;
 const GO_ON: (f64, f64) = (7.0, 0.8);
 const ANSWER: (f64, f64) = (18.0, 1.1);
 
+/// Moments that are tried for a sitting of two who may be in one already.
+const TRIES: usize = 20;
+
 /// Single messages that do not begin a sitting, to each sitting. Their readers need not be online.
 const NOTES: f64 = 1.5;
 
@@ -41,6 +46,8 @@ pub struct Earlier {
     pub known_for: Micros,
     /// How long before its beginning something was said, and whether by the one with the higher number; the earliest first.
     pub said: Vec<(Micros, bool)>,
+    /// The same of what was said before they had those keys.
+    pub before: Vec<(Micros, bool)>,
 }
 
 /// What was said before that is as if never said.
@@ -54,25 +61,28 @@ pub(super) fn closeness(contacts: &[(u32, u32)], dice: &mut Dice) -> Vec<f64> {
     contacts.iter().map(|_| dice.lognormal(1.0, 1.0)).collect()
 }
 
-/// What two have said before a run, who sit together so often a day, since their keys were renewed.
+/// What two have said before a run, who sit together so often a day.
 pub(super) fn earlier(sittings_a_day: f64, dice: &mut Dice) -> Earlier {
     let most = 1 + dice.index(RENEWED_EVERY);
     let (mut said, mut before) = (Vec::new(), 0);
-    while said.len() < most && before < REMEMBERED {
-        before += hours(dice.exponential(24.0 / sittings_a_day));
+    while before < REMEMBERED {
+        before += hours(dice.exponential(24.0 / (sittings_a_day * (1.0 + NOTES))));
         let mut turns = Turns::new(dice);
+        let is_note = dice.chance(NOTES / (1.0 + NOTES));
+        let lines = if is_note { 1 } else { lines(dice) };
         // The last one first: a sitting is the same backwards.
-        for _ in 0..lines(dice) {
+        for _ in 0..lines {
             said.push((before + turns.at, turns.is_other));
             turns.next(dice);
         }
         before += turns.at;
     }
-    said.truncate(most);
     said.retain(|(before, _)| *before < REMEMBERED);
+    let mut before = said.split_off(most.min(said.len()));
     let first = said.last().filter(|_| said.len() == most).map(|(before, _)| before + 1);
     said.reverse();
-    Earlier { known_for: first.unwrap_or(REMEMBERED), said }
+    before.reverse();
+    Earlier { known_for: first.unwrap_or(REMEMBERED), said, before }
 }
 
 pub(super) fn messages(
@@ -88,11 +98,13 @@ pub(super) fn messages(
     }
     let days = f64::from(shape.hours) / 24.0;
     let sittings = (f64::from(shape.clients) * shape.sessions_a_day * days / 2.0).round() as usize;
+    let mut sat: BTreeMap<(u32, u32), Vec<Span>> = BTreeMap::new();
     for _ in 0..sittings {
         let pair = contacts[dice.weighted(closeness)];
         let spans = (&online[pair.0 as usize][..], &online[pair.1 as usize][..]);
-        if let Some(start) = common_moment(shape, spans, dice) {
-            sitting(pair, start, spans, dice, &mut messages);
+        let before = sat.entry(pair).or_default();
+        if let Some(said) = one_more_sitting(shape, pair, spans, before, dice) {
+            messages.extend(said);
         }
     }
     for _ in 0..(sittings as f64 * NOTES) as usize {
@@ -124,25 +136,46 @@ fn common_moment(shape: Shape, spans: (&[Span], &[Span]), dice: &mut Dice) -> Op
     (0..200).map(|_| moment(shape, dice)).find(|&at| contains(spans.0, at) && contains(spans.1, at))
 }
 
+/// At a time at which the two do not sit together anyway; none if they hardly ever are both there.
+fn one_more_sitting(
+    shape: Shape,
+    pair: (u32, u32),
+    spans: (&[Span], &[Span]),
+    before: &mut Vec<Span>,
+    dice: &mut Dice,
+) -> Option<Vec<Message>> {
+    for _ in 0..TRIES {
+        let start = common_moment(shape, spans, dice)?;
+        let said = sitting(pair, start, spans, dice);
+        let span = Span { from: start, until: said.last()?.at };
+        if before.iter().all(|other| span.until < other.from || other.until < span.from) {
+            before.push(span);
+            return Some(said);
+        }
+    }
+    None
+}
+
 fn sitting(
     (one, other): (u32, u32),
     start: Micros,
     spans: (&[Span], &[Span]),
     dice: &mut Dice,
-    messages: &mut Vec<Message>,
-) {
+) -> Vec<Message> {
+    let mut said = Vec::new();
     let count = lines(dice);
     let mut turns = Turns::new(dice);
     for _ in 0..count {
         // Who leaves ends it.
         let at = start + turns.at;
         if !contains(spans.0, at) || !contains(spans.1, at) {
-            return;
+            break;
         }
         let (from, to) = if turns.is_other { (other, one) } else { (one, other) };
-        messages.push(Message { at, from, to });
+        said.push(Message { at, from, to });
         turns.next(dice);
     }
+    said
 }
 
 /// Messages of one sitting.
@@ -174,5 +207,30 @@ impl Rhythm {
     pub fn of_lane(messages: &[Message], from: u32, to: u32) -> Self {
         let lane = messages.iter().filter(|message| message.from == from && message.to == to);
         Self { moments: lane.map(|message| message.at).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nobody sits down with somebody with whom they sit already: their lines would come twice as fast as those of people.
+    #[test]
+    fn two_people_are_in_one_sitting_at_a_time() {
+        let shape = Shape { first_hour: 19, ..Shape::talkative(2, 4) };
+        let always = [Span { from: 0, until: 4 * HOUR }];
+        let mut dice = Dice::new(1, 1);
+        let (mut before, mut found) = (Vec::new(), 0);
+        for _ in 0..40 {
+            let said = one_more_sitting(shape, (0, 1), (&always, &always), &mut before, &mut dice);
+            let Some(said) = said else { continue };
+            found += 1;
+            let span = before.last().expect("it is noted");
+            assert!(said.iter().all(|message| (span.from..=span.until).contains(&message.at)));
+        }
+        assert_eq!(found, before.len());
+        assert!((5..40).contains(&found), "as many as there is time for: {found}");
+        before.sort_by_key(|span| span.from);
+        assert!(before.windows(2).all(|two| two[0].until < two[1].from));
     }
 }

@@ -56,7 +56,9 @@ impl World {
         for (who, disk) in disks.into_iter().enumerate() {
             let (talker, rng) = self.talker_mut(clients[who]);
             sides[who] = talker.free();
-            talker.remember(clients[1 - who], disk, now, rng);
+            let all = past.before.iter().chain(&past.said);
+            let said: Vec<_> = all.map(|&(at, by)| (at, by == who)).collect();
+            talker.remember(clients[1 - who], disk, &said, now, rng);
         }
         Acquaintance { clients, sides }
     }
