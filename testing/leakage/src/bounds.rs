@@ -60,7 +60,7 @@ const SMALL: Least = Least { seeds: 6, pairs: 40, hours: 80 };
 pub const QUICK: Bounds = Bounds {
     auc: 0.68,
     correlation: 0.18,
-    with_stores: Some(0.80),
+    with_stores: Some(0.70),
     activity: Some(0.2),
     decoys: Some(0.82),
     least: SMALL,

@@ -9,7 +9,7 @@ use xchat_leakage::systems::{Decoys, Direct, Ideal, Nym, System, ThreeHop, TwoHo
 const FEW: u64 = 6;
 
 /// Enough for the bound on volumes: with few the interval of a design that hides them is as wide as the bound.
-const MANY: u64 = 12;
+const MANY: u64 = 16;
 
 fn findings(system: &dyn System, seeds: u64) -> Findings {
     measure(system, Extent::quick(seeds), None, &mut |_| {}).expect("nothing is kept").findings

@@ -136,8 +136,8 @@ them to find. An attack that finds something there has found a fault of the prog
   and read what. Whoever runs every node sees what the server of an ordinary messenger sees, except contents.
 - From a contact: what you say to them, and when your receipts come.
 
-**What the figures do not say.** They hold for the people of this simulation, who talk much and by one statistic. Decoys talk by statistics of the same shape: a store that knows how one
-person writes can tell more than is measured here. Loss, sleep of devices and failing nodes are played in other tests.
+**What the figures do not say.** They hold for the people of this simulation, who talk much, and have talked like that for five days when it begins. Decoys live by what their owner's conversations were like lately: in the first days of a client, and of
+people who change their ways, a store can tell more than is measured here. Loss, sleep of devices and failing nodes are played in other tests.
 ";
 
 const REPEAT: &str = "One seed gives one run, on every machine. `./x sim` without arguments measures at full length (a hundred and a thousand people,
@@ -158,14 +158,11 @@ const SIGNS: &str = "How well each thing that a store sees would do alone; with 
 
 **Chains are above it, and this is why.** Two who talk write a box every ten seconds or so. A client registers for its boxes out of one steady stream, and can keep 256 registered: not enough to have
 all that a talk will need stand ready before it begins, in every lane. So most boxes of a talk are registered within the minutes before they are written, and two of one lane share its pace. The time of each registration is drawn
-apart from its neighbours' (spec 8.4), which takes away the plain sign, that boxes were registered together, and not this one. Next: fewer renewals, by hop keys that live longer, leave room for more boxes ahead.
+apart from its neighbours' (spec 8.4), which takes away the plain sign, that boxes were registered together, and not this one. What would take it away is in [ADR 11](adr/0011-chains-of-boxes.md): whoever writes brings along
+where a box is to be delivered.
 
-**Decoys** are told from real boxes by a little of everything. They outlive the program, and a new client makes up a day of theirs: before, each start began without any, and in the two hours after it everything together told them apart with
-0.62, and with 0.60 [0.59, 0.60] since (44 evenings of a hundred people). A part of that was the simulation's fault: its people had never talked before, so that none of them renewed keys for the first fifty lines, and decoys did. Now they
-have a past. Another part was the decoys': what they wrote to renew their keys lay longer until it was read than with two people, one of whom finds it by a look of their own. With both, forty people in eight evenings, two hours after all programs have
-started (`./x sim --stores --only xchat --clients 40 --warm-up 2 --seeds 8`): 0.56 [0.54, 0.59], as before (0.57 [0.54, 0.59]) within what samples differ by; right after the start it is what the table says. What is left is mostly how much is said in a lane. Decoys live like people who sit down with somebody
-a few times a day, and the people of this page do so twenty-four times: their keys are renewed by the number of lines, and decoys' often because a day has gone by, which costs more boxes for each line. Of people who do so four times (`--sittings 4`) neither
-reads (0.50 each) nor registrations (0.52) tell anything, and everything together 0.55 [0.51, 0.59].
+**Decoys** live as their owner does, outlive the program, and renew their keys as people do ([ADR 10](adr/0010-decoys-by-habit.md)). What is left: a decoy's two people are online at the same times and use the same slots, and after a start of all programs at one moment, as in these
+runs, conversations are there at once and decoys within some minutes.
 ";
 
 const ATTACKS: &str = "## Attacks
