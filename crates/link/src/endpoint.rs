@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use iroh::endpoint::{
-    BindError, ConnectOptions, Incoming, NetReportConfig, PortmapperConfig, QuicTransportConfig,
-    presets,
+    BindError, ConnectOptions, Connection, Incoming, NetReportConfig, PortmapperConfig,
+    QuicTransportConfig, presets,
 };
 use iroh::{EndpointAddr, PublicKey, RelayMode, SecretKey, TransportAddr};
 use tokio::select;
@@ -188,8 +188,8 @@ impl Endpoint {
         self.inner.bound_sockets()
     }
 
-    /// Dials a peer at the given addresses, all at once, and agrees on a protocol. If that is not done after [`AGAIN_AFTER`], it dials once
-    /// more beside, and takes the link that is there first.
+    /// Dials a peer at the given addresses, all at once, and agrees on a protocol. If the peer has not been reached after [`AGAIN_AFTER`], it
+    /// is dialled once more beside.
     ///
     /// # Errors
     /// Everything that keeps a link from being made.
@@ -207,26 +207,38 @@ impl Endpoint {
         }
         let target = EndpointAddr::from_parts(id, addresses.iter().copied().map(TransportAddr::Ip));
         let dialling = async {
-            let mut first = pin!(self.dial(target.clone(), alpn));
-            if let Ok(done) = timeout(AGAIN_AFTER, &mut first).await {
-                return done;
-            }
-            select! {
-                done = first => done,
-                done = self.dial(target, alpn) => done,
-            }
+            let connection = self.dial_twice(target, alpn).await?;
+            // On one of them only: of two links from one peer the listener would keep the newer.
+            let (send, recv) = handshake::dial(&connection, LINK_VERSION).await?;
+            Ok(Link { connection, send, recv })
         };
         timeout(within, dialling).await.unwrap_or(Err(LinkError::TimedOut))
     }
 
-    async fn dial(&self, target: EndpointAddr, alpn: &[u8]) -> Result<Link, LinkError> {
+    /// The connection that is there first; if neither comes about, why the first one did not.
+    async fn dial_twice(&self, target: EndpointAddr, alpn: &[u8]) -> Result<Connection, LinkError> {
+        let mut first = pin!(self.dial(target.clone(), alpn));
+        if let Ok(done) = timeout(AGAIN_AFTER, &mut first).await {
+            return done;
+        }
+        let mut second = pin!(self.dial(target, alpn));
+        select! {
+            done = &mut first => match done {
+                Err(error) => second.await.map_err(|_| error),
+                connection => connection,
+            },
+            done = &mut second => match done {
+                Err(_) => first.await,
+                connection => connection,
+            },
+        }
+    }
+
+    async fn dial(&self, target: EndpointAddr, alpn: &[u8]) -> Result<Connection, LinkError> {
         let options = ConnectOptions::new().with_transport_config(self.dial.clone());
         let connecting = self.inner.connect_with_opts(target, alpn, options).await;
         let connecting = connecting.map_err(|error| LinkError::dialling(error.into(), alpn))?;
-        let connection =
-            connecting.await.map_err(|error| LinkError::dialling(error.into(), alpn))?;
-        let (send, recv) = handshake::dial(&connection, LINK_VERSION).await?;
-        Ok(Link { connection, send, recv })
+        connecting.await.map_err(|error| LinkError::dialling(error.into(), alpn))
     }
 
     /// The next link a peer has made; `None` once the endpoint is closed.
