@@ -27,7 +27,7 @@ use self::talk::{AHEAD, Ask, Happened, Reads, Talk, Wrote};
 use crate::api::{Command, DecoyLanes};
 use crate::follows::READ_SET;
 use crate::habits::{Habits, Said};
-use crate::rhythm::Rhythm;
+use crate::rhythm::{Life, Rhythm};
 
 /// Places of the read set that a decoy takes when both of its lanes are in use, and when both rest.
 const TAKEN: (usize, usize) =
@@ -267,22 +267,22 @@ impl Decoys {
 
     /// Tells all how the owner talks now. The oldest say what they want of the lines that there are, the others what is left.
     fn tell(&mut self, means: Means, now: Timestamp, rng: &mut Rng) {
-        let mut left = self.lines_a_day(means, now);
+        let mut left = self.lines_a_day(means);
         let Kept { talks, waiting, habits, noon, .. } = &mut self.kept;
         let mut all: Vec<_> = waiting.iter_mut().chain(talks).collect();
         all.sort_by_key(|(key, _)| **key);
         for (_, talk) in all {
-            talk.change(|rhythm| inform(rhythm, habits, *noon, left, now), now, rng);
+            talk.change(|rhythm| inform(rhythm, habits, *noon, left), now, rng);
             left -= talk.lines_a_day();
         }
         self.unsaved = true;
     }
 
     /// Of all of them together, at most.
-    fn lines_a_day(&self, means: Means, now: Timestamp) -> f64 {
+    fn lines_a_day(&self, means: Means) -> f64 {
         let (fewest, most) = LINES_BY_HABIT;
         let habits = &self.kept.habits;
-        let (trust, own) = (habits.trust(), habits.lines_a_day(now).clamp(fewest, most));
+        let (trust, own) = (habits.trust(), habits.lines_a_day().clamp(fewest, most));
         let wanted = LINES_A_DAY + trust * (own - LINES_A_DAY);
         (wanted * means.room as f64 / READ_SET as f64).min(means.slots_a_day / SLOTS_OF_A_LINE)
     }
@@ -291,13 +291,13 @@ impl Decoys {
         let key = self.kept.next;
         self.kept.next = key.wrapping_add(1);
         let talking: f64 = self.kept.talks.values().map(Talk::lines_a_day).sum();
-        let left = self.lines_a_day(means, now) - talking;
+        let left = self.lines_a_day(means) - talking;
         let Kept { habits, noon, .. } = &self.kept;
         let mut rhythm = match self.kind {
             DecoyLanes::Poisson => Rhythm::poisson(*noon, rng),
             _ => Rhythm::new(*noon, rng),
         };
-        inform(&mut rhythm, habits, *noon, left, now);
+        inform(&mut rhythm, habits, *noon, left);
         let mut asks = Vec::new();
         let talk = Talk::new(rhythm, now, rng, &mut asks);
         self.add(key, talk, asks, out);
@@ -357,13 +357,14 @@ impl Decoys {
     }
 }
 
-/// A rhythm becomes that of one of the owner's conversations, or of people of whom nothing is known, with so many lines a day at most.
-fn inform(rhythm: &mut Rhythm, habits: &Habits, noon: Duration, at_most: f64, now: Timestamp) {
+/// A rhythm becomes that of one of the owner's conversations, or of people of whom nothing is known but the hours, with so many lines a
+/// day at most.
+fn inform(rhythm: &mut Rhythm, habits: &Habits, noon: Duration, at_most: f64) {
     let usual = rhythm.usual(noon);
     let (rank, doubt) = (rhythm.rank(), rhythm.doubt());
     let trusts = doubt < habits.trust();
-    let life = trusts.then(|| habits.life(rank, doubt, usual.manner, now)).flatten();
-    rhythm.live_by(life.unwrap_or(usual), at_most);
+    let life = trusts.then(|| habits.life(rank, doubt, usual.manner)).flatten().unwrap_or(usual);
+    rhythm.live_by(Life { manner: habits.at_hours(life.manner), ..life }, at_most);
 }
 
 /// What tests look at.

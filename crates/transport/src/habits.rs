@@ -9,11 +9,12 @@
 use core::f64::consts::{LN_2, TAU};
 use core::time::Duration;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use serde::{Deserialize, Serialize};
 use xchat_base::Timestamp;
 
-use crate::rhythm::{Amount, BINS, LONGEST_PAUSE, Life, MOST_BY_DAY, MOST_NOTES, Manner};
+use crate::rhythm::{Amount, BINS, LONGEST_PAUSE, Life, MOST_BY_DAY, MOST_NOTES, Manner, total};
 
 /// A line that the owner has said or was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,23 +36,40 @@ const HALF_LIFE: f64 = 7.0;
 /// Counts fade in such steps.
 const STEP: Duration = Duration::from_secs(3600);
 
-/// With so many lines of a conversation half of the decoys that are like it have its pauses, and with so many of all half of all
-/// decoys are like one of them.
+/// With so many lines of a conversation half of the decoys that are like it live as it does, and with so many of all half of all decoys
+/// are like one of them.
 const ENOUGH: f64 = 100.0;
 
-/// What was said within less than this is taken for a day's.
-const LEAST_DAYS: f64 = 1.0;
+/// What was said in a conversation that is younger than so many days is taken for theirs: a first evening is no habit.
+const LEAST_DAYS: f64 = 3.0;
+
+/// Time that has passed is made up for by so much in a step: after a long absence habits do not change at once, and a clock that is far
+/// ahead for a moment wipes out little.
+const MOST_AT_ONCE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// With less beginnings of sittings and notes their hours are chance.
+const ENOUGH_HOURS: f64 = 20.0;
 
 /// A conversation in which nobody said anything for so long is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(56 * 24 * 3600);
 
 const DAY: f64 = 24.0 * 3600.0;
 
+/// A line, and whether the owner said it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Line {
+    at: Timestamp,
+    is_own: bool,
+}
+
 /// What is known of one conversation.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Talked {
-    last: Timestamp,
-    was_own: bool,
+    /// When something was first said.
+    since: Timestamp,
+    last: Line,
+    /// The line before it in the same sitting.
+    before: Option<Line>,
     /// Lines since the last long pause.
     lines: u32,
     /// Single lines, and sittings.
@@ -76,70 +94,74 @@ struct Hours {
 pub(crate) struct Habits {
     talks: BTreeMap<u64, Talked>,
     hours: Hours,
-    /// When something was first said.
-    since: Timestamp,
+    /// Until then everything has faded; before the first line that was never.
     faded: Timestamp,
 }
 
 impl Habits {
     /// Something was said, and is known now.
     pub(crate) fn note(&mut self, said: Said, now: Timestamp) {
-        if self.since == Timestamp::ZERO {
-            (self.since, self.faded) = (now, now);
+        if self.faded == Timestamp::ZERO {
+            self.faded = now;
         }
         self.fade(now);
         self.make_room(said.talk);
         // The other one's clock may be wrong.
-        let at = said.at.min(now);
-        let talked = self.talks.entry(said.talk).or_insert_with(Talked::new);
-        if talked.note(at, said.is_own) {
-            self.hours.add(at);
+        let line = Line { at: said.at.min(now), is_own: said.is_own };
+        let begins = match self.talks.entry(said.talk) {
+            Entry::Occupied(talked) => talked.into_mut().note(line),
+            Entry::Vacant(free) => {
+                free.insert(Talked::new(line));
+                true
+            }
+        };
+        if begins {
+            self.hours.add(line.at);
         }
     }
 
     /// How much of it there is: the share of decoys that live by it.
     pub(crate) fn trust(&self) -> f64 {
-        enough(self.talks.values().map(Talked::pauses).sum())
+        enough(self.talks.values().map(Talked::said).sum())
     }
 
     /// Lines a day of all conversations.
-    pub(crate) fn lines_a_day(&self, now: Timestamp) -> f64 {
-        self.talks.values().map(Talked::said).sum::<f64>() / self.days(now)
+    pub(crate) fn lines_a_day(&self) -> f64 {
+        self.talks.values().map(|talked| talked.said() / talked.days(self.faded)).sum()
     }
 
     /// How two people live who are like those of one of the conversations, in which people sit down less often than in this share of
     /// all; none if there is none. What is not known of it is as usual.
-    pub(crate) fn life(
-        &self,
-        rank: f64,
-        doubt: f64,
-        usual: Manner,
-        now: Timestamp,
-    ) -> Option<Life> {
+    pub(crate) fn life(&self, rank: f64, doubt: f64, usual: Manner) -> Option<Life> {
+        let often = |talked: &Talked| talked.often() / talked.days(self.faded);
         let mut talks: Vec<&Talked> = self.talks.values().collect();
-        talks.sort_by(|one, other| one.often().total_cmp(&other.often()));
+        talks.sort_by(|one, other| often(one).total_cmp(&often(other)));
         let place = (rank * talks.len() as f64) as usize;
         let like = talks.get(place.min(talks.len().checked_sub(1)?))?;
-        let manner = if doubt < enough(like.pauses()) { like.manner(usual) } else { usual };
-        let sittings_a_day = like.often() / self.days(now);
-        Some(Life { sittings_a_day, manner: self.hours.of(manner) })
+        let manner = if doubt < enough(like.said()) { like.manner(usual) } else { usual };
+        Some(Life { sittings_a_day: often(like), manner })
+    }
+
+    /// The same manner at the owner's hours, once they are known.
+    pub(crate) fn at_hours(&self, manner: Manner) -> Manner {
+        self.hours.of(manner)
     }
 
     /// What was said counts less, the longer ago it is.
     pub(crate) fn fade(&mut self, now: Timestamp) {
         if now < self.faded {
             // The clock was ahead, and has been set back.
-            (self.since, self.faded) = (self.since.min(now), now);
-            self.talks.values_mut().for_each(|talked| talked.last = talked.last.min(now));
+            self.faded = now;
+            self.talks.values_mut().for_each(|talked| talked.set_back(now));
         }
-        let passed = now.since(self.faded);
+        let passed = now.since(self.faded).min(MOST_AT_ONCE);
         if passed < STEP {
             return;
         }
-        self.faded = now;
+        self.faded = self.faded + passed;
         let left = (-passed.as_secs_f64() / DAY / HALF_LIFE).exp2();
         self.talks.values_mut().for_each(|talked| talked.fade(left as f32));
-        self.talks.retain(|_, talked| now.since(talked.last) < FORGOTTEN_AFTER);
+        self.talks.retain(|_, talked| self.faded.since(talked.last.at) < FORGOTTEN_AFTER);
         let Hours { x, y, count } = self.hours;
         self.hours = Hours { x: x * left, y: y * left, count: count * left };
     }
@@ -149,16 +171,10 @@ impl Habits {
         if self.talks.len() < MAX_TALKS || self.talks.contains_key(&talk) {
             return;
         }
-        let silent = self.talks.iter().min_by_key(|(_, talked)| talked.last);
+        let silent = self.talks.iter().min_by_key(|(_, talked)| talked.last.at);
         if let Some(silent) = silent.map(|(talk, _)| *talk) {
             self.talks.remove(&silent);
         }
-    }
-
-    /// In so many days as much would have been said as there is left of what was, if nothing faded.
-    fn days(&self, now: Timestamp) -> f64 {
-        let known = (now.since(self.since).as_secs_f64() / DAY).max(LEAST_DAYS);
-        (1.0 - (-known / HALF_LIFE).exp2()) * HALF_LIFE / LN_2
     }
 
     /// Whether it can be, once it was read from bytes.
@@ -180,13 +196,14 @@ fn enough(lines: f64) -> f64 {
 }
 
 impl Talked {
-    /// One in which nothing was said so far.
-    fn new() -> Self {
+    /// One in which this was said first.
+    fn new(line: Line) -> Self {
         let none = [0.0; BINS];
         Self {
-            last: Timestamp::ZERO,
-            was_own: false,
-            lines: 0,
+            since: line.at,
+            last: line,
+            before: None,
+            lines: 1,
             notes: 0.0,
             sittings: 0.0,
             lengths: none,
@@ -196,39 +213,70 @@ impl Talked {
     }
 
     /// One more line; whether it begins a sitting, or is a note.
-    fn note(&mut self, at: Timestamp, is_own: bool) -> bool {
-        let pause = at.since(self.last);
-        // What crosses a line of the other side, or comes late, has no pause before it that its writer knows of.
-        let crosses = at < self.last;
-        if self.lines == 0 || pause > LONGEST_PAUSE {
+    fn note(&mut self, line: Line) -> bool {
+        if line.at < self.last.at {
+            self.cross(line);
+            return false;
+        }
+        if line.at.since(self.last.at) > LONGEST_PAUSE {
             match self.lines {
-                0 => {}
                 1 => self.notes += 1.0,
                 lines => self.lengths[Amount::bin(lines.into())] += 1.0,
             }
-            (self.last, self.was_own, self.lines) = (at, is_own, 1);
+            (self.last, self.before, self.lines) = (line, None, 1);
             return true;
         }
-        if self.last.since(at) > LONGEST_PAUSE {
-            return false;
+        self.one_more();
+        self.count(self.last, line, 1.0);
+        (self.before, self.last) = (Some(self.last), line);
+        false
+    }
+
+    /// A line that was said before the last one, and comes after it: the two have crossed. What was taken for one pause is two. A line
+    /// that is older still has no pause that is known, nor has one by a clock that is far behind.
+    fn cross(&mut self, line: Line) {
+        if self.last.at.since(line.at) > LONGEST_PAUSE {
+            return;
         }
+        self.one_more();
+        let Some(before) = self.before.filter(|before| before.at <= line.at) else { return };
+        self.count(before, self.last, -1.0);
+        self.count(before, line, 1.0);
+        self.count(line, self.last, 1.0);
+        self.before = Some(line);
+    }
+
+    fn one_more(&mut self) {
         self.lines = self.lines.saturating_add(1);
         if self.lines == 2 {
             self.sittings += 1.0;
         }
-        if !crosses {
-            let pauses = if is_own == self.was_own { &mut self.go_on } else { &mut self.answer };
-            pauses[Amount::bin(pause.as_secs_f64())] += 1.0;
-            (self.last, self.was_own) = (at, is_own);
-        }
-        false
+    }
+
+    fn count(&mut self, before: Line, after: Line, times: f32) {
+        let pauses = if before.is_own == after.is_own { &mut self.go_on } else { &mut self.answer };
+        let bin = &mut pauses[Amount::bin(after.at.since(before.at).as_secs_f64())];
+        // What is taken back may have faded meanwhile.
+        *bin = (*bin + times).max(0.0);
     }
 
     fn pauses(&self) -> f64 {
-        f64::from(sum(&self.go_on) + sum(&self.answer))
+        total(&self.go_on) + total(&self.answer)
     }
 
-    /// Lines that are left: each has a pause before it, or begins something.
+    /// In so many days as much would have been said as there is left of what was, if nothing faded.
+    fn days(&self, now: Timestamp) -> f64 {
+        let known = (now.since(self.since).as_secs_f64() / DAY).max(LEAST_DAYS);
+        (1.0 - (-known / HALF_LIFE).exp2()) * HALF_LIFE / LN_2
+    }
+
+    fn set_back(&mut self, now: Timestamp) {
+        self.since = self.since.min(now);
+        self.last.at = self.last.at.min(now);
+        self.before = None;
+    }
+
+    /// Lines that are left, but for a few that have crossed: each has a pause before it, or begins something.
     fn said(&self) -> f64 {
         self.pauses() + f64::from(self.notes + self.sittings)
     }
@@ -240,14 +288,15 @@ impl Talked {
 
     /// What there is says this; the lengths of sittings as usual, as long as none is known.
     fn manner(&self, usual: Manner) -> Manner {
-        let (go_on, answer) = (f64::from(sum(&self.go_on)), f64::from(sum(&self.answer)));
         let counted = |bins: &[f32; BINS], usual: Amount| {
-            if sum(bins) > 0.0 { Amount::Counted(*bins) } else { usual }
+            if total(bins) > 0.0 { Amount::Counted(*bins) } else { usual }
         };
+        let (go_on, answer) = (total(&self.go_on), total(&self.answer));
+        let turns = if go_on + answer > 0.0 { answer / (go_on + answer) } else { usual.turns };
         Manner {
             notes: f64::from(self.notes) / self.often().max(f64::MIN_POSITIVE),
             lines: counted(&self.lengths, usual.lines),
-            turns: answer / (go_on + answer).max(f64::MIN_POSITIVE),
+            turns,
             go_on: counted(&self.go_on, usual.go_on),
             answer: counted(&self.answer, usual.answer),
             ..usual
@@ -275,21 +324,20 @@ impl Hours {
         (self.x, self.y, self.count) = (self.x + cos, self.y + sin, self.count + 1.0);
     }
 
-    /// A manner with these hours, if they say more than chance.
+    /// A manner with these hours, if there are enough of them.
     fn of(&self, manner: Manner) -> Manner {
         let Self { x, y, count } = *self;
+        if count < ENOUGH_HOURS {
+            return manner;
+        }
         // Of hours that mean nothing the square of the resultant is 1 / count.
-        let square = (x * x + y * y) / (count * count).max(1.0) - 1.0 / count.max(1.0);
+        let square = ((x * x + y * y) / (count * count) - 1.0 / count).max(0.0);
         Manner {
             noon: y.atan2(x).rem_euclid(TAU) / TAU * DAY,
-            by_day: (2.0 * square.max(0.0).sqrt()).min(MOST_BY_DAY),
+            by_day: (2.0 * square.sqrt()).min(MOST_BY_DAY),
             ..manner
         }
     }
-}
-
-fn sum(bins: &[f32; BINS]) -> f32 {
-    bins.iter().sum()
 }
 
 #[cfg(test)]
@@ -336,23 +384,26 @@ mod tests {
     }
 
     /// That of the conversation which this share of all are less busy than.
-    fn life(habits: &Habits, rank: f64, now: Timestamp) -> Life {
-        habits.life(rank, 0.0, Manner::shipped(Duration::ZERO), now).expect("a conversation")
+    fn life(habits: &Habits, rank: f64) -> Life {
+        habits
+            .life(rank, 0.0, Manner::shipped(Duration::ZERO))
+            .map(|life| Life { manner: habits.at_hours(life.manner), ..life })
+            .expect("a conversation")
     }
 
     fn share(bins: Amount, least: usize) -> f64 {
         let Amount::Counted(bins) = bins else { unreachable!("counted") };
-        f64::from(bins[least..].iter().sum::<f32>() / sum(&bins))
+        f64::from(bins[least..].iter().sum::<f32>()) / total(&bins)
     }
 
     /// Whoever draws from what is learned of people lives like them.
     #[test]
     fn whoever_lives_by_the_habits_of_others_lives_as_they_do() {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
-        let (long, now) = (days(28.0), T0 + days(28.0));
+        let long = days(28.0);
         let first = learned(&[often(8.0)], long, &mut rng);
         assert!(first.trust() > 0.9, "{}", first.trust());
-        let one = life(&first, 0.5, now);
+        let one = life(&first, 0.5);
         // Sittings and notes that meet are one.
         assert!((6.0..9.5).contains(&one.sittings_a_day), "{one:?} for 8");
         assert!((one.manner.turns - 0.6).abs() < 0.03, "{one:?}");
@@ -360,7 +411,7 @@ mod tests {
         assert!((0.6..=MOST_BY_DAY).contains(&one.manner.by_day), "{one:?}");
 
         let second = learned(&[one], long, &mut rng);
-        let other = life(&second, 0.5, now);
+        let other = life(&second, 0.5);
         let pauses =
             [(one.manner.go_on, other.manner.go_on), (one.manner.answer, other.manner.answer)];
         for (one, other) in pauses {
@@ -372,7 +423,7 @@ mod tests {
         assert!((share(one.manner.lines, 5) - share(other.manner.lines, 5)).abs() < 0.15);
         let ratio = other.sittings_a_day / one.sittings_a_day;
         assert!((0.8..1.2).contains(&ratio), "{ratio}");
-        let lines = second.lines_a_day(now) / first.lines_a_day(now);
+        let lines = second.lines_a_day() / first.lines_a_day();
         assert!((0.8..1.25).contains(&lines), "{lines}");
     }
 
@@ -380,14 +431,18 @@ mod tests {
     fn of_nothing_nothing_is_known_and_what_was_is_forgotten_in_silence() {
         let usual = Manner::shipped(NOON);
         let nothing = Habits::default();
-        assert_eq!((nothing.trust(), nothing.lines_a_day(T0)), (0.0, 0.0));
-        assert!(nothing.life(0.5, 0.0, usual, T0).is_none());
+        assert_eq!((nothing.trust(), nothing.lines_a_day()), (0.0, 0.0));
+        assert!(nothing.life(0.5, 0.0, usual).is_none());
         let mut rng = ChaCha20Rng::seed_from_u64(2);
         let mut habits = learned(&[often(8.0)], days(14.0), &mut rng);
         assert!(habits.trust() > 0.9);
-        habits.fade(T0 + days(14.0 + 49.0));
-        assert!(habits.trust() < 0.2, "{}", habits.trust());
-        habits.fade(T0 + days(14.0 + 57.0));
+        // Not at once, or everything would change when the owner comes back.
+        let (before, later) = (habits.lines_a_day(), T0 + days(14.0 + 49.0));
+        habits.fade(later);
+        assert!(habits.lines_a_day() > before / 3.0);
+        (0..6).for_each(|_| habits.fade(later));
+        assert!(habits.trust() < 0.3, "{}", habits.trust());
+        (0..2).for_each(|_| habits.fade(later + days(8.0)));
         assert_eq!((habits.talks.len(), habits.trust()), (0, 0.0));
     }
 
@@ -398,8 +453,7 @@ mod tests {
         let slow = Manner { answer: Amount::Lognormal(90.0, 0.3), ..Manner::shipped(NOON) };
         let lives = [often(0.2), often(2.0), Life { sittings_a_day: 12.0, manner: slow }];
         let habits = learned(&lives, days(21.0), &mut rng);
-        let now = T0 + days(21.0);
-        let [seldom, middle, most] = [0.0, 0.5, 1.0].map(|rank| life(&habits, rank, now));
+        let [seldom, middle, most] = [0.0, 0.5, 1.0].map(|rank| life(&habits, rank));
         let rates = [seldom, middle, most].map(|life| life.sittings_a_day);
         assert!(rates[0] < 0.8 && (1.0..4.0).contains(&rates[1]) && rates[2] > 5.0, "{rates:?}");
         // Longer than a minute are a few of the second's answers, and most of the third's.
@@ -417,24 +471,44 @@ mod tests {
         }
         assert!(habits.trust() < 0.1, "{}", habits.trust());
         let usual = Manner::shipped(NOON);
-        let life = habits.life(0.5, 0.2, usual, T0 + days(1.0)).expect("a conversation");
+        let life = habits.life(0.5, 0.2, usual).expect("a conversation");
         assert_eq!((life.manner.answer, life.manner.lines), (usual.answer, usual.lines));
     }
 
-    /// What the other one says while one's own line is on its way counts, and no pause is made of it.
+    /// What the other one says while one's own line is on its way stands where it was said.
     #[test]
-    fn lines_that_cross_are_of_one_sitting() {
-        let mut habits = Habits::default();
-        let mut note = |at: u64, is_own| {
-            let now = T0 + Duration::from_secs(1_000);
-            habits.note(Said { talk: 1, at: T0 + Duration::from_secs(at), is_own }, now);
+    fn lines_that_cross_are_put_in_order() {
+        let learned = |lines: &[(u64, bool)]| {
+            let mut habits = Habits::default();
+            for &(at, is_own) in lines {
+                let now = T0 + Duration::from_secs(1_000);
+                habits.note(Said { talk: 1, at: T0 + Duration::from_secs(at), is_own }, now);
+            }
+            let talked = habits.talks[&1];
+            (talked.lines, talked.sittings, talked.go_on, talked.answer)
         };
-        note(100, true);
-        note(90, false);
-        note(130, true);
-        let talked = habits.talks[&1];
-        assert_eq!((talked.lines, talked.sittings), (3, 1.0));
-        assert_eq!((sum(&talked.go_on), sum(&talked.answer)), (1.0, 0.0));
+        let in_order = learned(&[(100, true), (120, false), (160, true), (260, true)]);
+        assert_eq!(learned(&[(100, true), (160, true), (120, false), (260, true)]), in_order);
+        // What is far behind has no pause, and is one of the lines.
+        let (lines, _, go_on, answer) = learned(&[(100, true), (160, true), (50, false)]);
+        assert_eq!((lines, total(&go_on), total(&answer)), (3, 1.0, 0.0));
+    }
+
+    /// People who never sit down together have decoys that do not either.
+    #[test]
+    fn notes_alone_are_a_habit_too() {
+        let mut habits = Habits::default();
+        for n in 0..20 * 14u64 {
+            let at = T0 + Duration::from_secs(n * 4_320);
+            habits.note(Said { talk: 1, at, is_own: n % 2 == 0 }, at);
+        }
+        assert!(habits.trust() > 0.5, "{}", habits.trust());
+        let life = habits.life(0.5, 0.0, Manner::shipped(NOON)).expect("a conversation");
+        let mut rng = ChaCha20Rng::seed_from_u64(6);
+        let mut rhythm = Rhythm::new(NOON, &mut rng);
+        rhythm.live_by(life, f64::MAX);
+        assert!((15.0..35.0).contains(&rhythm.lines_a_day()), "{}", rhythm.lines_a_day());
+        assert!(life.sittings_a_day < 0.5, "{life:?}");
     }
 
     #[test]
@@ -460,7 +534,7 @@ mod tests {
             habits.note(Said { talk: n % 3, at, is_own: n % 2 == 0 }, now);
             assert!(habits.is_sound(), "{habits:?}");
             let mut rhythm = Rhythm::new(NOON, &mut rng);
-            let life = habits.life(0.7, 0.0, Manner::shipped(NOON), now);
+            let life = habits.life(0.7, 0.0, Manner::shipped(NOON));
             rhythm.live_by(life.unwrap_or(often(1.0)), 500.0);
             assert!(rhythm.is_sound() && rhythm.next(T0, &mut rng).at > T0, "{rhythm:?}");
             assert!((0.0..=1.0).contains(&habits.trust()));
@@ -473,11 +547,15 @@ mod tests {
         let mut rng = ChaCha20Rng::seed_from_u64(5);
         let mut habits = Habits::default();
         let ahead = T0 + days(1_000.0);
+        let mut before = said(&[often(8.0)], days(30.0), &mut rng);
+        let after = before.split_off(before.len() / 2);
+        before.into_iter().for_each(|said| habits.note(said, said.at));
         habits.note(Said { talk: 0, at: ahead, is_own: true }, ahead);
-        let all = said(&[often(8.0)], days(14.0), &mut rng);
-        all.into_iter().for_each(|said| habits.note(said, said.at));
+        habits.fade(ahead);
+        assert!(habits.trust() > 0.8, "little of it is lost: {}", habits.trust());
+        after.into_iter().for_each(|said| habits.note(said, said.at));
         assert!(habits.trust() > 0.9, "{}", habits.trust());
-        let rate = life(&habits, 0.5, T0 + days(14.0)).sittings_a_day;
+        let rate = life(&habits, 0.5).sittings_a_day;
         assert!((5.0..11.0).contains(&rate), "{rate}");
     }
 }

@@ -95,7 +95,7 @@ pub(crate) struct Life {
 pub(crate) const MOST_BY_DAY: f64 = 0.9;
 
 /// Notes to a sitting.
-pub(crate) const MOST_NOTES: f64 = 20.0;
+pub(crate) const MOST_NOTES: f64 = 100.0;
 
 impl Amount {
     /// The bin of so much.
@@ -139,7 +139,8 @@ impl Amount {
     }
 }
 
-fn total(bins: &[f32; BINS]) -> f64 {
+/// How much bins hold together.
+pub(crate) fn total(bins: &[f32; BINS]) -> f64 {
     bins.iter().map(|count| f64::from(*count)).sum()
 }
 
@@ -348,7 +349,6 @@ mod tests {
         (0..count).map(|_| next()).collect()
     }
 
-    /// A Poisson process has a coefficient of variation of one.
     /// What is counted is drawn as it was, and nothing of it more than once but for chance.
     #[test]
     fn an_amount_is_as_it_was_counted() {
@@ -371,6 +371,7 @@ mod tests {
         assert!(lines.into_iter().all(|n| (2.0..=250.0).contains(&n)));
     }
 
+    /// A Poisson process has a coefficient of variation of one.
     #[test]
     fn it_comes_in_bursts() {
         for seed in 0..10 {

@@ -16,7 +16,7 @@ use crate::store::{Store, StoreError};
 /// Of a history without decoys so many messages say how its owner talks: what was said before has faded for most people.
 const LATELY: u32 = 4_000;
 
-/// And of those none that is older.
+/// And of those none that is older: decoys forget it too.
 const REMEMBERED: Duration = Duration::from_secs(56 * 24 * 3600);
 
 /// What earlier transports of a profile asked to keep.
@@ -44,9 +44,14 @@ impl Kept {
         let transport = store.setting(setting::TRANSPORT)?;
         let decoys = store.setting(setting::DECOYS)?.map(Zeroizing::new);
         let lately = match &decoys {
-            Some(decoys) if KeptDecoys::are_readable(decoys) => Vec::new(),
-            _ => store.messages_before(None, u64::MAX, LATELY)?,
+            Some(decoys) if KeptDecoys::are_readable(decoys) => Ok(Vec::new()),
+            _ => store.messages_before(None, u64::MAX, LATELY),
         };
+        // Decoys can do without, and whoever reads the history next hears of it.
+        let lately = lately.unwrap_or_else(|error| {
+            tracing::warn!(%error, "decoys do not learn from the history");
+            Vec::new()
+        });
         let said = lately.iter().filter_map(|stored| said(&stored.row)).collect();
         Ok(Self { transport, decoys, said })
     }
