@@ -156,7 +156,8 @@ impl Transport {
         Ok(())
     }
 
-    /// The decoys as they are, some 20 kB. Secret: it tells decoys from conversations.
+    /// The decoys as they are, and what they know of how the owner talks, some 20 kB. Secret: it tells decoys from conversations, and
+    /// when the owner last talked in which.
     pub fn kept_decoys(&self) -> KeptDecoys {
         self.decoys.kept()
     }
