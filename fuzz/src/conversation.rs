@@ -80,10 +80,10 @@ impl Watched {
                     assert_eq!(n, 0, "what persists comes first");
                     changes.into_iter().for_each(|change| self.persist(change));
                 }
-                Effect::Write(_) | Effect::Read(_) => self.under_way.push(effect),
+                Effect::Write(..) | Effect::Read(_) => self.under_way.push(effect),
                 // Followed again with another urgency, it is followed once.
-                Effect::Follow(id, _) if self.followed.contains(&id) => {}
-                Effect::Follow(id, _) => self.followed.push(id),
+                Effect::Follow(id, ..) if self.followed.contains(&id) => {}
+                Effect::Follow(id, ..) => self.followed.push(id),
                 Effect::Unfollow(id) => self.followed.retain(|known| *known != id),
                 _ => {}
             }
@@ -114,7 +114,7 @@ impl Watched {
 
     fn operation(&mut self, at: usize) {
         match self.under_way.remove(at) {
-            Effect::Write(boxed) => {
+            Effect::Write(boxed, _) => {
                 let id = boxed.id();
                 let value = self.boxes.entry(id).or_insert_with(|| boxed.clone()).clone();
                 let outcome =
@@ -132,7 +132,7 @@ impl Watched {
 
     fn expire(&mut self, at: usize) {
         let input = match self.under_way.remove(at) {
-            Effect::Write(boxed) => {
+            Effect::Write(boxed, _) => {
                 Input::Written { id: boxed.id(), outcome: WriteOutcome::Expired }
             }
             Effect::Read(id) => Input::Read { id, outcome: ReadOutcome::Expired },

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use xchat_base::Timestamp;
-use xchat_engine::{Change, Command, Effect, Engine, Input, Profile, Response};
+use xchat_engine::{Change, Command, Effect, Engine, Input, Profile, Response, no_tickets};
 use xchat_pigeonhole::outcome::{ReadOutcome, WriteOutcome};
 use xchat_pigeonhole::{BoxId, SealedBox};
 
@@ -71,10 +71,10 @@ impl Person {
                     assert_eq!(n, 0, "what persists comes first");
                     changes.into_iter().for_each(|change| self.persist(change));
                 }
-                Effect::Write(_) | Effect::Read(_) => self.under_way.push(effect),
+                Effect::Write(..) | Effect::Read(_) => self.under_way.push(effect),
                 // Followed again with another urgency, it is followed once.
-                Effect::Follow(id, _) if self.followed.contains(&id) => {}
-                Effect::Follow(id, _) => self.followed.push(id),
+                Effect::Follow(id, ..) if self.followed.contains(&id) => {}
+                Effect::Follow(id, ..) => self.followed.push(id),
                 Effect::Unfollow(id) => self.followed.retain(|known| *known != id),
                 Effect::Done { result: Ok(Response::Link(link)), .. } => self.links.push(link),
                 _ => {}
@@ -98,7 +98,8 @@ impl Person {
 
 impl Watched {
     fn handle(&mut self, who: usize, input: Input) {
-        let effects = self.people[who].engine.handle(input, self.now, &mut self.rng);
+        let effects =
+            self.people[who].engine.handle(input, self.now, &mut self.rng, &mut no_tickets);
         self.people[who].carry_out(effects);
     }
 
@@ -109,7 +110,7 @@ impl Watched {
     /// An operation is answered, as the boxes are.
     fn honest(&mut self, who: usize, at: usize) {
         let input = match self.people[who].under_way.remove(at) {
-            Effect::Write(boxed) => {
+            Effect::Write(boxed, _) => {
                 let id = boxed.id();
                 let value = self.boxes.entry(id).or_insert_with(|| boxed.clone()).clone();
                 let same = value == boxed;
@@ -129,7 +130,7 @@ impl Watched {
     fn lie(&mut self, who: usize, at: usize, input: &mut Bytes<'_>) {
         let other = self.any_box(input);
         let answer = match self.people[who].under_way.remove(at) {
-            Effect::Write(boxed) => {
+            Effect::Write(boxed, _) => {
                 let outcome = match (input.u8() % 3, other) {
                     (0, Some(other)) => WriteOutcome::Exists(other),
                     (1, _) => WriteOutcome::Stored,
@@ -288,7 +289,7 @@ fn stored(input: &[u8]) {
     let now = Timestamp::from_secs(1_800_000_000);
     let state = disk.into_iter().collect();
     if let Ok((mut engine, _)) = Engine::load(profile(), state, now, &mut rng) {
-        engine.handle(Input::Timer, now + Duration::from_secs(60), &mut rng);
+        engine.handle(Input::Timer, now + Duration::from_secs(60), &mut rng, &mut no_tickets);
     }
 }
 

@@ -13,7 +13,7 @@ use xchat_pigeonhole::delivery::DELIVERY_LEN;
 use xchat_pigeonhole::register::{BoxRecord, ReplicaMessage, TableMessage};
 use xchat_pigeonhole::{
     Answer, AnswerKey, BoxId, DeliveryKey, Lane, Op, Request, RunPointer, RunReader, SealedBox,
-    SignedAnswer,
+    SignedAnswer, Ticket, Told,
 };
 use xchat_simnet::network::{Founded, Shape, found};
 use xchat_sphinx::work::{ChallengeSeed, SHARES};
@@ -202,7 +202,14 @@ fn message_seeds() -> Vec<Vec<u8>> {
     let delivery = delivery_key().seal(&mut rng, &[9; 16], &found).expect("fits");
     let item = Answer::Item { id: [9; 16], sealed: delivery.clone() };
     tagged(&[
-        (0, request(Op::Write { placement: 1, boxed: sealed() })),
+        (
+            0,
+            request(Op::Write {
+                placement: 1,
+                boxed: sealed(),
+                tell: Ticket::from_bytes([9; 16]).tell(),
+            }),
+        ),
         (0, request(Op::Read { placement: 1, id })),
         (
             0,
@@ -288,20 +295,32 @@ fn replica_messages(input: &[u8]) {
     let mut input = Bytes::new(input);
     let kind = input.u8();
     let bytes = input.rest();
-    if kind.is_multiple_of(2) {
-        if let Ok(message) = ReplicaMessage::from_wire(bytes) {
-            assert_eq!(ReplicaMessage::from_wire(&message.to_wire()), Ok(message));
+    match kind % 3 {
+        0 => {
+            if let Ok(message) = ReplicaMessage::from_wire(bytes) {
+                assert_eq!(ReplicaMessage::from_wire(&message.to_wire()), Ok(message));
+            }
         }
-    } else if let Ok(record) = BoxRecord::from_stored(bytes) {
-        assert_eq!(BoxRecord::from_stored(&record.to_stored()), Ok(record.clone()));
-        let _ = record.sweep(NOW);
+        1 => {
+            if let Ok(record) = BoxRecord::from_stored(bytes) {
+                assert_eq!(BoxRecord::from_stored(&record.to_stored()), Ok(record.clone()));
+                let _ = record.sweep(NOW);
+            }
+        }
+        _ => {
+            if let Ok(told) = Told::from_wire(bytes) {
+                assert_eq!(Told::from_wire(&told.to_wire()), Ok(told));
+            }
+        }
     }
 }
 
 fn replica_message_seeds() -> Vec<Vec<u8>> {
     let (messages, records) = register::some_messages_and_records();
     let messages = messages.into_iter().map(|bytes| (0, bytes));
-    tagged(&messages.chain(records.into_iter().map(|bytes| (1, bytes))).collect::<Vec<_>>())
+    let told = Told { id: BoxId::from_bytes([6; 32]), sealed: vec![7; DELIVERY_LEN] }.to_wire();
+    let records = records.into_iter().map(|bytes| (1, bytes));
+    tagged(&messages.chain(records).chain([(2, told)]).collect::<Vec<_>>())
 }
 
 pub(crate) const TABLE_MESSAGES: Target = Target {

@@ -9,7 +9,7 @@ use xchat_directory::{Descriptor, NodeId};
 use xchat_node::Store;
 use xchat_node::store::{Effect, Input};
 use xchat_pigeonhole::register::{MemoryTable, ReplicaMessage, TableMessage};
-use xchat_pigeonhole::{DeliveryKey, Lane, Op, Request, SealedBox};
+use xchat_pigeonhole::{DeliveryKey, Lane, Op, Request, SealedBox, Ticket};
 use xchat_simnet::network::{Core, Founded, Shape, found};
 use xchat_sphinx::{
     CollectorSession, Hop, NodeFrame, Packet, ReplyTag, Route, SurbId, delivery_block,
@@ -110,10 +110,18 @@ impl Watched {
         let (what, n, content) = (input.u8(), input.u8() % BOXES, input.u8());
         let placement = if content < 250 { 1 } else { u32::from(content) };
         Some(match what % 5 {
-            0 => Op::Write { placement, boxed: boxed(n, content) },
+            0 => Op::Write {
+                placement,
+                boxed: boxed(n, content),
+                tell: Ticket::from_bytes([9; 16]).tell(),
+            },
             1 => {
                 let bytes = input.edit(boxed(n, content).as_bytes());
-                Op::Write { placement, boxed: SealedBox::from_bytes(&bytes).ok()? }
+                Op::Write {
+                    placement,
+                    boxed: SealedBox::from_bytes(&bytes).ok()?,
+                    tell: Ticket::from_bytes([9; 16]).tell(),
+                }
             }
             2 => Op::Read { placement, id: id(n) },
             3 => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use xchat_base::{Secret, Timestamp, Wire};
-use xchat_pigeonhole::Lane;
+use xchat_pigeonhole::{Lane, Ticket};
 use xchat_simnet::network::{Founded, Shape, found};
 use xchat_sphinx::work::{ChallengeSeed, Search};
 use xchat_sphinx::{
@@ -188,13 +188,25 @@ impl Watched {
         let command = match what % 6 {
             0 => {
                 let keys = Lane::new(Secret::new([n; 32])).keys();
-                Command::Write { boxed: keys.seal(&mut self.rng, &[what]).expect("short") }
+                let boxed = keys.seal(&mut self.rng, &[what]).expect("short");
+                let ticket = (n % 2 == 0).then(|| Ticket::from_bytes([n; 16]));
+                Command::Write { boxed, ticket }
             }
             1 => Command::Read { id: id(n) },
             2 => Command::Unfollow { id: id(n) },
-            3 => Command::Follow { id: id(n), urgency: Urgency::Active(n % 2) },
-            4 => Command::Follow { id: id(n), urgency: Urgency::Resting },
-            _ => Command::Follow { id: id(n), urgency: Urgency::Ahead(n % 9) },
+            3 => Command::Follow {
+                id: id(n),
+                urgency: Urgency::Active(n % 2),
+                talk: Some((n % 4).into()),
+            },
+            4 => {
+                Command::Follow { id: id(n), urgency: Urgency::Resting, talk: Some((n % 4).into()) }
+            }
+            _ => Command::Follow {
+                id: id(n),
+                urgency: Urgency::Ahead(n % 9),
+                talk: Some((n % 4).into()),
+            },
         };
         self.handle(Input::Command(command));
     }

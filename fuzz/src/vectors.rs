@@ -34,6 +34,7 @@ const FORMATS: &[Known] = &[
     ("run pointer", "03, 3.3", parsers::BOXES, Some(2)),
     ("replica message", "03, 3.9", parsers::REPLICA_MESSAGES, Some(0)),
     ("table message", "03, 3.9", parsers::TABLE_MESSAGES, None),
+    ("told delivery", "03, 3.9", parsers::REPLICA_MESSAGES, Some(2)),
     ("document", "07, 7.2", parsers::DIRECTORY, Some(0)),
     ("signed document", "07, 7.3", parsers::DIRECTORY, Some(1)),
     ("network file", "07, 7.8", parsers::DIRECTORY, Some(2)),

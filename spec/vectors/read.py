@@ -116,12 +116,19 @@ def box(reader):
     return sealed
 
 
+def ticket_of(ticket):
+    """The id and the key of a ticket."""
+    key = Ed25519PrivateKey.from_private_bytes(derive(ticket, b"ticket id"))
+    return key.public_key().public_bytes_raw(), derive(ticket, b"ticket sealing")
+
+
 def request(reader):
-    reader.expect(1)
+    reader.expect(2)
     reader.bytes()  # The reply block.
     op = reader.u8()
     if op == 0:
         reader.varint(), box(reader)
+        assert (reader.take(32), reader.take(32)) == ticket_of(bytes([9]) * 16)
     elif op == 1:
         reader.varint(), reader.take(32)
     elif op == 2:
@@ -138,6 +145,8 @@ def answer(reader):
         box(reader)
     elif kind == 6:
         reader.take(16), reader.bytes()
+    elif kind == 5:
+        reader.varint()
     elif kind == 8:
         if reader.u8() == 0:
             reader.varint()
@@ -175,6 +184,12 @@ def replica_message(reader):
         box(reader), reader.varint()
     elif body > 9:
         raise ValueError("no such message")
+
+
+def told_delivery(reader):
+    reader.expect(3)
+    reader.take(32)
+    assert len(reader.bytes()) == 1768
 
 
 def entry(reader):
@@ -450,6 +465,7 @@ FORMATS = {
     "run pointer": lambda reader: reader.take(68),
     "replica message": replica_message,
     "table message": table_message,
+    "told delivery": told_delivery,
     "invitation link": invitation_link,
     "bundle": bundle,
     "accept entry": accept_entry,
@@ -464,6 +480,7 @@ FORMATS = {
     "receipt": alone(Reader.varint),
     "gap": alone(Reader.varint),
     "records taken in": alone(taken),
+    "tickets": alone(lambda r: (r.take(1), r.list(lambda r: (r.take(16), r.varint())))),
     "commit entry": alone(lambda r: r.take(r.varint())),
     "rejoin entry": rejoin_entry,
     "rejoin request": rejoin_request,

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use xchat_base::random::Rng;
 use xchat_base::{Timestamp, identifier};
 use xchat_pigeonhole::outcome::{ReadOutcome, WriteOutcome};
-use xchat_pigeonhole::{BoxId, SealedBox};
+use xchat_pigeonhole::{BoxId, Handed, SealedBox, Ticket};
 
 identifier!(
     /// One conversation, on this device only: never sent anywhere.
@@ -211,12 +212,12 @@ pub enum CommandError {
 pub enum Effect {
     /// Commit these, all or none. At most one per batch, and the first.
     Persist(Vec<Change>),
-    /// Write this box; repeat until [`Input::Written`].
-    Write(SealedBox),
+    /// Write this box, and have its reader told of it by this ticket; repeat until [`Input::Written`].
+    Write(SealedBox, Option<Ticket>),
     /// Read this box now; repeat until [`Input::Read`].
     Read(BoxId),
-    /// Hand this box over when somebody writes it.
-    Follow(BoxId, Urgency),
+    /// Hand this box over when somebody writes it: in this conversation, if its writer has tickets for it ([`HandOut`]).
+    Follow(BoxId, Urgency, Option<ConversationId>),
     /// No longer.
     Unfollow(BoxId),
     /// Read what we said from the history, and answer with [`Input::Recalled`].
@@ -241,11 +242,22 @@ pub enum Effect {
     WakeAt(Timestamp),
 }
 
+/// Gives out tickets for whoever writes to us in a conversation, at most so many: each is told to them once, with what we write next. The
+/// driver asks the transport.
+pub type HandOut<'a> = dyn FnMut(ConversationId, usize, &mut Rng) -> Handed + 'a;
+
+/// There are none: a [`HandOut`] for who has no transport.
+pub fn no_tickets(_: ConversationId, _: usize, _: &mut Rng) -> Handed {
+    Handed::default()
+}
+
 /// How soon a followed box is expected to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Urgency {
     /// One of the next boxes of a lane in use, before which so many others may come.
     Active(u8),
+    /// The next box of a lane, behind which others have arrived: it has been written.
+    Overdue,
     /// The next box of a lane at rest.
     Resting,
     /// It is written after so many others of its lane. Followed again, with another urgency, as these arrive.

@@ -6,6 +6,7 @@
 
 mod epoch;
 mod group;
+mod held;
 mod inbox;
 #[cfg(feature = "mutations")]
 mod model;
@@ -30,6 +31,7 @@ use zeroize::Zeroizing;
 
 use self::epoch::Epoch;
 pub use self::group::EpochGroup;
+use self::held::Held;
 use self::inbox::Incoming;
 pub(crate) use self::inbox::clean_name;
 #[cfg(feature = "mutations")]
@@ -101,6 +103,7 @@ pub(crate) struct Conversation<G = Group> {
     recalling: Option<u64>,
     group: G,
     outbox: Outbox,
+    held: Held,
     /// Per sender leaf.
     incoming: BTreeMap<u32, Incoming>,
     epoch: Epoch,
@@ -144,6 +147,7 @@ impl<G: EpochGroup> Conversation<G> {
             recalling: None,
             group,
             outbox: Outbox::default(),
+            held: Held::default(),
             incoming: BTreeMap::new(),
             epoch,
             ids: BTreeMap::new(),
@@ -293,6 +297,7 @@ impl<G: EpochGroup> Conversation<G> {
     /// Keeps the conversation's own state if this turn changed it. Call once, at the turn's end.
     pub(crate) fn save(&mut self, turn: &mut Turn<'_>) {
         turn.save_group(self.id, &mut self.group);
+        self.save_held(turn);
         if std::mem::take(&mut self.dirty) {
             let state = Zeroizing::new(self.to_stored());
             turn.put(crate::keys::state(self.id), state.to_vec());

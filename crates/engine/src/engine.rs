@@ -10,8 +10,8 @@ use xchat_pigeonhole::{BoxId, SealedBox};
 
 use crate::accept::{self, Acceptance};
 use crate::api::{
-    Command, CommandError, Contact, ConversationId, Effect, Input, InvitationId, MAX_CONVERSATIONS,
-    MAX_OPEN_INVITATIONS, MAX_TEXT_LEN, OpenInvitation, Profile, Response,
+    Command, CommandError, Contact, ConversationId, Effect, HandOut, Input, InvitationId,
+    MAX_CONVERSATIONS, MAX_OPEN_INVITATIONS, MAX_TEXT_LEN, OpenInvitation, Profile, Response,
 };
 use crate::conversation::{Conversation, LoadError, Parts};
 use crate::invite::{self, Invitation};
@@ -61,9 +61,16 @@ impl Engine {
         Ok((engine, effects))
     }
 
-    /// Takes one input and gives the batch of effects that follows from it.
-    pub fn handle(&mut self, input: Input, now: Timestamp, rng: &mut Rng) -> Vec<Effect> {
-        let mut turn = Turn::new(now, rng, self.next_row);
+    /// Takes one input and gives the batch of effects that follows from it. `tickets` is asked for those that go with what is written;
+    /// [`crate::no_tickets`] has none, and everything arrives without, later.
+    pub fn handle<'a>(
+        &mut self,
+        input: Input,
+        now: Timestamp,
+        rng: &'a mut Rng,
+        tickets: &'a mut HandOut<'a>,
+    ) -> Vec<Effect> {
+        let mut turn = Turn::new(now, rng, self.next_row).with_tickets(tickets);
         match input {
             Input::Command { tag, command } => self.command(&mut turn, tag, command),
             Input::Written { id, outcome } => self.written(&mut turn, id, outcome),

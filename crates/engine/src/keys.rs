@@ -34,6 +34,8 @@ pub(crate) enum Part {
     Rejoin(u64),
     /// A key of OpenMLS' storage, of the group that a rejoin has made and that has not won yet.
     NextMls(Vec<u8>),
+    /// The tickets that the other side has handed to us.
+    Tickets,
 }
 
 pub(crate) fn next_row() -> Vec<u8> {
@@ -102,6 +104,11 @@ pub(crate) fn next_group(id: ConversationId) -> Vec<u8> {
     prefixed(b'c', id.as_bytes(), Some(b'n'), &[])
 }
 
+/// The tickets that the other side has handed to us.
+pub(crate) fn tickets(id: ConversationId) -> Vec<u8> {
+    prefixed(b'c', id.as_bytes(), Some(b't'), &[])
+}
+
 pub(crate) fn invitation(id: &[u8; 16]) -> Vec<u8> {
     prefixed(b'i', id, None, &[])
 }
@@ -132,6 +139,7 @@ pub(crate) fn parse(key: &[u8]) -> Option<Key> {
                 b'k' => Part::Commit(number()?),
                 b'j' => Part::Rejoin(number()?),
                 b'n' => Part::NextMls(rest.to_vec()),
+                b't' => Part::Tickets,
                 _ => return None,
             };
             Some(Key::Conversation(ConversationId::from_bytes(*id), part))
@@ -166,6 +174,7 @@ mod tests {
         assert_eq!(parse(&commit(id, 6)), of(Part::Commit(6)));
         assert_eq!(parse(&rejoin(id, 7)), of(Part::Rejoin(7)));
         assert_eq!(parse(&next_mls(id, b"tree")), of(Part::NextMls(b"tree".to_vec())));
+        assert_eq!(parse(&tickets(id)), of(Part::Tickets));
         assert_eq!(parse(&invitation(&[1; 16])), Some(Key::Invitation([1; 16])));
         assert_eq!(parse(&acceptance(id)), Some(Key::Acceptance(id)));
         assert_eq!(parse(b""), None);

@@ -1,7 +1,8 @@
 //! Records: what people and their apps say to each other inside an MLS message (spec/04, section 6).
 
 use serde::{Deserialize, Serialize};
-use xchat_base::{Wire, kdf};
+use xchat_base::{Timestamp, Wire, kdf};
+use xchat_pigeonhole::{Dated, Handed, TICKET_LEN, Ticket};
 
 /// Most bytes of an encoded [`Batch`] in one box.
 ///
@@ -29,6 +30,8 @@ pub(crate) mod kind {
     pub(crate) const GAP: u16 = 5;
     /// [`super::Taken`], no sequence number: how far the sender has read the other side.
     pub(crate) const TAKEN: u16 = 6;
+    /// [`super::Tickets`], no sequence number: how the other side is to have boxes delivered.
+    pub(crate) const TICKETS: u16 = 7;
 }
 
 /// The records of one box, in order: what waited for the same slot travels together.
@@ -150,6 +153,61 @@ impl Wire for Taken {
     const MAX_LEN: usize = 32;
 }
 
+/// "Have what you write delivered by these."
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tickets {
+    /// Those that were told before are used or void.
+    only: bool,
+    /// Each with the minute, since the Unix epoch, in which it is over.
+    tickets: Vec<(Ticket, u32)>,
+}
+
+impl Wire for Tickets {
+    const FORMAT: &'static str = "tickets";
+    const VERSION: u8 = 1;
+    const MAX_LEN: usize = 3 + MAX_HELD * TICKET_SHARE;
+}
+
+/// Tickets that one side holds, at most.
+pub(crate) const MAX_HELD: usize = 16;
+
+/// Tickets told with one box, at most.
+const MAX_TICKETS: usize = 8;
+
+/// Bytes of each: itself, and the minute as a varint.
+const TICKET_SHARE: usize = TICKET_LEN + 5;
+
+impl Tickets {
+    /// Minutes are rounded down.
+    pub(crate) fn new(handed: Handed) -> Self {
+        let minute = |at: Timestamp| u32::try_from(at.as_secs() / 60).unwrap_or(u32::MAX);
+        let tickets = handed.tickets.into_iter().map(|one| (one.ticket, minute(one.until)));
+        Self { only: handed.only, tickets: tickets.collect() }
+    }
+
+    /// As [`Self::new`] had them, at most [`MAX_HELD`].
+    pub(crate) fn handed(self) -> Handed {
+        let dated = |(ticket, minute)| Dated {
+            ticket,
+            until: Timestamp::from_secs(60 * u64::from(minute)),
+        };
+        let tickets = self.tickets.into_iter().take(MAX_HELD).map(dated).collect();
+        Handed { only: self.only, tickets }
+    }
+
+    /// The record that tells them.
+    pub(crate) fn to_record(&self) -> Record {
+        Record { seq: 0, kind: kind::TICKETS, more: false, body: self.to_wire() }
+    }
+
+    /// How many a batch of these records has room for besides.
+    pub(crate) fn room_beside(records: &[Record]) -> usize {
+        let taken: usize = records.iter().map(Record::encoded_len).sum();
+        let room = (MAX_BATCH_LEN - 4).saturating_sub(taken + RECORD_OVERHEAD + 3);
+        (room / TICKET_SHARE).min(MAX_TICKETS)
+    }
+}
+
 /// Splits a body into records that each fit a box of their own. `first_seq` numbers the first.
 pub(crate) fn split(first_seq: u64, kind: u16, body: &[u8]) -> Vec<Record> {
     // 4: the batch's version byte and record count, with room to spare.
@@ -219,6 +277,29 @@ mod tests {
         }
 
         #[test]
+        fn tickets_fit_beside_whatever_waits(lens in prop::collection::vec(0usize..400, 0..8)) {
+            let records: Vec<Record> = lens
+                .iter()
+                .map(|len| Record { seq: u64::MAX, kind: u16::MAX, more: false, body: vec![7; *len] })
+                .collect();
+            let mut records = if records.is_empty() { records } else { fill(records.iter()) };
+            let room = Tickets::room_beside(&records);
+            let dated = |n| Dated { ticket: Ticket::from_bytes([n; 16]), until: Timestamp::MAX };
+            let tickets = (0..room as u8).map(dated).collect();
+            let tickets = Tickets::new(Handed { only: true, tickets });
+            let expected = tickets.clone();
+            if room > 0 {
+                records.push(tickets.to_record());
+            }
+            let encoded = Batch { records: records.clone() }.to_wire();
+            prop_assert!(encoded.len() <= MAX_BATCH_LEN, "{} bytes", encoded.len());
+            if room > 0 {
+                let read = Tickets::from_wire(&records[records.len() - 1].body);
+                prop_assert_eq!(read, Ok(expected));
+            }
+        }
+
+        #[test]
         fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..1500)) {
             let _ = Batch::from_wire(&bytes);
             let _ = Text::from_wire(&bytes);
@@ -226,6 +307,7 @@ mod tests {
             let _ = Receipt::from_wire(&bytes);
             let _ = Gap::from_wire(&bytes);
             let _ = Taken::from_wire(&bytes);
+            let _ = Tickets::from_wire(&bytes);
         }
     }
 }

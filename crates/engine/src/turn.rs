@@ -2,11 +2,11 @@
 
 use xchat_base::random::Rng;
 use xchat_base::{Timestamp, Wire};
-use xchat_pigeonhole::{BoxId, SealedBox};
+use xchat_pigeonhole::{BoxId, Handed, SealedBox, Ticket};
 
 use crate::api::{
-    Change, CommandError, ConversationId, Effect, Event, MessageRow, MessageState, Response,
-    Urgency,
+    Change, CommandError, ConversationId, Effect, Event, HandOut, MessageRow, MessageState,
+    Response, Urgency,
 };
 use crate::conversation::EpochGroup;
 use crate::keys;
@@ -15,6 +15,7 @@ use crate::keys;
 pub(crate) struct Turn<'a> {
     pub(crate) now: Timestamp,
     pub(crate) rng: &'a mut Rng,
+    tickets: Option<&'a mut HandOut<'a>>,
     /// The next free row id of the history.
     next_row: u64,
     rows_taken: bool,
@@ -25,7 +26,21 @@ pub(crate) struct Turn<'a> {
 impl<'a> Turn<'a> {
     pub(crate) fn new(now: Timestamp, rng: &'a mut Rng, next_row: u64) -> Self {
         let (changes, effects) = (Vec::new(), Vec::new());
-        Self { now, rng, next_row, rows_taken: false, changes, effects }
+        Self { now, rng, tickets: None, next_row, rows_taken: false, changes, effects }
+    }
+
+    /// With somebody who hands out tickets; without, there are none.
+    pub(crate) fn with_tickets(mut self, tickets: &'a mut HandOut<'a>) -> Self {
+        self.tickets = Some(tickets);
+        self
+    }
+
+    /// Tickets to be told to the other side of a conversation with the next box.
+    pub(crate) fn hand_out(&mut self, conversation: ConversationId, most: usize) -> Handed {
+        match &mut self.tickets {
+            Some(tickets) if most > 0 => tickets(conversation, most, self.rng),
+            _ => Handed::default(),
+        }
     }
 
     /// Takes the next row id.
@@ -91,7 +106,12 @@ impl<'a> Turn<'a> {
     }
 
     pub(crate) fn write(&mut self, boxed: SealedBox) {
-        self.effects.push(Effect::Write(boxed));
+        self.effects.push(Effect::Write(boxed, None));
+    }
+
+    /// The same of a box whose reader may have handed us a ticket for it.
+    pub(crate) fn write_told(&mut self, boxed: SealedBox, ticket: Option<Ticket>) {
+        self.effects.push(Effect::Write(boxed, ticket));
     }
 
     pub(crate) fn read(&mut self, id: BoxId) {
@@ -99,7 +119,12 @@ impl<'a> Turn<'a> {
     }
 
     pub(crate) fn follow(&mut self, id: BoxId, urgency: Urgency) {
-        self.effects.push(Effect::Follow(id, urgency));
+        self.effects.push(Effect::Follow(id, urgency, None));
+    }
+
+    /// The same of a box for which its writer has tickets.
+    pub(crate) fn follow_told(&mut self, id: BoxId, urgency: Urgency, by: ConversationId) {
+        self.effects.push(Effect::Follow(id, urgency, Some(by)));
     }
 
     pub(crate) fn unfollow(&mut self, id: BoxId) {

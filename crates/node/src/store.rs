@@ -7,6 +7,7 @@ mod collectors;
 mod operations;
 mod peers;
 mod registrations;
+mod tell;
 #[cfg(test)]
 mod tests;
 mod views;
@@ -140,6 +141,8 @@ pub struct Counters {
     pub refused_full: u64,
     /// Proposals of other stores that were not taken because of that.
     pub untaken: u64,
+    /// Deliveries handed to the stores at which readers have registered.
+    pub tells: u64,
     /// Deliveries sent to collectors.
     pub deliveries_sent: u64,
     /// Deliveries that came for a session here.
@@ -222,6 +225,8 @@ pub struct Store<T> {
     pending: BTreeMap<OpId, Pending>,
     next_op: u64,
     registrations: Registrations,
+    /// Of this start: registrations do not outlive it, and clients are to notice.
+    life: u64,
     collectors: Collectors,
     counters: Counters,
     pressed: bool,
@@ -278,6 +283,7 @@ impl<T: BoxTable> Store<T> {
             pending: BTreeMap::new(),
             next_op: 0,
             registrations: Registrations::new(bounds.registrations),
+            life: rng.next_u64(),
             collectors: Collectors::new(bounds.sessions, bounds.items),
             counters: Counters::default(),
             pressed: false,

@@ -107,6 +107,14 @@ impl SignedAnswer {
         Timestamp::from_millis(self.claim.at)
     }
 
+    /// The box that it says it has found, before any of it is believed: for who does not know beforehand which it is about.
+    pub fn found(&self) -> Option<BoxId> {
+        match &self.claim.answer {
+            Answer::Found(boxed) => Some(boxed.id()),
+            _ => None,
+        }
+    }
+
     /// The answer of `store` about `asked`, with any box in it verified. A refusal needs no
     /// signature: it claims nothing, and only the store could use the reply block.
     ///
@@ -133,7 +141,7 @@ impl SignedAnswer {
             Answer::Stored
             | Answer::Empty
             | Answer::Expired
-            | Answer::Registered
+            | Answer::Registered { .. }
             | Answer::Refused(_) => {}
         }
         Ok(answer)

@@ -37,6 +37,7 @@ pub mod outcome;
 pub mod register;
 pub mod request;
 pub mod run;
+pub mod ticket;
 
 pub use answer::{AnswerKey, SignedAnswer, StoreId};
 pub use boxes::{
@@ -47,3 +48,4 @@ pub use lane::{BoxKeys, Lane};
 pub use outcome::{ReadOutcome, WriteOutcome};
 pub use request::{Answer, Op, Refusal, Request};
 pub use run::{RunPointer, RunReader};
+pub use ticket::{Dated, Handed, TICKET_LEN, Tell, Ticket, Told};

@@ -6,6 +6,7 @@ use xchat_base::Wire;
 
 use crate::boxes::{BoxId, SealedBox};
 use crate::delivery::DeliveryKey;
+use crate::ticket::Tell;
 
 /// What a packet carries at most (the packet format's `MESSAGE_LEN`): no request, answer or
 /// delivery may be longer.
@@ -22,7 +23,7 @@ pub struct Request {
 
 impl Wire for Request {
     const FORMAT: &'static str = "store request";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const MAX_LEN: usize = MAX_MESSAGE_LEN;
 }
 
@@ -36,6 +37,8 @@ pub enum Op {
         placement: u32,
         /// The box.
         boxed: SealedBox,
+        /// Whom to tell of it when it stands, beside those who have registered for it.
+        tell: Tell,
     },
     /// Read a box. Answers: `Found`, `Empty`, `Expired`, `Refused`.
     Read {
@@ -81,7 +84,10 @@ pub enum Answer {
     /// The box was used and its lifetime is over.
     Expired,
     /// The delivery will be sent when the box is written.
-    Registered,
+    Registered {
+        /// Drawn by the store when it started: with another one it has forgotten all registrations of before.
+        life: u64,
+    },
     /// The oldest item of the collector session.
     Item {
         /// Which delivery it is.
@@ -144,7 +150,11 @@ mod tests {
 
     fn longest_requests() -> Vec<Op> {
         vec![
-            Op::Write { placement: u32::MAX, boxed: boxed() },
+            Op::Write {
+                placement: u32::MAX,
+                boxed: boxed(),
+                tell: crate::Ticket::from_bytes([0xff; 16]).tell(),
+            },
             Op::Read { placement: u32::MAX, id: BoxId::from_bytes([0xff; 32]) },
             Op::Register {
                 placement: u32::MAX,
@@ -188,7 +198,7 @@ mod tests {
         let mut bytes = request.to_wire();
         bytes[0] = 9;
         let error = Request::from_wire(&bytes).expect_err("version 9 is not ours");
-        assert_eq!(error, CodecError::Version { format: "store request", got: 9, want: 1 });
+        assert_eq!(error, CodecError::Version { format: "store request", got: 9, want: 2 });
     }
 
     #[test]

@@ -17,7 +17,7 @@ use xchat_server::keys;
 use xchat_server::link::{Endpoint, LinkConfig, LinkSecret, LinkSender, PeerId};
 use xchat_server::node::cells::{CellReader, CellWriter};
 use xchat_server::node::pigeonhole::{
-    Answer, BoxId, Lane, Op, Refusal, Request, SealedBox, SignedAnswer, StoreId,
+    Answer, BoxId, Lane, Op, Refusal, Request, SealedBox, SignedAnswer, StoreId, Ticket,
 };
 use xchat_server::node::sphinx::frame::PACKET_ALPN;
 use xchat_server::node::sphinx::{
@@ -132,7 +132,11 @@ impl Mixes {
     }
 
     fn write(&self, network: &Network, store: usize, boxed: &SealedBox) -> Question {
-        let op = Op::Write { placement: PLACEMENT, boxed: boxed.clone() };
+        let op = Op::Write {
+            placement: PLACEMENT,
+            boxed: boxed.clone(),
+            tell: Ticket::from_bytes([9; 16]).tell(),
+        };
         self.question(network, store, boxed.id(), op)
     }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use thiserror::Error;
 use xchat_base::{CodecError, Secret, Timestamp};
 use xchat_directory::{DirectoryError, NodeId, VerifiedDocument};
-use xchat_pigeonhole::{BoxId, ReadOutcome, SealedBox, WriteOutcome};
+use xchat_pigeonhole::{BoxId, ReadOutcome, SealedBox, Ticket, WriteOutcome};
 use xchat_sphinx::{LinkKey, Proof, Puzzle};
 
 use crate::status::Status;
@@ -49,6 +49,8 @@ pub enum Command {
     Write {
         /// The box.
         boxed: SealedBox,
+        /// The ticket by which its reader is to be told of it, if there is one.
+        ticket: Option<Ticket>,
     },
     /// Read this box now; ends with one [`Event::Read`]. Given again before its answer, it
     /// is one read, and an `Empty` is then about a time after the last of them.
@@ -64,6 +66,9 @@ pub enum Command {
         id: BoxId,
         /// What comes first when not all fit.
         urgency: Urgency,
+        /// The conversation in which it is awaited, as in [`crate::Transport::hand_out`]. While that goes on, whoever writes in it uses
+        /// tickets, and the box is not registered.
+        talk: Option<u64>,
     },
     /// No longer.
     Unfollow {
@@ -78,15 +83,17 @@ pub enum Command {
 pub enum Urgency {
     /// One of the next boxes of a lane in use, before which so many others may come: registered at once.
     Active(u8),
+    /// The next box of a lane, behind which others have arrived: it has been written, and is looked at.
+    Overdue,
     /// The next box of a lane at rest: registered at once, after those.
     Resting,
-    /// A box that cannot be written before others of its lane are, so many of them: registered at a time of its own, so that
-    /// stores do not see which boxes follow one another.
+    /// A box that cannot be written before others of its lane are, so many of them: the next ones are registered at times of their own,
+    /// the others not at all.
     Ahead(u8),
 }
 
-/// Boxes of a lane in use that may be written at any moment: its writer waits for no answer with so many.
-const NEXT: u8 = 2;
+/// Boxes of a lane that are registered, where any are: a writer without tickets may write so many before it has some.
+pub(crate) const NEXT: u8 = 3;
 
 impl Urgency {
     /// Of a box before which so many others of its lane are to be written.

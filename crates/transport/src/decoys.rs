@@ -23,15 +23,15 @@ use xchat_pigeonhole::BoxId;
 use self::kept::Kept;
 pub use self::kept::KeptDecoys;
 
-use self::talk::{AHEAD, Ask, Happened, Reads, Talk, Wrote};
+use self::talk::{Ask, Happened, Reads, Talk, Wrote};
 use crate::api::{Command, DecoyLanes};
 use crate::follows::READ_SET;
 use crate::habits::{Habits, Said};
 use crate::rhythm::{Life, Rhythm};
+use crate::tickets::{self, Tickets};
 
-/// Places of the read set that a decoy takes when both of its lanes are in use, and when both rest.
-const TAKEN: (usize, usize) =
-    (2 * talk::taken(AHEAD.0 as usize), 2 * talk::taken(AHEAD.1 as usize));
+/// Places of the read set that a decoy takes: the next boxes of each of its lanes.
+const TAKEN: usize = 2 * talk::REGISTERED;
 
 /// Lines a day of all of them together, where the whole read set is theirs and nothing is known of the owner's: of a dozen sittings.
 const LINES_A_DAY: f64 = 500.0;
@@ -43,6 +43,9 @@ const LINES_BY_HABIT: (f64, f64) = (250.0, 1_000.0);
 /// Of so many slots one line at most: it takes about two boxes, each of which is written, looked after, registered and read, so one
 /// slot in four. Their owner waits for the others.
 const SLOTS_OF_A_LINE: f64 = 33.0;
+
+/// Tickets that go with one box: a conversation's box holds so many beside a line.
+const MOST_AT_ONCE: usize = 8;
 
 /// So often they are told how the owner talks now.
 const TOLD_EVERY: Duration = Duration::from_secs(3600);
@@ -56,8 +59,8 @@ pub(crate) struct Decoys {
     kept: Kept,
     /// Places of the read set that they take: not all that is followed is registered.
     taken: usize,
-    /// Whose box each is that is followed.
-    followed: BTreeMap<BoxId, u32>,
+    /// Whose box each is that is followed, and which of the two reads it.
+    followed: BTreeMap<BoxId, (u32, usize)>,
     /// Whose box each is that is being written, and what it is; also of decoys that are gone.
     written: BTreeMap<BoxId, (u32, Wrote)>,
     /// The same of boxes that are being read, for whatever: what is asked for twice is read once.
@@ -143,9 +146,10 @@ impl Decoys {
             || self.read.contains_key(id)
     }
 
-    /// Whether a box is followed by a decoy.
-    pub(crate) fn follows(&self, id: &BoxId) -> bool {
-        self.followed.contains_key(id)
+    /// The talk in which a box is followed, if it is a decoy's.
+    pub(crate) fn follower(&self, id: &BoxId) -> Option<tickets::Talk> {
+        let (key, reader) = self.followed.get(id)?;
+        Some(tickets::Talk::Decoy(*key, *reader))
     }
 
     /// Boxes that are followed.
@@ -166,6 +170,7 @@ impl Decoys {
         &mut self,
         means: Means,
         is_idle: bool,
+        tickets: &mut Tickets,
         now: Timestamp,
         rng: &mut Rng,
     ) -> Vec<Command> {
@@ -190,7 +195,7 @@ impl Decoys {
         }
         self.live(means, now, rng, &mut asks);
         self.unsaved |= !asks.is_empty();
-        asks.into_iter().map(|(key, ask)| self.carry_out(key, ask)).collect()
+        asks.into_iter().map(|(key, ask)| self.carry_out(key, ask, tickets, now, rng)).collect()
     }
 
     /// Whether some with a past have not gone on yet.
@@ -212,19 +217,16 @@ impl Decoys {
             });
         }
         self.make_room(room, out);
-        let (active, resting) = TAKEN;
-        self.credit = (self.credit + share).min(active as f64);
-        let has_room = self.kept.waiting.is_empty() && self.taken + active <= room;
-        if has_room && self.credit >= resting as f64 {
-            self.credit -= resting as f64;
+        self.credit = (self.credit + share).min(TAKEN as f64);
+        let has_room = self.kept.waiting.is_empty() && self.taken + TAKEN <= room;
+        if has_room && self.credit >= TAKEN as f64 {
+            self.credit -= TAKEN as f64;
             self.begin(means, now, rng, out);
         }
         let due = self.kept.talks.iter().filter(|(_, talk)| talk.wake() <= now);
         for key in due.map(|(key, _)| *key).collect::<Vec<_>>() {
             self.with(key, out, |talk, asks| talk.tick(now, rng, asks));
         }
-        // One that has come into use follows more than before.
-        self.make_room(room, out);
     }
 
     /// A write has ended; whether it was one of a decoy's.
@@ -245,14 +247,13 @@ impl Decoys {
     /// A followed box has arrived; whether it is one of a decoy's.
     pub(crate) fn arrived(&mut self, id: &BoxId, now: Timestamp) -> bool {
         let arrived = self.followed.remove(id);
-        self.happened.extend(arrived.map(|key| (now, key, Happened::Arrived(*id))));
+        self.happened.extend(arrived.map(|(key, _)| (now, key, Happened::Arrived(*id))));
         arrived.is_some()
     }
 
     /// One of those with a past goes on, any of them, if there is room.
     fn resume(&mut self, room: usize, now: Timestamp, rng: &mut Rng, out: &mut Vec<(u32, Ask)>) {
-        let (active, _) = TAKEN;
-        if self.taken + active > room {
+        if self.taken + TAKEN > room {
             return;
         }
         let nth = random::index(rng, self.kept.waiting.len());
@@ -334,20 +335,35 @@ impl Decoys {
         out.extend(asks.into_iter().map(|ask| (key, ask)));
     }
 
-    fn carry_out(&mut self, key: u32, ask: Ask) -> Command {
+    fn carry_out(
+        &mut self,
+        key: u32,
+        ask: Ask,
+        tickets: &mut Tickets,
+        now: Timestamp,
+        rng: &mut Rng,
+    ) -> Command {
         match ask {
             Ask::Write(place, what) => {
                 let boxed = place.sealed();
                 self.written.insert(boxed.id(), (key, what));
-                Command::Write { boxed }
+                let talk = self.kept.talks.get_mut(&key);
+                let ticket = talk.and_then(|talk| {
+                    if let Wrote::Own(side, _, place) = what {
+                        let to = tickets::Talk::Decoy(key, side);
+                        talk.hand(side, place, || tickets.hand_out(to, MOST_AT_ONCE, now, rng));
+                    }
+                    talk.take_ticket(what, now)
+                });
+                Command::Write { boxed, ticket }
             }
             Ask::Read(id, what) => {
                 self.read.entry(id).or_default().push((key, what));
                 Command::Read { id }
             }
-            Ask::Follow(id, urgency) => {
-                self.followed.insert(id, key);
-                Command::Follow { id, urgency }
+            Ask::Follow(id, urgency, reader) => {
+                self.followed.insert(id, (key, reader));
+                Command::Follow { id, urgency, talk: None }
             }
             Ask::Unfollow(id) => {
                 self.followed.remove(&id);

@@ -4,19 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use xchat_base::Timestamp;
 use xchat_directory::NodeId;
-use xchat_pigeonhole::{BoxId, DeliveryKey};
+use xchat_pigeonhole::{BoxId, DeliveryKey, Tell};
 
 use crate::follows::READ_SET;
 
-/// Keys kept at most: of the read set, its renewals that overlap, and what was registered for boxes that have
+/// Keys kept at most: of the read set, its renewals that overlap, tickets, and what was registered for boxes that have
 /// arrived since. Beyond it the one that lapses first is forgotten; its box is then found by a look.
-pub(crate) const MAX_DELIVERIES: usize = 8 * READ_SET;
+pub(crate) const MAX_DELIVERIES: usize = 12 * READ_SET;
 
 /// What a delivery must be.
-pub(crate) struct Delivery {
-    pub(crate) id: BoxId,
-    pub(crate) store: NodeId,
-    pub(crate) key: DeliveryKey,
+pub(crate) enum Awaited {
+    /// Of a box that was registered, at a store.
+    Box { id: BoxId, store: NodeId, key: DeliveryKey },
+    /// Of whatever its writer has used a ticket for.
+    Ticket(Tell),
+}
+
+struct Delivery {
+    awaited: Awaited,
     until: Timestamp,
 }
 
@@ -28,26 +33,19 @@ pub(crate) struct Deliveries {
 }
 
 impl Deliveries {
-    pub(crate) fn insert(
-        &mut self,
-        delivery_id: [u8; 16],
-        id: BoxId,
-        store: NodeId,
-        key: DeliveryKey,
-        until: Timestamp,
-    ) {
+    pub(crate) fn insert(&mut self, delivery_id: [u8; 16], awaited: Awaited, until: Timestamp) {
         if self.by_id.len() >= MAX_DELIVERIES
             && let Some((_, first)) = self.lapsing.pop_first()
         {
             self.by_id.remove(&first);
         }
-        self.by_id.insert(delivery_id, Delivery { id, store, key, until });
+        self.by_id.insert(delivery_id, Delivery { awaited, until });
         self.lapsing.insert((until, delivery_id));
     }
 
     /// The registration that a delivery answers. It stays, because what comes first may be forged.
-    pub(crate) fn get(&self, delivery_id: &[u8; 16]) -> Option<&Delivery> {
-        self.by_id.get(delivery_id)
+    pub(crate) fn get(&self, delivery_id: &[u8; 16]) -> Option<&Awaited> {
+        self.by_id.get(delivery_id).map(|delivery| &delivery.awaited)
     }
 
     pub(crate) fn remove(&mut self, delivery_id: &[u8; 16]) {
@@ -69,8 +67,11 @@ impl Deliveries {
 
 #[cfg(test)]
 impl Deliveries {
-    pub(crate) fn first(&self) -> Option<([u8; 16], DeliveryKey)> {
-        self.by_id.iter().next().map(|(id, delivery)| (*id, delivery.key.clone()))
+    pub(crate) fn first_box(&self) -> Option<([u8; 16], DeliveryKey)> {
+        self.by_id.iter().find_map(|(id, delivery)| match &delivery.awaited {
+            Awaited::Box { key, .. } => Some((*id, key.clone())),
+            Awaited::Ticket(_) => None,
+        })
     }
 }
 
@@ -84,9 +85,11 @@ mod tests {
         for n in 0..=MAX_DELIVERIES {
             all.insert(
                 (n as u128).to_be_bytes(),
-                BoxId::from_bytes([1; 32]),
-                NodeId::from_bytes([2; 32]),
-                DeliveryKey::from_bytes([3; 32]),
+                Awaited::Box {
+                    id: BoxId::from_bytes([1; 32]),
+                    store: NodeId::from_bytes([2; 32]),
+                    key: DeliveryKey::from_bytes([3; 32]),
+                },
                 Timestamp::from_secs(n as u64 + 1),
             );
         }

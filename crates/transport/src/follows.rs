@@ -4,19 +4,20 @@
 mod tests;
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use xchat_base::{Rng, Timestamp, random};
 use xchat_directory::{NodeId, VerifiedDocument};
 use xchat_pigeonhole::BoxId;
 use xchat_sphinx::CollectorSession;
 
-use crate::api::Urgency;
+use crate::api::{NEXT, Urgency};
 use crate::queue::backoff_slots;
+use crate::tickets::Talk;
 
-/// Boxes that stand registered at once, at most: 256 registrations an hour are 7 % of the slots at
-/// `desk`.
-pub(crate) const READ_SET: usize = 256;
+/// Boxes that stand registered at once, at most: 192 registrations an hour are 5 % of the slots at
+/// `desk`, and tickets take 7 % besides.
+pub(crate) const READ_SET: usize = 192;
 
 /// A followed box that may be the next one is looked at (an immediate read, where no slot is needed for more) when
 /// nothing was heard of it for so long. It is what bounds the harm of a collector's or a store's restart, which
@@ -28,21 +29,23 @@ pub(crate) const LOOK_AFTER: Duration = Duration::from_secs(160);
 /// two people's talk one, and boxes of decoys would be looked at half as often.
 const LOOK_IN_A_TALK: Duration = Duration::from_secs(40);
 
+/// At the beginning of a talk its writer has no tickets, and may write a third box before it has some: it is looked at once so soon.
+const LOOK_AT_FIRST: Duration = Duration::from_secs(3);
+
+/// Of a box behind which others have arrived the delivery is lost, if it does not come within the one; and it is looked at again after
+/// the other.
+const OVERDUE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(4));
+
 /// A lane in which nothing arrived for so long is looked at no more often than one at rest: by the looks before a box is written a
 /// store would see how soon people come back to each other, which is nobody's habit but theirs.
 const TALK: Duration = Duration::from_secs(180);
 
-/// A box of a lane in use is registered when at most so many are before it: a number drawn for each box, from 1 to this. So
-/// the time between a box's registration and its writing is any part of what its lane takes for so many boxes, and
-/// neither the box before it nor the one behind it was registered when it was.
-const FARTHEST: usize = 15;
+/// The second and third box of a lane at rest are registered within so long, and when those before them have arrived.
+const NEXT_WITHIN: Duration = Duration::from_secs(20 * 60);
 
-/// And then not at once, or boxes would be registered whenever another one of their lane has arrived: exponential, the
-/// mean for each box that is still before it. People's lanes move on by a box in ten seconds and more.
-const SPREAD: Duration = Duration::from_secs(8);
-
-/// The second box of a lane at rest is registered within so long, and when the first one has arrived.
-const SECOND_WITHIN: Duration = Duration::from_secs(20 * 60);
+/// In a talk nothing is registered: tickets stand for it (see [`crate::tickets`]). When nothing has come for a time from this to that, drawn
+/// for each box, the next ones are, for when the two talk again.
+const QUIET: (Duration, Duration) = (Duration::from_secs(3 * 60), Duration::from_secs(30 * 60));
 
 /// Each registration is renewed after the rotation's period times a random factor, from this on and as far above one: boxes
 /// that were once registered together do not stay together.
@@ -73,6 +76,18 @@ impl Standing {
     pub(crate) fn passes(&self, mixes: &[NodeId]) -> bool {
         self.mixes.iter().any(|mix| mixes.contains(mix))
     }
+}
+
+/// Whose a followed box is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Whose {
+    pub(crate) is_decoy: bool,
+    /// In whose talk it is awaited.
+    pub(crate) talk: Option<Talk>,
+    /// That talk goes on: its writer has tickets, or is about to have some.
+    pub(crate) goes_on: bool,
+    /// It has only just begun: none has been used in it yet.
+    pub(crate) begins: bool,
 }
 
 /// What is to be registered next.
@@ -109,10 +124,14 @@ struct Followed {
     urgency: Urgency,
     /// When something last arrived in its lane, as far as that was said: at a start nothing has.
     lane_heard: Timestamp,
+    /// The talk in which it is awaited has only just begun.
+    begins: bool,
+    /// Since when others behind it are known to be written.
+    overdue: Option<Timestamp>,
     /// Drawn anew for each registration: of boxes that are due since the same moment the lowest is registered first.
     turn: u32,
-    /// Registered when at most so many boxes of its lane are before it.
-    farthest: u8,
+    /// In whose talk it is awaited.
+    talk: Option<Talk>,
     /// Not registered before that; never, as long as it is too far ahead.
     due: Option<Timestamp>,
     standing: Option<Standing>,
@@ -146,21 +165,24 @@ impl Follows {
         &mut self,
         id: BoxId,
         urgency: Urgency,
-        is_decoy: bool,
+        whose: Whose,
         now: Timestamp,
         rng: &mut Rng,
     ) {
         self.idle_until = Timestamp::ZERO;
         // Followed again when one before it has arrived, in order or not.
         // Whose it is was said when it was first followed: a decoy that is given up has commands under way.
+        let Whose { is_decoy, talk, goes_on, begins } = whose;
         let is_decoy = self.decoys.contains_key(&id) || is_decoy && !self.own.contains_key(&id);
         let boxes = if is_decoy { &mut self.decoys } else { &mut self.own };
         let again = boxes.contains_key(&id);
         let followed = boxes.entry(id).or_insert_with(|| Followed {
             urgency,
             lane_heard: Timestamp::ZERO,
+            begins,
+            overdue: None,
             turn: rng.next_u32(),
-            farthest: 1 + random::index(rng, FARTHEST) as u8,
+            talk,
             due: None,
             standing: None,
             in_flight: false,
@@ -170,20 +192,40 @@ impl Follows {
             looked_at: Timestamp::ZERO,
         });
         followed.urgency = urgency;
+        followed.begins = begins;
         if again {
             followed.lane_heard = now;
+        } else if goes_on && urgency == Urgency::Active(0) {
+            // Of the lane of new keys. Something may be there already.
+            (followed.lane_heard, followed.begins) = (now, true);
         }
-        match urgency {
-            Urgency::Active(_) | Urgency::Resting => followed.due = Some(Timestamp::ZERO),
-            Urgency::Ahead(_) if followed.due.is_some() => {}
-            Urgency::Ahead(1) => {
-                followed.due = Some(now + SECOND_WITHIN.mul_f64(random::unit(rng)));
+        if urgency == Urgency::Overdue {
+            followed.overdue.get_or_insert(now);
+        }
+        followed.due = match urgency {
+            Urgency::Ahead(places) if places >= NEXT => None,
+            // It has been written: to be told when it is, is too late.
+            Urgency::Overdue => None,
+            _ if goes_on => {
+                let (least, most) = QUIET;
+                Some(now + least + (most - least).mul_f64(random::unit(rng)))
             }
-            Urgency::Ahead(places) if places <= followed.farthest => {
-                let mean = SPREAD * u32::from(places);
-                followed.due = Some(now + random::exponential(rng, mean));
+            Urgency::Active(_) | Urgency::Resting => Some(Timestamp::ZERO),
+            Urgency::Ahead(_) => {
+                let drawn = now + NEXT_WITHIN.mul_f64(random::unit(rng));
+                Some(followed.due.unwrap_or(drawn))
             }
-            Urgency::Ahead(_) => {}
+        };
+    }
+
+    /// The writers in these talks have no tickets any more.
+    pub(crate) fn uncover(&mut self, talks: &BTreeSet<Talk>) {
+        if talks.is_empty() {
+            return;
+        }
+        for (_, followed) in self.all_mut() {
+            let is_one = followed.talk.is_some_and(|talk| talks.contains(&talk));
+            followed.due = followed.due.map(|due| if is_one { Timestamp::ZERO } else { due });
         }
     }
 
@@ -192,9 +234,10 @@ impl Follows {
         EARLIEST_RENEWAL + 2.0 * (1.0 - EARLIEST_RENEWAL) * random::unit(rng)
     }
 
-    /// Whether it was followed.
-    pub(crate) fn remove(&mut self, id: &BoxId) -> bool {
-        self.own.remove(id).or_else(|| self.decoys.remove(id)).is_some()
+    /// It is followed no more; in whose talk it was, if it was.
+    pub(crate) fn remove(&mut self, id: &BoxId) -> Option<Option<Talk>> {
+        let followed = self.own.remove(id).or_else(|| self.decoys.remove(id));
+        followed.map(|followed| followed.talk)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -286,37 +329,46 @@ impl Follows {
         Next { new: new.id(), due: renewal.id() }
     }
 
-    /// The box to look at: active and an item may just have been lost, the next one of a talk after [`LOOK_IN_A_TALK`], or the
+    /// The box to look at, and whether that is of use in a talk: one behind which others have arrived, or an active one when an item may
+    /// just have been lost; then the next one of a talk after [`LOOK_IN_A_TALK`], or the
     /// next one of any lane after [`LOOK_AFTER`]. Never one that others come before: stores would see for how long it
     /// has been waited for.
-    pub(crate) fn next_look(&self, now: Timestamp) -> Option<BoxId> {
+    pub(crate) fn next_look(&self, now: Timestamp) -> Option<(BoxId, bool)> {
         self.all()
             .filter(|(_, f)| !f.in_flight)
             .filter_map(|(id, f)| {
-                let age = now.since(f.looked_at);
+                // Of what has been awaited in a talk alone, nothing was asked.
                 let silent = now.since(f.looked_at.max(f.lane_heard));
+                let is_first = f.begins && f.looked_at < f.lane_heard;
+                let patience = if is_first { LOOK_AT_FIRST } else { LOOK_IN_A_TALK };
                 let need = match f.urgency {
-                    _ if self.hurries(f) => 2,
-                    Urgency::Active(0) if f.is_talked_in(now) && silent >= LOOK_IN_A_TALK => 1,
-                    Urgency::Active(0) | Urgency::Resting if age >= LOOK_AFTER => 0,
+                    _ if self.hurries(f, now) => 2,
+                    Urgency::Active(0) if f.is_talked_in(now) && silent >= patience => 1,
+                    Urgency::Active(0) | Urgency::Resting if silent >= LOOK_AFTER => 0,
                     _ => return None,
                 };
-                Some((need, age, f.turn, id))
+                Some((need, silent, f.turn, id))
             })
             .max()
-            .map(|(.., id)| *id)
+            .map(|(need, .., id)| (*id, need > 0))
     }
 
     /// Whether a look is more urgent than usual.
-    pub(crate) fn in_a_hurry(&self) -> bool {
-        self.lost_collect > Timestamp::ZERO
-            && self.all().any(|(_, f)| !f.in_flight && self.hurries(f))
+    pub(crate) fn in_a_hurry(&self, now: Timestamp) -> bool {
+        self.all().any(|(_, f)| !f.in_flight && self.hurries(f, now))
     }
 
-    fn hurries(&self, followed: &Followed) -> bool {
-        // Of what nothing was ever asked about nothing is lost.
-        let asked = followed.looked_at > Timestamp::ZERO;
-        followed.is_active() && asked && followed.looked_at <= self.lost_collect
+    fn hurries(&self, followed: &Followed, now: Timestamp) -> bool {
+        let (late, again) = OVERDUE;
+        if followed.overdue.is_some_and(|since| now.since(since) >= late) {
+            return now.since(followed.looked_at) >= again;
+        }
+        // Of what nothing was ever asked about nothing is lost, but in a talk, by a ticket.
+        if followed.looked_at > Timestamp::ZERO {
+            return followed.is_active() && followed.looked_at <= self.lost_collect;
+        }
+        let is_next = followed.urgency == Urgency::Active(0);
+        is_next && followed.is_talked_in(now) && followed.lane_heard <= self.lost_collect
     }
 
     /// A request about it that is not a registration leaves.
@@ -501,7 +553,7 @@ impl Followed {
     }
 
     fn is_active(&self) -> bool {
-        matches!(self.urgency, Urgency::Active(_))
+        matches!(self.urgency, Urgency::Active(_) | Urgency::Overdue)
     }
 
     fn is_talked_in(&self, now: Timestamp) -> bool {
@@ -511,7 +563,7 @@ impl Followed {
     /// The most urgent first.
     fn class(&self) -> u8 {
         match self.urgency {
-            Urgency::Active(_) => 0,
+            Urgency::Active(_) | Urgency::Overdue => 0,
             Urgency::Resting => 1,
             Urgency::Ahead(_) => 2,
         }

@@ -23,11 +23,18 @@ struct Silence {
 #[derive(Default)]
 pub(crate) struct Health {
     stores: BTreeMap<NodeId, Silence>,
+    /// What each said last of its present life.
+    lives: BTreeMap<NodeId, u64>,
 }
 
 impl Health {
     pub(crate) fn answered(&mut self, store: &NodeId) {
         self.stores.remove(store);
+    }
+
+    /// It says this of its life: whether that is another one than it said before.
+    pub(crate) fn is_another(&mut self, store: &NodeId, life: u64) -> bool {
+        self.lives.insert(*store, life).is_some_and(|before| before != life)
     }
 
     /// A packet to it that was sent then had no answer. `last_answer`: when anything at all was last
@@ -81,6 +88,7 @@ impl Health {
 
     pub(crate) fn follow_document(&mut self, document: &VerifiedDocument) {
         self.stores.retain(|store, _| document.node(store).is_some());
+        self.lives.retain(|store, _| document.node(store).is_some());
     }
 }
 
@@ -100,6 +108,13 @@ mod tests {
         assert!(!health.is_silent(&STORE, now + AVOIDED_FOR));
         health.answered(&STORE);
         assert_eq!(health.silent(now), 0);
+    }
+
+    #[test]
+    fn a_store_that_starts_again_is_noticed_once() {
+        let mut health = Health::default();
+        let noticed: Vec<_> = [7, 7, 8, 8, 7].map(|life| health.is_another(&STORE, life)).into();
+        assert_eq!(noticed, [false, false, true, false, true]);
     }
 
     #[test]

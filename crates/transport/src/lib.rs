@@ -53,7 +53,9 @@ mod routes;
 mod status;
 #[cfg(test)]
 mod tests;
+mod tickets;
 mod transport;
+mod unclaimed;
 
 pub use api::{Command, DecoyLanes, Effect, Event, Input, StartError, Urgency};
 pub use clock::SLOT_LEAD;

@@ -42,6 +42,14 @@ pub(crate) enum Purpose {
         /// After which time it is to be renewed.
         renew_after: Duration,
     },
+    /// A registration for a ticket.
+    Ticket {
+        id: BoxId,
+        store: NodeId,
+        session: CollectorSession,
+        /// Over which the store is to deliver.
+        mixes: [NodeId; 3],
+    },
 }
 
 impl Purpose {
@@ -52,7 +60,8 @@ impl Purpose {
             Self::Write { store, .. }
             | Self::Read { store, .. }
             | Self::Check { store, .. }
-            | Self::Register { store, .. } => Some(store),
+            | Self::Register { store, .. }
+            | Self::Ticket { store, .. } => Some(store),
         }
     }
 }

@@ -6,22 +6,26 @@ use xchat_directory::Parameters;
 use xchat_sphinx::Pace;
 
 use crate::follows::READ_SET;
+use crate::tickets::TICKETS;
 
 /// How the read set rotates: the same for every client of a pace on a network, whatever it follows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Rotation {
     /// Boxes that stand registered at most.
     pub(crate) capacity: usize,
+    /// Tickets that lie ready at most, and the share of the slots that registering them may take.
+    pub(crate) tickets: usize,
+    pub(crate) ticket_share: f64,
     /// A registration is renewed after this.
     pub(crate) period: Duration,
     /// What a registration asks of the store: the period, and room for a renewal that has to wait.
     pub(crate) lifetime: Duration,
-    /// Share of the slots that renewals may take.
+    /// Share of the slots that renewals of boxes may take.
     pub(crate) share: f64,
 }
 
-/// Renewals take no more of the stream than this; slow paces follow fewer boxes by registration.
-const MAX_RENEWAL_SHARE: f64 = 0.25;
+/// All registrations take no more of the stream than this; slow paces follow fewer boxes by registration.
+const MAX_SHARE: f64 = 0.28;
 
 impl Rotation {
     pub(crate) fn of(pace: Pace, parameters: &Parameters) -> Self {
@@ -33,12 +37,16 @@ impl Rotation {
         // A registration cannot outlive the keys of its delivery block.
         let period = period.min(parameters.registration_lifetime * 3 / 4);
         let slots = period.as_secs_f64() / parameters.mean_gap(pace.mean_gap()).as_secs_f64();
-        let share = (READ_SET as f64 / slots).min(MAX_RENEWAL_SHARE);
+        let all = READ_SET + TICKETS;
+        let part = (MAX_SHARE * slots / all as f64).min(1.0);
+        let of = |count: usize| ((part * count as f64).round() as usize).clamp(1, count);
         Self {
-            capacity: ((share * slots).round() as usize).clamp(1, READ_SET),
+            capacity: of(READ_SET),
+            tickets: of(TICKETS),
+            ticket_share: part * TICKETS as f64 / slots,
             period,
             lifetime: parameters.registration_lifetime.min(period * 4 / 3),
-            share,
+            share: part * READ_SET as f64 / slots,
         }
     }
 }
@@ -52,11 +60,13 @@ mod tests {
         let parameters = Parameters::default();
         let of = |pace| {
             let rotation = Rotation::of(pace, &parameters);
-            (rotation.capacity, rotation.period.as_secs(), (rotation.share * 1_000.0).round())
+            let share = rotation.share + rotation.ticket_share;
+            let registered = (rotation.capacity, rotation.tickets);
+            (registered, rotation.period.as_secs(), (share * 1_000.0).round())
         };
-        assert_eq!(of(Pace::Fast), (256, 1_800, 36.0));
-        assert_eq!(of(Pace::Desk), (256, 3_600, 71.0));
-        assert_eq!(of(Pace::Phone), (256, 5_400, 237.0));
-        assert_eq!(of(Pace::Thrift), (45, 5_400, 250.0));
+        assert_eq!(of(Pace::Fast), ((192, 256), 1_800, 62.0));
+        assert_eq!(of(Pace::Desk), ((192, 256), 3_600, 124.0));
+        assert_eq!(of(Pace::Phone), ((130, 173), 5_400, 280.0));
+        assert_eq!(of(Pace::Thrift), ((22, 29), 5_400, 280.0));
     }
 }

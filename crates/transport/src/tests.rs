@@ -1,7 +1,7 @@
 //! Transports on a whole network of the nodes' cores, on virtual time.
 
 mod documents;
-mod fixture;
+pub(crate) mod fixture;
 mod following;
 mod liar;
 mod network;

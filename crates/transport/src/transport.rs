@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use xchat_base::{CodecError, Rng, Timestamp, Wire};
 use xchat_directory::{DirectoryError, Root, SignedDocument, VerifiedDocument};
-use xchat_pigeonhole::{BoxId, SealedBox};
+use xchat_pigeonhole::{BoxId, Handed, SealedBox, Tell};
 use xchat_sphinx::pace::bytes_per_month;
 use xchat_sphinx::{CollectorSession, Pace, PacketFormat, Sphinx};
 
@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::collectors::{Collectors, GivenUp};
 use crate::decoys::{Decoys, KeptDecoys};
 use crate::deliveries::Deliveries;
-use crate::follows::{Follows, Standing};
+use crate::follows::{Follows, Standing, Whose};
 use crate::guards::{Guards, Stored};
 use crate::habits::Said;
 use crate::health::Health;
@@ -28,6 +28,8 @@ use crate::outstanding::Outstanding;
 use crate::pace::Rotation;
 use crate::queue::Queue;
 use crate::status::{CollectorHealth, GatewayState, Status, Trouble};
+use crate::tickets::{Talk, Tickets};
+use crate::unclaimed::Unclaimed;
 use link::{Link, Resumable};
 use slot::Turns;
 
@@ -53,10 +55,12 @@ pub struct Transport {
     /// When the last session ended, to know how long it was offline.
     offline_since: Option<Timestamp>,
     ask_document_at: Timestamp,
-    writes: Queue<SealedBox>,
+    writes: Queue<Writing>,
     reads: Queue<()>,
     follows: Follows,
     decoys: Decoys,
+    tickets: Tickets,
+    unclaimed: Unclaimed,
     deliveries: Deliveries,
     collectors: Collectors,
     outstanding: Outstanding,
@@ -66,6 +70,12 @@ pub struct Transport {
     turns: Turns,
     last_wake: Option<Timestamp>,
     reported: Option<Digest>,
+}
+
+/// A box on its way, and whom its store is to tell of it.
+struct Writing {
+    boxed: SealedBox,
+    tell: Tell,
 }
 
 /// What a change of is worth an [`Event::Status`].
@@ -120,6 +130,8 @@ impl Transport {
             reads: Queue::new(),
             follows: Follows::new(),
             decoys: Decoys::new(rng),
+            tickets: Tickets::default(),
+            unclaimed: Unclaimed::default(),
             deliveries: Deliveries::default(),
             collectors: Collectors::new(),
             outstanding: Outstanding::default(),
@@ -130,6 +142,7 @@ impl Transport {
             last_wake: None,
             reported: None,
         };
+        transport.tickets.unsettle(now);
         let mut out = Vec::new();
         if transport.guards.refresh(&transport.document, rng) || stored.is_none() {
             out.push(transport.persist());
@@ -168,12 +181,18 @@ impl Transport {
         self.decoys.note(said, now);
     }
 
+    /// Tickets for whoever writes to the owner in this conversation, to be told to them with what the owner writes next: as
+    /// many as they need, at most so many, and none if there are none. Each is handed out once.
+    pub fn hand_out(&mut self, talk: u64, most: usize, now: Timestamp, rng: &mut Rng) -> Handed {
+        self.tickets.hand_out(Talk::Own(talk), most, now, rng)
+    }
+
     /// Takes one input; the effects are to be carried out in order.
     pub fn handle(&mut self, input: Input, now: Timestamp, rng: &mut Rng) -> Vec<Effect> {
         let mut out = Vec::new();
         let is_timer = matches!(input, Input::Timer);
         match input {
-            Input::Command(command) => self.command(command, now, rng),
+            Input::Command(command) => self.command(command, now, rng, &mut out),
             Input::Online { gateway, link, from } => {
                 self.link_up(gateway, link, from, now, rng, &mut out);
             }
@@ -242,22 +261,34 @@ impl Transport {
         &self.document
     }
 
-    fn command(&mut self, command: Command, now: Timestamp, rng: &mut Rng) {
+    fn command(&mut self, command: Command, now: Timestamp, rng: &mut Rng, out: &mut Vec<Effect>) {
+        let asked = match &command {
+            Command::Read { id } | Command::Follow { id, .. } => Some(*id),
+            Command::Write { .. } | Command::Unfollow { .. } => None,
+        };
         match command {
-            Command::Write { boxed } => {
+            Command::Write { boxed, ticket } => {
                 let id = boxed.id();
-                if self.writes.get(&id) != Some(&boxed) {
-                    self.writes.ask(id, boxed);
+                if self.writes.get(&id).map(|writing| &writing.boxed) != Some(&boxed) {
+                    let tell = ticket.map_or_else(|| Tell::nobody(rng), |ticket| ticket.tell());
+                    self.writes.ask(id, Writing { boxed, tell });
                 }
             }
             Command::Read { id } => self.reads.ask(id, ()),
-            Command::Follow { id, urgency } => {
-                let is_decoy = self.decoys.follows(&id);
-                self.follows.follow(id, urgency, is_decoy, now, rng);
+            Command::Follow { id, urgency, talk } => {
+                let decoy = self.decoys.follower(&id);
+                let (is_decoy, talk) = (decoy.is_some(), decoy.or(talk.map(Talk::Own)));
+                let goes_on = talk.is_some_and(|talk| self.tickets.goes_on(talk, now));
+                let begins = talk.is_some_and(|talk| self.tickets.begins(talk));
+                let whose = Whose { is_decoy, talk, goes_on, begins };
+                self.follows.follow(id, urgency, whose, now, rng);
             }
             Command::Unfollow { id } => {
                 self.follows.remove(&id);
             }
+        }
+        if let Some(boxed) = asked.and_then(|id| self.unclaimed.take(&id)) {
+            self.came(boxed, true, now, out);
         }
     }
 
@@ -280,6 +311,7 @@ impl Transport {
         let document = &self.document;
         let is_gone = |id: &BoxId, standing: &Standing| standing.is_gone(id, document);
         self.follows.anew(is_gone, now, self.turns.slot, rng);
+        self.tickets.follow_document(document);
         self.ask_document_at = now + self.document_period();
         out.push(self.persist());
         Ok(())
@@ -298,7 +330,13 @@ impl Transport {
     }
 
     fn void_registrations(&mut self, GivenUp(session): GivenUp) {
-        self.follows.retain_standing(|standing| standing.session != session);
+        self.retain_registrations(|standing| standing.session != session);
+    }
+
+    /// Registrations for which this does not hold are good for nothing any more.
+    fn retain_registrations(&mut self, keep: impl Fn(&Standing) -> bool) {
+        self.follows.retain_standing(&keep);
+        self.tickets.retain(|_, standing| keep(standing));
     }
 
     fn persist(&self) -> Effect {
@@ -397,7 +435,11 @@ impl Transport {
     }
 
     pub(crate) fn renew_all_registrations(&mut self) {
-        self.follows.retain_standing(|_| false);
+        self.retain_registrations(|_| false);
+    }
+
+    pub(crate) fn tickets_ready(&self) -> usize {
+        self.tickets.ready()
     }
 
     pub(crate) fn take_forged_delivery(
@@ -407,7 +449,7 @@ impl Transport {
         rng: &mut Rng,
     ) -> Vec<Effect> {
         let mut out = Vec::new();
-        let (id, key) = self.deliveries.first().expect("registered");
+        let (id, key) = self.deliveries.first_box().expect("registered");
         let sealed = key.seal(rng, &id, forged).expect("an answer");
         self.delivered(&id, &sealed, now, &mut out);
         out

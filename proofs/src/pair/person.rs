@@ -151,9 +151,9 @@ impl Person {
         for effect in effects {
             match effect {
                 Effect::Persist(changes) if persist => self.persist(changes),
-                Effect::Write(boxed) => self.post(Operation::Write(boxed)),
+                Effect::Write(boxed, _) => self.post(Operation::Write(boxed)),
                 Effect::Read(id) => self.post(Operation::Read(id)),
-                Effect::Follow(id, _) => drop(self.followed.insert(id)),
+                Effect::Follow(id, ..) => drop(self.followed.insert(id)),
                 Effect::Unfollow(id) => drop(self.followed.remove(&id)),
                 _ => {}
             }

@@ -8,7 +8,7 @@ use rand_core::RngCore;
 use tokio::time::Instant;
 use xchat_base::{Wire, random};
 use xchat_directory::{Descriptor, NodeId};
-use xchat_pigeonhole::{Answer, BoxId, Op, SealedBox};
+use xchat_pigeonhole::{Answer, BoxId, Op, SealedBox, Ticket};
 use xchat_sphinx::frame::CLIENT_PACKET_FRAME_LEN;
 use xchat_sphinx::work::SHARES;
 use xchat_sphinx::{
@@ -168,7 +168,11 @@ impl Intruder<'_> {
         self.attack.tally.tried(kind);
         let view = &self.attack.view;
         let store = replica(view, &boxed.id(), random::index(dice, 2)).clone();
-        let op = Op::Write { placement: view.placement(), boxed };
+        let op = Op::Write {
+            placement: view.placement(),
+            boxed,
+            tell: Ticket::from_bytes([9; 16]).tell(),
+        };
         self.ask(dice, &store, op, Expected::NotStored(kind)).await
     }
 

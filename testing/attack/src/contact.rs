@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand_core::RngCore;
 use xchat_base::{Wire, random};
 use xchat_e2ee::{AcceptEntry, Group, InvitationLink, Meeting};
-use xchat_pigeonhole::{Answer, BoxKeys, Lane, MAX_CONTENT_LEN, Op, RunPointer, SealedBox};
+use xchat_pigeonhole::{Answer, BoxKeys, Lane, MAX_CONTENT_LEN, Op, RunPointer, SealedBox, Ticket};
 use xchat_testkit::give_up;
 
 use crate::Attack;
@@ -193,7 +193,8 @@ async fn read(dice: &mut Dice, view: &View, asker: &mut Asker, keys: &BoxKeys) -
 
 async fn write(dice: &mut Dice, view: &View, asker: &mut Asker, boxed: SealedBox) {
     let store = replica(view, &boxed.id(), 0);
-    let op = Op::Write { placement: view.placement(), boxed };
+    let op =
+        Op::Write { placement: view.placement(), boxed, tell: Ticket::from_bytes([9; 16]).tell() };
     match asker.answer(dice, view, store, op).await {
         Some(Answer::Stored) => {}
         other => give_up(&format!("the invitation cannot be accepted: {other:?}")),
@@ -208,6 +209,7 @@ async fn put(
 ) -> Option<Answer> {
     let view = &attack.view;
     let store = replica(view, &boxed.id(), random::index(dice, 2));
-    let op = Op::Write { placement: view.placement(), boxed };
+    let op =
+        Op::Write { placement: view.placement(), boxed, tell: Ticket::from_bytes([9; 16]).tell() };
     asker.answer(dice, view, store, op).await
 }

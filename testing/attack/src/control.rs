@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use xchat_base::Secret;
 use xchat_directory::Descriptor;
-use xchat_pigeonhole::{Answer, BoxId, Lane, Op, SealedBox};
+use xchat_pigeonhole::{Answer, BoxId, Lane, Op, SealedBox, Ticket};
 use xchat_testkit::give_up;
 
 use crate::session::{Arrived, Session, believed};
@@ -33,7 +33,11 @@ impl Control {
             let content = format!("control box {number}");
             let boxed = lane.peek(number).seal(dice, content.as_bytes()).expect("it is short");
             let store = replica(view, &boxed.id(), 0);
-            let op = Op::Write { placement: view.placement(), boxed: boxed.clone() };
+            let op = Op::Write {
+                placement: view.placement(),
+                boxed: boxed.clone(),
+                tell: Ticket::from_bytes([9; 16]).tell(),
+            };
             match asker.answer(dice, view, store, op).await {
                 Some(Answer::Stored) => kept.push(boxed),
                 other => give_up(&format!("a control box was answered with {other:?}")),

@@ -57,7 +57,12 @@ pub struct Seen {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Asked {
     /// To write a box.
-    Write(u64),
+    Write {
+        /// Which.
+        id: u64,
+        /// What its reader may have registered for in place of it.
+        told: u64,
+    },
     /// To read a box.
     Read(u64),
     /// To be handed a box when it is written.

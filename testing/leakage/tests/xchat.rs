@@ -30,7 +30,7 @@ impl Observer for Counts {
     }
 
     fn inside(&mut self, insight: &Insight) {
-        self.written += u64::from(matches!(insight.inside, Inside::Request(Asked::Write(_))));
+        self.written += u64::from(matches!(insight.inside, Inside::Request(Asked::Write { .. })));
     }
 
     fn truth_of_session(&mut self, _session: u64, _client: u32) {

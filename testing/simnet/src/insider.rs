@@ -72,7 +72,7 @@ impl Insider {
         let Request { reply, op } = Request::from_wire(message).ok()?;
         self.expect(&reply, now + FORGOTTEN_AFTER, now, Coming::Answer { came });
         let asked = match op {
-            Op::Write { boxed, .. } => Asked::Write(boxed.id()),
+            Op::Write { boxed, tell, .. } => Asked::Write { id: boxed.id(), told: tell.id },
             Op::Read { id, .. } => Asked::Read(id),
             Op::Register { id, delivery, lifetime_secs, .. } => {
                 let until = now + Duration::from_secs(lifetime_secs.into());

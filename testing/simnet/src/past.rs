@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use xchat_base::random::Rng;
 use xchat_base::{Secret, Timestamp};
-use xchat_engine::{ConversationId, Effect, Input, Talk};
+use xchat_engine::{ConversationId, Effect, Input, Talk, no_tickets};
 use xchat_pigeonhole::outcome::{ReadOutcome, WriteOutcome};
 use xchat_pigeonhole::{BoxId, SealedBox};
 
@@ -63,7 +63,8 @@ impl Past {
         two.carry_out(first, self.since, rng);
         for &(at, who) in &self.said {
             two.rest(at, rng);
-            let (_, effects) = two.sides[who].talk.say("before".to_owned(), at, rng);
+            let (_, effects) =
+                two.sides[who].talk.say("before".to_owned(), at, rng, &mut no_tickets);
             two.carry_out(effects.into_iter().map(|effect| (who, effect)), at, rng);
         }
         two.rest(until, rng);
@@ -80,7 +81,7 @@ impl Two {
         };
         while let Some((at, who)) = next(self) {
             self.sides[who].wake = None;
-            let effects = self.sides[who].talk.handle(Input::Timer, at, rng);
+            let effects = self.sides[who].talk.handle(Input::Timer, at, rng, &mut no_tickets);
             self.carry_out(effects.into_iter().map(|effect| (who, effect)), at, rng);
         }
     }
@@ -94,7 +95,7 @@ impl Two {
         let mut left: VecDeque<(usize, Effect)> = effects.into_iter().collect();
         while let Some((who, effect)) = left.pop_front() {
             for (who, input) in self.done(who, effect) {
-                let effects = self.sides[who].talk.handle(input, now, rng);
+                let effects = self.sides[who].talk.handle(input, now, rng, &mut no_tickets);
                 left.extend(effects.into_iter().map(|effect| (who, effect)));
             }
         }
@@ -103,7 +104,7 @@ impl Two {
     /// What comes of an effect.
     fn done(&mut self, who: usize, effect: Effect) -> Vec<(usize, Input)> {
         match effect {
-            Effect::Write(boxed) => {
+            Effect::Write(boxed, _) => {
                 let id = boxed.id();
                 let first = self.written.entry(id).or_insert_with(|| boxed.clone());
                 let outcome = if *first == boxed {
@@ -120,7 +121,7 @@ impl Two {
                 let outcome = found.map_or(ReadOutcome::Empty, ReadOutcome::Found);
                 vec![(who, Input::Read { id, outcome })]
             }
-            Effect::Follow(id, _) => match self.written.get(&id) {
+            Effect::Follow(id, ..) => match self.written.get(&id) {
                 Some(boxed) => vec![(who, Input::Arrived(boxed.clone()))],
                 None => {
                     self.followed.insert((id, who));

@@ -31,6 +31,22 @@ struct App {
     transport_wake: Option<Timestamp>,
 }
 
+impl App {
+    /// Hands an input to the engine.
+    fn engine(&mut self, input: Input, now: Timestamp, rng: &mut Rng) -> Vec<xchat_engine::Effect> {
+        let Self { engine, transport, .. } = self;
+        let mut tickets = |conversation, most, rng: &mut Rng| {
+            transport.hand_out(talk(&conversation), most, now, rng)
+        };
+        engine.handle(input, now, rng, &mut tickets)
+    }
+}
+
+/// What a transport calls a conversation.
+fn talk(conversation: &ConversationId) -> u64 {
+    conversation.as_bytes().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+}
+
 /// One person.
 pub struct Person {
     /// Their name.
@@ -137,7 +153,7 @@ impl Person {
             && app.engine_wake.is_some_and(|at| at <= now)
         {
             app.engine_wake = None;
-            let effects = app.engine.handle(Input::Timer, now, rng);
+            let effects = app.engine(Input::Timer, now, rng);
             self.carry_out_engine(effects, now, rng, &mut wants);
         }
         wants
@@ -152,7 +168,7 @@ impl Person {
     ) -> Vec<Want> {
         let mut wants = Vec::new();
         let app = self.app.as_mut().expect("commands are for a running app");
-        let effects = app.engine.handle(Input::Command { tag, command }, now, rng);
+        let effects = app.engine(Input::Command { tag, command }, now, rng);
         self.carry_out_engine(effects, now, rng, &mut wants);
         wants
     }
@@ -185,15 +201,16 @@ impl Person {
                     self.persist(changes, now);
                     continue;
                 }
-                Effect::Write(boxed) => Order::Write { boxed },
+                Effect::Write(boxed, ticket) => Order::Write { boxed, ticket },
                 Effect::Read(id) => Order::Read { id },
-                Effect::Follow(id, urgency) => {
+                Effect::Follow(id, urgency, told) => {
                     let urgency = match urgency {
                         Urgency::Active(boxes) => xchat_transport::Urgency::Active(boxes),
+                        Urgency::Overdue => xchat_transport::Urgency::Overdue,
                         Urgency::Resting => xchat_transport::Urgency::Resting,
                         Urgency::Ahead(boxes) => xchat_transport::Urgency::Ahead(boxes),
                     };
-                    Order::Follow { id, urgency }
+                    Order::Follow { id, urgency, talk: told.as_ref().map(talk) }
                 }
                 Effect::Unfollow(id) => Order::Unfollow { id },
                 Effect::Done { tag, result } => {
@@ -211,7 +228,7 @@ impl Person {
                 Effect::Recall { conversation, after, limit } => {
                     let recalled = self.recall(conversation, after, limit);
                     let input = Input::Recalled { conversation, recalled };
-                    let effects = self.app().engine.handle(input, now, rng);
+                    let effects = self.app().engine(input, now, rng);
                     self.carry_out_engine(effects, now, rng, wants);
                     continue;
                 }
@@ -249,7 +266,7 @@ impl Person {
                         Event::Arrived(boxed) => Input::Arrived(boxed),
                         _ => continue,
                     };
-                    let effects = self.app().engine.handle(input, now, rng);
+                    let effects = self.app().engine(input, now, rng);
                     self.carry_out_engine(effects, now, rng, wants);
                 }
                 _ => {}

@@ -56,7 +56,12 @@ pub struct FrameId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Asked {
     /// To write a box.
-    Write(BoxId),
+    Write {
+        /// Which.
+        id: BoxId,
+        /// What its reader may have registered for: the ticket that came with it.
+        told: BoxId,
+    },
     /// To read a box.
     Read(BoxId),
     /// To be handed a box when it is written.

@@ -9,7 +9,7 @@ use xchat_directory::{Root, VerifiedDocument};
 use xchat_engine::{
     Content, ConversationId, Direction, Effect, Event, Input, MessageState, Talk, Urgency,
 };
-use xchat_pigeonhole::BoxId;
+use xchat_pigeonhole::{BoxId, Handed};
 use xchat_sphinx::{CollectorSession, PacketFormat};
 use xchat_transport::{Command, DecoyLanes, Pace, Said, Transport};
 
@@ -57,6 +57,23 @@ pub(crate) fn id(number: usize) -> ConversationId {
     let mut id = [0; 16];
     id[..8].copy_from_slice(&(number as u64).to_be_bytes());
     ConversationId::from_bytes(id)
+}
+
+/// What a transport calls the conversation of this number.
+const fn talk(number: usize) -> u64 {
+    number as u64
+}
+
+/// Tickets of a transport, if there is one already.
+fn hand_out(
+    transport: &mut Option<Transport>,
+    number: usize,
+    now: Timestamp,
+) -> impl FnMut(ConversationId, usize, &mut Rng) -> Handed {
+    move |_, most, rng| match transport {
+        Some(transport) => transport.hand_out(talk(number), most, now, rng),
+        None => Handed::default(),
+    }
 }
 
 /// What a program is given of the network when it starts.
@@ -207,7 +224,7 @@ impl Talker {
         rng: &mut Rng,
     ) {
         assert!(self.transport.is_none(), "before its device is switched on");
-        let talk = self.free() as u64;
+        let talk = talk(self.free());
         self.said.extend(said.iter().map(|&(at, is_own)| Said { talk, at, is_own }));
         let (talk, _) = Talk::load(id(self.free()), disk.stored(), now, rng)
             .expect("what a conversation stored, it loads");
@@ -231,7 +248,9 @@ impl Talker {
         rng: &mut Rng,
     ) -> Vec<Want> {
         let text = format!("{number:0NUMBER_LEN$x}{:.<1$}", "", length.saturating_sub(NUMBER_LEN));
-        let (row, effects) = self.sides[side].talk.say(text, now, rng);
+        let mut tickets = hand_out(&mut self.transport, side, now);
+        let (row, effects) = self.sides[side].talk.say(text, now, rng, &mut tickets);
+        drop(tickets);
         self.sides[side].saying.insert(row, number);
         let mut wants = Vec::new();
         self.carry_out_talk(side, effects, now, rng, &mut wants);
@@ -253,7 +272,9 @@ impl Talker {
             let side = &mut self.sides[number];
             if side.wake.is_some_and(|at| at <= now) {
                 side.wake = None;
-                let effects = side.talk.handle(Input::Timer, now, rng);
+                let mut tickets = hand_out(&mut self.transport, number, now);
+                let effects = side.talk.handle(Input::Timer, now, rng, &mut tickets);
+                drop(tickets);
                 self.carry_out_talk(number, effects, now, rng, &mut wants);
             }
         }
@@ -305,22 +326,23 @@ impl Talker {
     ) {
         for effect in effects {
             let order = match effect {
-                Effect::Write(boxed) => {
+                Effect::Write(boxed, ticket) => {
                     if self.wrote.insert(boxed.id()) {
                         let side = &mut self.sides[number];
                         self.news.push(News::Wrote(boxed.id(), side.with, side.written));
                         side.written += 1;
                     }
-                    Command::Write { boxed }
+                    Command::Write { boxed, ticket }
                 }
                 Effect::Read(id) => Command::Read { id },
-                Effect::Follow(id, urgency) => {
+                Effect::Follow(id, urgency, told) => {
                     let urgency = match urgency {
                         Urgency::Active(boxes) => xchat_transport::Urgency::Active(boxes),
+                        Urgency::Overdue => xchat_transport::Urgency::Overdue,
                         Urgency::Resting => xchat_transport::Urgency::Resting,
                         Urgency::Ahead(boxes) => xchat_transport::Urgency::Ahead(boxes),
                     };
-                    Command::Follow { id, urgency }
+                    Command::Follow { id, urgency, talk: told.map(|_| talk(number)) }
                 }
                 Effect::Unfollow(id) => Command::Unfollow { id },
                 Effect::WakeAt(at) => {
@@ -355,7 +377,7 @@ impl Talker {
         if let Event::Message(row) = &event {
             let (at, is_own) =
                 (Timestamp::from_millis(row.sent_at), row.direction == Direction::Out);
-            let said = Said { talk: number as u64, at, is_own };
+            let said = Said { talk: talk(number), at, is_own };
             match &mut self.transport {
                 Some(transport) => transport.said(said, now),
                 None => self.said.push(said),
@@ -428,7 +450,9 @@ impl Talker {
             let Some(number) = self.sides.iter().position(|side| side.talk.owns(&id)) else {
                 continue;
             };
-            let effects = self.sides[number].talk.handle(input, now, rng);
+            let mut tickets = hand_out(&mut self.transport, number, now);
+            let effects = self.sides[number].talk.handle(input, now, rng, &mut tickets);
+            drop(tickets);
             self.carry_out_talk(number, effects, now, rng, wants);
         }
     }

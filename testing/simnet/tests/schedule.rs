@@ -86,7 +86,7 @@ fn real_and_transparent_packets_give_one_schedule_on_every_link_and_in_every_nod
     assert!(of(|inside| matches!(inside, Inside::Mixed { .. })));
     assert!(of(|inside| matches!(inside, Inside::Answer { .. })));
     assert!(of(|inside| matches!(inside, Inside::Delivery { .. })));
-    assert!(of(|inside| matches!(inside, Inside::Request { asked: Asked::Write(_), .. })));
+    assert!(of(|inside| matches!(inside, Inside::Request { asked: Asked::Write { .. }, .. })));
     assert!(of(|inside| {
         matches!(inside, Inside::Request { asked: Asked::Collect { item: true, .. }, .. })
     }));

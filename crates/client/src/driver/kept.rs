@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use rand_core::OsRng;
 use xchat_base::Timestamp;
-use xchat_engine::{Content, Direction, MessageRow};
+use xchat_engine::{Content, ConversationId, Direction, MessageRow};
 use xchat_transport::directory::{Root, VerifiedDocument};
 use xchat_transport::{Effect, KeptDecoys, Pace, Said, Transport};
 use zeroize::Zeroizing;
@@ -27,12 +27,16 @@ pub(super) struct Kept {
     said: Vec<Said>,
 }
 
+/// What a transport calls a conversation.
+pub(super) fn talk(conversation: &ConversationId) -> u64 {
+    conversation.as_bytes().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+}
+
 /// What a transport is told of a message; nothing of what nobody said.
 pub(super) fn said(row: &MessageRow) -> Option<Said> {
-    let [talk, ..] = row.conversation.as_bytes().as_chunks().0 else { return None };
     let is_said = !matches!(row.content, Content::Notice(_));
     is_said.then_some(Said {
-        talk: u64::from_be_bytes(*talk),
+        talk: talk(&row.conversation),
         at: Timestamp::from_millis(row.sent_at),
         is_own: row.direction == Direction::Out,
     })

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use rand_core::OsRng;
 use tokio::time::Instant;
+use xchat_base::Rng;
 use xchat_engine::{
     Alert as EngineAlert, Effect as EngineEffect, Engine, Event as EngineEvent,
     Input as EngineInput, InvitationFailure, MessageState,
@@ -14,7 +15,7 @@ use xchat_transport::{
 };
 use zeroize::Zeroizing;
 
-use super::kept::said;
+use super::kept::{said, talk};
 use super::session::Session;
 use super::{Driver, HALT_PAUSE, State};
 use crate::api::{Alert, Event};
@@ -58,7 +59,11 @@ impl Driver {
                 Step::Engine(input) => {
                     // What comes while halted is asked for again after the reload.
                     let State::Running { engine, .. } = &mut self.state else { continue };
-                    let effects = engine.handle(input, now, &mut OsRng);
+                    let transport = &mut self.transport;
+                    let mut hand_out = |conversation, most, rng: &mut Rng| {
+                        transport.hand_out(talk(&conversation), most, now, rng)
+                    };
+                    let effects = engine.handle(input, now, &mut OsRng, &mut hand_out);
                     self.engine_effects(effects, &mut steps);
                 }
                 Step::Transport(input) => {
@@ -87,11 +92,13 @@ impl Driver {
                     }
                     continue;
                 }
-                EngineEffect::Write(boxed) => TransportCommand::Write { boxed },
+                EngineEffect::Write(boxed, ticket) => TransportCommand::Write { boxed, ticket },
                 EngineEffect::Read(id) => TransportCommand::Read { id },
-                EngineEffect::Follow(id, urgency) => {
-                    TransportCommand::Follow { id, urgency: transport_urgency(urgency) }
-                }
+                EngineEffect::Follow(id, urgency, conversation) => TransportCommand::Follow {
+                    id,
+                    urgency: transport_urgency(urgency),
+                    talk: conversation.as_ref().map(talk),
+                },
                 EngineEffect::Unfollow(id) => TransportCommand::Unfollow { id },
                 EngineEffect::Done { tag, result } => {
                     self.done(tag, result);
@@ -325,6 +332,7 @@ impl Driver {
 fn transport_urgency(urgency: xchat_engine::Urgency) -> xchat_transport::Urgency {
     match urgency {
         xchat_engine::Urgency::Active(boxes) => xchat_transport::Urgency::Active(boxes),
+        xchat_engine::Urgency::Overdue => xchat_transport::Urgency::Overdue,
         xchat_engine::Urgency::Resting => xchat_transport::Urgency::Resting,
         xchat_engine::Urgency::Ahead(boxes) => xchat_transport::Urgency::Ahead(boxes),
     }

@@ -174,11 +174,11 @@ impl<G: EpochGroup> Conversation<G> {
         if let Some(own) = &self.epoch.own_commit {
             for (id, boxed) in &own.left {
                 self.ids.insert(*id, Purpose::OwnRun);
-                turn.write(boxed.clone());
+                turn.write_told(boxed.clone(), self.held.take(turn.now));
             }
             if let Some(entry) = &own.entry {
                 self.ids.insert(entry.id(), Purpose::Commit);
-                turn.write(entry.clone());
+                turn.write_told(entry.clone(), self.held.take(turn.now));
             }
         }
         self.check_commit_lane(turn);
@@ -471,7 +471,8 @@ impl<G: EpochGroup> Conversation<G> {
         for (number, boxed) in boxes.into_iter().enumerate() {
             turn.put(keys::commit(self.id, 1 + number as u64), boxed.to_bytes());
             self.ids.insert(boxed.id(), Purpose::OwnRun);
-            turn.write(boxed.clone());
+            // Their reader makes nothing of it. But boxes without tickets would be known to belong together.
+            turn.write_told(boxed.clone(), self.held.take(turn.now));
             left.insert(boxed.id(), boxed);
         }
         self.epoch.own_commit = Some(OwnCommit { pointer, left, entry: None });
@@ -517,7 +518,7 @@ impl<G: EpochGroup> Conversation<G> {
         let boxed = keys.seal(turn.rng, &entry).expect("an entry is far smaller than a box");
         turn.put(keys::commit(self.id, 0), boxed.to_bytes());
         self.ids.insert(boxed.id(), Purpose::Commit);
-        turn.write(boxed.clone());
+        turn.write_told(boxed.clone(), self.held.take(turn.now));
         own.entry = Some(boxed);
         self.dirty = true;
     }

@@ -16,13 +16,12 @@ use crate::api::{
 use crate::record::{Batch, Gap, MAX_RECORD_LEN, Profile, Receipt, Record, Text, kind};
 use crate::turn::Turn;
 
-/// Boxes followed ahead in a lane in use, and at rest. About half of the sixteen are registered at a time, each from a place
-/// of its own on (spec/08, 8.4); with eight of them, all registered, stores saw which follow one another.
+/// Boxes followed ahead in a lane in use, and at rest. Three are registered at most; the others come by tickets (spec/08, 8.4).
 const AHEAD_ACTIVE: u8 = 16;
-const AHEAD_RESTING: u8 = 2;
+const AHEAD_RESTING: u8 = NEXT;
 
-/// Boxes of a lane in use that may be written at any moment: as many as its writer leaves unacknowledged.
-const NEXT: u8 = 2;
+/// Boxes of a lane that are registered, where any are: a writer without tickets may write so many before it has some.
+const NEXT: u8 = 3;
 
 /// A lane is in use for this long after the last message either way.
 const ACTIVE_FOR: Duration = Duration::from_secs(3600);
@@ -93,6 +92,7 @@ impl<G: EpochGroup> Conversation<G> {
         let reading = &mut self.epoch.reads[number];
         let next = reading.lane.index();
         reading.waiting.retain(|index, _| *index >= next && !reading.ahead.contains_key(index));
+        let last = reading.ahead.last_key_value().map_or(0, |(index, _)| *index);
         for ahead in 0..window {
             let index = next + u64::from(ahead);
             if index >= reading.followed {
@@ -102,7 +102,8 @@ impl<G: EpochGroup> Conversation<G> {
                 reading.followed = index + 1;
             }
             if let Some(id) = reading.waiting.get(&index) {
-                turn.follow(*id, urgency(active, ahead));
+                let urgency = if index < last { Urgency::Overdue } else { urgency(active, ahead) };
+                turn.follow_told(*id, urgency, self.id);
             }
         }
     }
@@ -199,8 +200,10 @@ impl<G: EpochGroup> Conversation<G> {
     }
 
     fn lane_record(&mut self, turn: &mut Turn<'_>, record: &Record) {
-        if record.kind == kind::EPOCH_ENDED {
-            self.check_commit_lane(turn);
+        match record.kind {
+            kind::EPOCH_ENDED => self.check_commit_lane(turn),
+            kind::TICKETS => self.take_tickets(record),
+            _ => {}
         }
     }
 

@@ -2,14 +2,14 @@
 
 use xchat_base::Wire;
 use xchat_e2ee::MessageError;
-use xchat_pigeonhole::SealedBox;
 use xchat_pigeonhole::outcome::WriteOutcome;
+use xchat_pigeonhole::{SealedBox, Ticket};
 
 use super::epoch::Epoch;
 use super::{Conversation, EpochGroup, Purpose};
 use crate::api::Alert;
 use crate::keys;
-use crate::record::{self, Batch, Record};
+use crate::record::{self, Batch, Record, Tickets};
 use crate::turn::Turn;
 
 /// Boxes written but not acknowledged. Two, so that the second one travels while the first is being
@@ -26,12 +26,15 @@ pub(super) struct Flight {
     /// Records up to this number lie in this box or before it.
     pub(super) last_seq: u64,
     pub(super) acknowledged: bool,
+    /// By which its reader is to be told of it.
+    pub(super) ticket: Option<Ticket>,
 }
 
 impl Flight {
-    fn to_stored(&self) -> Vec<u8> {
+    pub(super) fn to_stored(&self) -> Vec<u8> {
         let mut value = self.last_seq.to_be_bytes().to_vec();
         value.extend_from_slice(self.boxed.as_bytes());
+        value.extend(self.ticket.iter().flat_map(Ticket::expose));
         value
     }
 }
@@ -62,7 +65,11 @@ impl<G: EpochGroup> Conversation<G> {
 
     /// Encrypts records into the next box of our lane, keeps it, and sends it on its way. False if
     /// nothing can be encrypted: we were removed from the group. Records stay where they are.
-    pub(super) fn seal(&mut self, turn: &mut Turn<'_>, records: Vec<Record>) -> bool {
+    pub(super) fn seal(&mut self, turn: &mut Turn<'_>, mut records: Vec<Record>) -> bool {
+        let handed = turn.hand_out(self.id, Tickets::room_beside(&records));
+        if !handed.tickets.is_empty() {
+            records.push(Tickets::new(handed).to_record());
+        }
         let last_seq = records.iter().map(|record| record.seq).max().unwrap_or(0);
         let last_seq = last_seq.max(self.outbox.sealed_up_to);
         let batch = Batch { records }.to_wire();
@@ -76,14 +83,15 @@ impl<G: EpochGroup> Conversation<G> {
         lane.advance();
         self.outbox.sealed_up_to = last_seq;
         self.dirty = true;
-        self.launch(turn, index, Flight { boxed, last_seq, acknowledged: false });
+        let ticket = self.held.take(turn.now);
+        self.launch(turn, index, Flight { boxed, last_seq, acknowledged: false, ticket });
         true
     }
 
     fn launch(&mut self, turn: &mut Turn<'_>, index: u64, flight: Flight) {
         turn.put(keys::flight(self.id, index), flight.to_stored());
         self.ids.insert(flight.boxed.id(), Purpose::Own(index));
-        turn.write(flight.boxed.clone());
+        turn.write_told(flight.boxed.clone(), flight.ticket.clone());
         self.epoch.flights.insert(index, flight);
     }
 
@@ -91,7 +99,7 @@ impl<G: EpochGroup> Conversation<G> {
     pub(super) fn resume_flights(&mut self, turn: &mut Turn<'_>) {
         for (index, flight) in &self.epoch.flights {
             self.ids.insert(flight.boxed.id(), Purpose::Own(*index));
-            turn.write(flight.boxed.clone());
+            turn.write_told(flight.boxed.clone(), flight.ticket.clone());
         }
     }
 

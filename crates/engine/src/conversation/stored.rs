@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use xchat_base::{CodecError, Secret, Timestamp, Wire};
-use xchat_pigeonhole::{Lane, RunPointer, SealedBox};
+use xchat_pigeonhole::{Lane, RunPointer, SEALED_BOX_LEN, SealedBox, Ticket};
 
 use super::epoch::{Epoch, OwnCommit};
+use super::held::Held;
 use super::inbox::{Incoming, ReadLane};
 use super::outbox::Outbox;
 use super::own_lane::Flight;
@@ -90,6 +91,7 @@ pub(crate) struct Parts {
     pub(crate) commit: BTreeMap<u64, Vec<u8>>,
     pub(crate) rejoin: BTreeMap<u64, Vec<u8>>,
     pub(crate) next_mls: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) tickets: Option<Vec<u8>>,
 }
 
 impl Parts {
@@ -121,6 +123,7 @@ impl Parts {
             Part::Commit(number) => drop(self.commit.insert(number, value)),
             Part::Rejoin(number) => drop(self.rejoin.insert(number, value)),
             Part::NextMls(key) => self.next_mls.push((key, value)),
+            Part::Tickets => self.tickets = Some(value),
         }
     }
 }
@@ -193,6 +196,7 @@ impl<G: EpochGroup> Conversation<G> {
             Some(own) => Some(load_commit(own, parts.commit)?),
             None => None,
         };
+        let held = Held::from_stored(parts.tickets.as_deref());
         let outbox = load_outbox(&stored, parts.outgoing, parts.unreceipted)?;
         Ok(Self {
             id,
@@ -209,6 +213,7 @@ impl<G: EpochGroup> Conversation<G> {
             recalling: stored.recalling,
             group,
             outbox,
+            held,
             incoming: stored.incoming,
             epoch,
             ids: BTreeMap::new(),
@@ -246,11 +251,17 @@ pub(super) fn load_box(bytes: &[u8]) -> Result<SealedBox, LoadError> {
     SealedBox::from_bytes(bytes).map_err(|_| LoadError::Incomplete("box"))
 }
 
-fn load_flight(value: &[u8]) -> Result<Flight, LoadError> {
+pub(super) fn load_flight(value: &[u8]) -> Result<Flight, LoadError> {
     let (last_seq, boxed) =
         value.split_first_chunk::<8>().ok_or(LoadError::Incomplete("flight"))?;
-    let boxed = load_box(boxed)?;
-    Ok(Flight { boxed, last_seq: u64::from_be_bytes(*last_seq), acknowledged: false })
+    let (boxed, ticket) = boxed.split_at_checked(SEALED_BOX_LEN).unwrap_or((boxed, &[]));
+    let ticket = match ticket.try_into() {
+        Ok(ticket) => Some(Ticket::from_bytes(ticket)),
+        Err(_) if ticket.is_empty() => None,
+        Err(_) => return Err(LoadError::Incomplete("flight")),
+    };
+    let (boxed, last_seq) = (load_box(boxed)?, u64::from_be_bytes(*last_seq));
+    Ok(Flight { boxed, last_seq, acknowledged: false, ticket })
 }
 
 /// All boxes of the run are written again: it is idempotent, and which were stored is not kept.

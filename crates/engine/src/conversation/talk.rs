@@ -7,7 +7,7 @@ use xchat_base::random::Rng;
 use xchat_pigeonhole::BoxId;
 
 use super::{Conversation, EpochGroup, Founding, LoadError, Parts};
-use crate::api::{ConversationId, Effect, Input};
+use crate::api::{ConversationId, Effect, HandOut, Input};
 use crate::turn::Turn;
 
 /// One side of a conversation, over any group: what a simulation of thousands of people drives, to whom MLS says
@@ -58,15 +58,27 @@ impl<G: EpochGroup> Talk<G> {
     }
 
     /// Says something; the row of the history that it is.
-    pub fn say(&mut self, text: String, now: Timestamp, rng: &mut Rng) -> (u64, Vec<Effect>) {
-        let mut turn = Turn::new(now, rng, self.next_row);
+    pub fn say<'a>(
+        &mut self,
+        text: String,
+        now: Timestamp,
+        rng: &'a mut Rng,
+        tickets: &'a mut HandOut<'a>,
+    ) -> (u64, Vec<Effect>) {
+        let mut turn = Turn::new(now, rng, self.next_row).with_tickets(tickets);
         let (row, _) = self.conversation.send_text(&mut turn, text);
         (row, self.finish(turn))
     }
 
     /// As [`crate::Engine::handle`]. Commands, and boxes of somebody else's, change nothing.
-    pub fn handle(&mut self, input: Input, now: Timestamp, rng: &mut Rng) -> Vec<Effect> {
-        let mut turn = Turn::new(now, rng, self.next_row);
+    pub fn handle<'a>(
+        &mut self,
+        input: Input,
+        now: Timestamp,
+        rng: &'a mut Rng,
+        tickets: &'a mut HandOut<'a>,
+    ) -> Vec<Effect> {
+        let mut turn = Turn::new(now, rng, self.next_row).with_tickets(tickets);
         let conversation = &mut self.conversation;
         match input {
             Input::Written { id, outcome } if conversation.owns(&id) => {

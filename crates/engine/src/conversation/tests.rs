@@ -2,9 +2,10 @@
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
+use xchat_base::random::Rng;
 use xchat_base::{Timestamp, Wire};
 use xchat_e2ee::PendingMember;
-use xchat_pigeonhole::RunPointer;
+use xchat_pigeonhole::{Dated, Handed, RunPointer, Ticket};
 
 use super::*;
 use crate::api::{Content, Effect, Recalled};
@@ -83,7 +84,7 @@ impl Pair {
         }
         for effect in effects {
             match effect {
-                Effect::Write(boxed) => {
+                Effect::Write(boxed, _) => {
                     let id = boxed.id();
                     let outcome = self.put(boxed);
                     self.act(who, |side, turn| side.written(turn, id, outcome));
@@ -93,7 +94,7 @@ impl Pair {
                     let outcome = found.map_or(ReadOutcome::Empty, ReadOutcome::Found);
                     self.act(who, |side, turn| side.read(turn, id, outcome));
                 }
-                Effect::Follow(id, _) => match self.boxes.get(&id).cloned() {
+                Effect::Follow(id, ..) => match self.boxes.get(&id).cloned() {
                     Some(boxed) => self.act(who, |side, turn| side.arrived(turn, boxed)),
                     None if self.followed[who].contains(&id) => {}
                     None => self.followed[who].push(id),
@@ -130,6 +131,27 @@ impl Pair {
             }
         }
         WriteOutcome::Stored
+    }
+
+    /// Says something, with so many tickets for the other side; what the box takes of those that this side holds.
+    fn send_with(&mut self, who: usize, tickets: Vec<Dated>) -> Option<Ticket> {
+        let mut tickets = Some(tickets);
+        let mut hand_out = move |_, most, _: &mut Rng| {
+            let tickets: Vec<_> = tickets.take().unwrap_or_default();
+            assert!(tickets.len() <= most);
+            Handed { only: false, tickets }
+        };
+        let mut turn = Turn::new(self.now, &mut self.rng, self.rows).with_tickets(&mut hand_out);
+        self.sides[who].send_text(&mut turn, "hello".to_owned());
+        self.sides[who].save(&mut turn);
+        let (effects, rows) = turn.finish(None);
+        self.rows = rows;
+        let taken = effects.iter().find_map(|effect| match effect {
+            Effect::Write(_, ticket) => Some(ticket.clone()),
+            _ => None,
+        });
+        self.carry_out(who, effects);
+        taken.expect("one box")
     }
 
     pub(super) fn send(&mut self, who: usize, text: &str) {
@@ -381,4 +403,35 @@ fn the_largest_batch_fits_a_box() {
     let message = pair.sides[0].group.encrypt(&mut pair.rng, &batch).expect("encrypts");
     println!("{} bytes of batch make {} bytes of message", batch.len(), message.len());
     assert!(message.len() <= xchat_pigeonhole::MAX_CONTENT_LEN);
+}
+
+fn dated(pair: &Pair, n: u8) -> Dated {
+    let until = pair.now + Duration::from_secs(3_600);
+    Dated { ticket: Ticket::from_bytes([n; 16]), until }
+}
+
+/// What one side is told, the other's boxes are delivered by: each ticket once, also if a box is written again after a crash.
+#[test]
+fn tickets_go_with_what_is_said_and_come_back_with_the_answer() {
+    let mut pair = Pair::new();
+    assert_eq!(pair.send_with(0, vec![dated(&pair, 1), dated(&pair, 2)]), None);
+    assert_eq!(pair.send_with(1, vec![dated(&pair, 3)]), Some(Ticket::from_bytes([2; 16])));
+    assert_eq!(pair.send_with(0, vec![]), Some(Ticket::from_bytes([3; 16])));
+    assert_eq!(pair.send_with(0, vec![]), None, "there is none left");
+    assert_eq!(pair.send_with(1, vec![]), Some(Ticket::from_bytes([1; 16])));
+    // What is stored of a box on its way has its ticket.
+    let boxed = pair.boxes.values().next().expect("some").clone();
+    for ticket in [None, Some(Ticket::from_bytes([4; 16]))] {
+        let flight = own_lane::Flight {
+            boxed: boxed.clone(),
+            last_seq: 9,
+            acknowledged: false,
+            ticket: ticket.clone(),
+        };
+        let mut stored = flight.to_stored();
+        let read = stored::load_flight(&stored).expect("reads");
+        assert!(read.boxed == boxed && read.last_seq == 9 && read.ticket == ticket);
+        stored.push(0);
+        assert!(stored::load_flight(&stored).is_err());
+    }
 }

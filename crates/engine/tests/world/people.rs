@@ -9,6 +9,7 @@ use xchat_base::{Timestamp, random};
 use xchat_engine::{
     Change, Command, CommandError, Contact, Content, ConversationId, Direction, Effect, Engine,
     Event, Input, MessageRow, MessageState, Notice, OpenInvitation, Profile, Recalled, Response,
+    no_tickets,
 };
 use xchat_pigeonhole::outcome::{ReadOutcome, WriteOutcome};
 use xchat_pigeonhole::{BoxId, SealedBox};
@@ -158,7 +159,7 @@ impl World {
 
     fn handle(&mut self, who: usize, input: Input) {
         let Some(engine) = self.people[who].engine.as_mut() else { return };
-        let effects = engine.handle(input, self.now, &mut self.rng);
+        let effects = engine.handle(input, self.now, &mut self.rng, &mut no_tickets);
         self.carry_out(who, effects);
         if random::index(&mut self.rng, 100) < self.crash_percent {
             self.crashes += 1;
@@ -180,9 +181,9 @@ impl World {
                         return self.start(who);
                     }
                 }
-                Effect::Write(boxed) => self.later(who, Happening::Write(boxed)),
+                Effect::Write(boxed, _) => self.later(who, Happening::Write(boxed)),
                 Effect::Read(id) => self.later(who, Happening::Read(id)),
-                Effect::Follow(id, _) => {
+                Effect::Follow(id, ..) => {
                     self.people[who].followed.insert(id);
                     match self.look(&id) {
                         ReadOutcome::Found(boxed) => self.deliver(who, boxed),

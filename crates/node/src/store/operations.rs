@@ -5,7 +5,9 @@ use std::time::Duration;
 use xchat_base::{Rng, Timestamp, Wire};
 use xchat_pigeonhole::delivery::DELIVERY_LEN;
 use xchat_pigeonhole::register::{BoxTable, ClientOp, OpId, RegisterInput, ReplicaSet};
-use xchat_pigeonhole::{Answer, BoxId, Op, Refusal, Request, SealedBox, SignedAnswer, VerifiedBox};
+use xchat_pigeonhole::{
+    Answer, BoxId, Op, Refusal, Request, SealedBox, SignedAnswer, Tell, VerifiedBox,
+};
 use xchat_sphinx::{
     CollectorSession, DeliveryBlock, HopAddress, NodeFrame, Packet, PacketFormat, ReplyBlock,
     SurbId,
@@ -22,6 +24,8 @@ pub(super) struct Pending {
     id: BoxId,
     /// Set for a standing read: the read that comes before it.
     registering: Option<DeliveryId>,
+    /// Set for a write: what is written, and whom to tell when it stands.
+    telling: Option<(SealedBox, Tell)>,
 }
 
 impl<T: BoxTable> Store<T> {
@@ -41,15 +45,15 @@ impl<T: BoxTable> Store<T> {
             return;
         };
         match op {
-            Op::Write { placement, boxed } => {
+            Op::Write { placement, boxed, tell } => {
                 self.counters.writes += 1;
-                self.write(reply, placement, &boxed, now, rng, effects);
+                self.write(reply, placement, (boxed, tell), now, rng, effects);
             }
             Op::Read { placement, id } => {
                 self.counters.reads += 1;
                 match self.serves(placement, &id, now) {
                     Ok(replicas) => {
-                        let pending = Pending { reply, id, registering: None };
+                        let pending = Pending { reply, id, registering: None, telling: None };
                         self.operate(pending, ClientOp::Read(id), replicas, now, rng, effects);
                     }
                     Err(refusal) => self.refuse(reply, refusal, now, effects),
@@ -60,10 +64,12 @@ impl<T: BoxTable> Store<T> {
                 let lifetime = Duration::from_secs(lifetime_secs.into())
                     .min(self.document.parameters.registration_lifetime)
                     .min(MAX_REGISTRATION_LIFETIME);
-                let registration = Registration { delivery, seal_key, expires: now + lifetime };
+                let expires = now + lifetime;
+                let registration = Registration { delivery, seal_key, expires, told: false };
                 match self.stand(placement, id, delivery_id, registration, now) {
                     Ok(replicas) => {
-                        let pending = Pending { reply, id, registering: Some(delivery_id) };
+                        let registering = Some(delivery_id);
+                        let pending = Pending { reply, id, registering, telling: None };
                         self.operate(pending, ClientOp::Read(id), replicas, now, rng, effects);
                     }
                     Err(refusal) => self.refuse(reply, refusal, now, effects),
@@ -81,7 +87,7 @@ impl<T: BoxTable> Store<T> {
         &mut self,
         reply: ReplyBlock,
         placement: u32,
-        boxed: &SealedBox,
+        (boxed, tell): (SealedBox, Tell),
         now: Timestamp,
         rng: &mut Rng,
         effects: &mut Vec<Effect>,
@@ -101,9 +107,10 @@ impl<T: BoxTable> Store<T> {
             .serves(placement, &id, now)
             .and_then(|replicas| Ok((replicas, boxed.verify().map_err(|_| Refusal::Malformed)?)));
         match checked {
-            Ok((replicas, boxed)) => {
-                let pending = Pending { reply, id, registering: None };
-                self.operate(pending, ClientOp::Write(boxed), replicas, now, rng, effects);
+            Ok((replicas, verified)) => {
+                let telling = Some((boxed, tell));
+                let pending = Pending { reply, id, registering: None, telling };
+                self.operate(pending, ClientOp::Write(verified), replicas, now, rng, effects);
             }
             Err(refusal) => self.refuse(reply, refusal, now, effects),
         }
@@ -162,9 +169,10 @@ impl<T: BoxTable> Store<T> {
         op: OpId,
         answer: Answer,
         now: Timestamp,
+        rng: &mut Rng,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(Pending { reply, id, registering }) = self.pending.remove(&op) else {
+        let Some(Pending { reply, id, registering, telling }) = self.pending.remove(&op) else {
             return;
         };
         let answer = match registering {
@@ -172,13 +180,20 @@ impl<T: BoxTable> Store<T> {
             Some(delivery_id) => match answer {
                 // Two replicas out of reach change nothing for a standing read: if the box is
                 // written, this replica will hear of it.
-                Answer::Empty | Answer::Refused(Refusal::NoMajority) => Answer::Registered,
+                Answer::Empty | Answer::Refused(Refusal::NoMajority) => {
+                    Answer::Registered { life: self.life }
+                }
                 other => {
                     self.registrations.remove(&id, &delivery_id);
                     other
                 }
             },
         };
+        if answer == Answer::Stored
+            && let Some((boxed, tell)) = telling
+        {
+            self.tell(boxed, &tell, now, rng, effects);
+        }
         match answer {
             Answer::Refused(refusal) => self.refuse(reply, refusal, now, effects),
             answer => {
@@ -272,7 +287,11 @@ impl<T: BoxTable> Store<T> {
     }
 
     /// Sends a packet to the first mix of its route; only mixes of the first layer take packets.
-    fn send(&mut self, (first, packet): (HopAddress, Packet), effects: &mut Vec<Effect>) -> bool {
+    pub(super) fn send(
+        &mut self,
+        (first, packet): (HopAddress, Packet),
+        effects: &mut Vec<Effect>,
+    ) -> bool {
         let mix = self.document.node_by_tag(first.node_tag().as_bytes());
         let Some(mix) = mix.filter(|node| node.is_mix_of(1)) else {
             self.counters.bad_reply_block += 1;

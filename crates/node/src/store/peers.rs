@@ -1,12 +1,12 @@
 //! What stores say to one another, and the replica that all requests about boxes go through.
 
-use xchat_base::{Rng, Timestamp};
+use xchat_base::{Rng, Timestamp, Wire};
 use xchat_directory::NodeId;
 use xchat_pigeonhole::register::{
-    BoxRecord, BoxTable, RegisterEffect, RegisterInput, ReplicaMessage, TableEffect, TableMessage,
-    Tables,
+    BoxRecord, BoxTable, MessageError, RegisterEffect, RegisterInput, ReplicaMessage, TableEffect,
+    TableMessage, Tables,
 };
-use xchat_pigeonhole::{BoxId, Refusal, StoreId};
+use xchat_pigeonhole::{BoxId, Refusal, StoreId, Told};
 
 use super::{Effect, Store, store_id};
 
@@ -14,6 +14,7 @@ use super::{Effect, Store, store_id};
 enum StoreMessage {
     Register(ReplicaMessage),
     Table(TableMessage),
+    Told(Told),
 }
 
 impl<T: BoxTable> Store<T> {
@@ -31,6 +32,9 @@ impl<T: BoxTable> Store<T> {
         }
         let known = match bytes.first() {
             Some(&TableMessage::VERSION) => TableMessage::from_wire(bytes).map(StoreMessage::Table),
+            Some(&Told::VERSION) => {
+                Told::from_wire(bytes).map(StoreMessage::Told).map_err(MessageError::from)
+            }
             _ => ReplicaMessage::from_wire(bytes).map(StoreMessage::Register),
         };
         let Ok(message) = known else {
@@ -65,6 +69,10 @@ impl<T: BoxTable> Store<T> {
             StoreMessage::Table(message) => {
                 self.counters.replica_frames += 1;
                 self.table_message(from, message, now, rng, effects);
+            }
+            StoreMessage::Told(told) => {
+                self.counters.replica_frames += 1;
+                self.told(&told, now, effects);
             }
         }
     }
@@ -173,7 +181,9 @@ impl<T: BoxTable> Store<T> {
                     let to = NodeId::from_bytes(*to.as_bytes());
                     effects.push(Effect::ToReplica { to, bytes: message.to_wire() });
                 }
-                RegisterEffect::Answer { op, answer } => self.decided(op, answer, now, effects),
+                RegisterEffect::Answer { op, answer } => {
+                    self.decided(op, answer, now, rng, effects);
+                }
                 RegisterEffect::Chosen(boxed) => self.deliver(&boxed, now, rng, effects),
                 RegisterEffect::WakeAt(at) => self.register_wake = Some(at),
             }

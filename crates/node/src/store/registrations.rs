@@ -6,9 +6,9 @@ use std::time::Duration;
 use xchat_base::Timestamp;
 use xchat_pigeonhole::{BoxId, DeliveryKey};
 
-/// Registrations a store holds. One is about 700 bytes, so 46 MB when full; a client at desk keeps
-/// about 256, spread over the stores. Beyond it a store answers `Busy`.
-pub const MAX_REGISTRATIONS: usize = 65_536;
+/// Registrations a store holds. One is about 700 bytes, so 92 MB when full; a client at desk keeps
+/// about 384, spread over the stores. Beyond it a store answers `Busy`.
+pub const MAX_REGISTRATIONS: usize = 131_072;
 
 /// Registrations for one box. A box has as many readers as its lane: the members of a group with
 /// their devices, one or two overlapping registrations each. It also bounds the burst that a write sets off.
@@ -23,6 +23,8 @@ pub(super) struct Registration {
     pub(super) delivery: Vec<u8>,
     pub(super) seal_key: DeliveryKey,
     pub(super) expires: Timestamp,
+    /// Another store has had something delivered by it.
+    pub(super) told: bool,
 }
 
 /// Which delivery of a client a registration is; chosen at random by the client.
@@ -85,6 +87,17 @@ impl Registrations {
         taken
     }
 
+    /// The delivery blocks of those for this that were not told before, for another store's delivery.
+    pub(super) fn tell(&mut self, id: &BoxId, now: Timestamp) -> Vec<Vec<u8>> {
+        let of_box = self.boxes.get_mut(id).into_iter().flat_map(BTreeMap::values_mut);
+        let mut blocks = Vec::new();
+        for registration in of_box.filter(|one| !one.told && one.expires > now) {
+            registration.told = true;
+            blocks.push(registration.delivery.clone());
+        }
+        blocks
+    }
+
     /// Forgets what is over, silently; how many.
     pub(super) fn expire(&mut self, now: Timestamp) -> usize {
         let mut gone = 0;
@@ -111,6 +124,7 @@ mod tests {
             delivery: Vec::new(),
             seal_key: DeliveryKey::from_bytes([0; 32]),
             expires: T0 + Duration::from_secs(secs),
+            told: false,
         }
     }
 
@@ -143,6 +157,19 @@ mod tests {
         assert_eq!(all.take(&two).len(), 1);
         assert!(all.take(&two).is_empty());
         assert_eq!(all.len(), 0);
+    }
+
+    #[test]
+    fn each_is_told_once_and_stands_for_its_own_store() {
+        let one = BoxId::from_bytes([1; 32]);
+        let mut all = Registrations::new(10);
+        all.insert(one, number(1), registration(10)).expect("room");
+        all.insert(one, number(2), registration(5)).expect("room");
+        assert_eq!(all.tell(&BoxId::from_bytes([2; 32]), T0).len(), 0);
+        assert_eq!(all.tell(&one, T0 + Duration::from_secs(5)).len(), 1, "one is over");
+        assert_eq!(all.tell(&one, T0).len(), 1, "the other was told");
+        assert_eq!(all.tell(&one, T0).len(), 0);
+        assert_eq!(all.take(&one).len(), 2);
     }
 
     proptest! {

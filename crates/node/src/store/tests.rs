@@ -10,6 +10,7 @@ use xchat_pigeonhole::delivery::DELIVERY_LEN;
 use xchat_pigeonhole::register::{BoxTable, Lifetimes, MemoryTable};
 use xchat_pigeonhole::{
     Answer, AnswerKey, BoxId, BoxKeys, DeliveryKey, Lane, Op, Refusal, Request, SignedAnswer,
+    Ticket, Told,
 };
 use xchat_sphinx::{CollectorSession, DELIVERY_BLOCK_LEN, NodeFrame, REPLY_BLOCK_LEN, SurbId};
 
@@ -157,7 +158,7 @@ fn another_life_of_the_table_neither_answers_nor_votes() {
     let read = Op::Read { placement: 1, id: keys.id() };
     assert_eq!(bench.answer(read.clone()), Answer::Refused(Refusal::CatchingUp));
     let boxed = keys.seal(&mut bench.rng, b"hi").expect("fits");
-    let write = Op::Write { placement: 1, boxed };
+    let write = Op::Write { placement: 1, boxed, tell: Ticket::from_bytes([9; 16]).tell() };
     assert_eq!(bench.answer(write), Answer::Refused(Refusal::CatchingUp));
     assert_eq!(bench.answer(Bench::register(keys.id(), 1)), Answer::Refused(Refusal::CatchingUp));
     assert_eq!(bench.answer(collect(1)), Answer::NoItem, "a collector needs no table");
@@ -274,7 +275,7 @@ fn boxes_live_as_long_as_the_document_in_use_says() {
         })
         .expect("it ranks first for a fourth of all");
     let boxed = keys.seal(&mut bench.rng, b"hi").expect("fits");
-    bench.ask(Op::Write { placement: 1, boxed });
+    bench.ask(Op::Write { placement: 1, boxed, tell: Ticket::from_bytes([9; 16]).tell() });
     let record = bench.store.table_mut().get(&keys.id()).expect("accepted");
     assert_eq!(record.due(), T0 + day);
 }
@@ -284,7 +285,11 @@ fn a_pressed_store_refuses_new_writes_before_its_disk_and_goes_on_with_the_rest(
     let mut bench = Bench::new();
     let keys = bench.keys(true);
     let boxed = keys.seal(&mut bench.rng, b"hi").expect("fits");
-    let write = || Op::Write { placement: 1, boxed: boxed.clone() };
+    let write = || Op::Write {
+        placement: 1,
+        boxed: boxed.clone(),
+        tell: Ticket::from_bytes([9; 16]).tell(),
+    };
     bench.handle(Input::Pressed(true));
     assert_eq!(bench.answer(write()), Answer::Refused(Refusal::Busy));
     assert_eq!(bench.store.table_mut().get(&keys.id()), None);
@@ -310,6 +315,37 @@ fn registrations_are_bounded_and_so_is_their_life() {
     bench.now = T0 + bench.fixture.document.parameters.registration_lifetime;
     bench.handle(Input::Timer);
     assert_eq!(bench.store.counters().registrations, 0);
+}
+
+/// What other stores say of a registration does not use it up, however often and whatever they say.
+#[test]
+fn a_registration_is_told_once_by_others_and_stands() {
+    let mut bench = Bench::new();
+    let keys = bench.keys(true);
+    let block = peeled::delivery_block(&bench.fixture, &mut bench.rng);
+    let Op::Register { placement, id, delivery_id, seal_key, lifetime_secs, .. } =
+        Bench::register(keys.id(), 1)
+    else {
+        panic!("a registration");
+    };
+    let register =
+        Op::Register { placement, id, delivery: block, delivery_id, seal_key, lifetime_secs };
+    bench.ask(register);
+    let told = |sealed: usize| Told { id, sealed: vec![7; sealed] }.to_wire();
+    let (store, mix) = (bench.fixture.store(1).id, bench.fixture.mix(1, 0).id);
+    let packets = |effects: Vec<Effect>| {
+        effects.iter().filter(|effect| matches!(effect, Effect::ToNode { .. })).count()
+    };
+    let mut tell = |from, bytes| packets(bench.handle(Input::ReplicaFrame { from, bytes }));
+    assert_eq!(tell(mix, told(DELIVERY_LEN)), 0, "no store");
+    assert_eq!(tell(store, told(DELIVERY_LEN - 1)), 0, "no delivery");
+    let other = Told { id: BoxId::from_bytes([3; 32]), sealed: vec![7; DELIVERY_LEN] };
+    assert_eq!(tell(store, other.to_wire()), 0, "nobody has registered for it");
+    assert_eq!(tell(store, told(DELIVERY_LEN)), 1);
+    assert_eq!(tell(store, told(DELIVERY_LEN)), 0, "once");
+    let counters = bench.store.counters();
+    assert_eq!((counters.deliveries_sent, counters.registrations), (1, 1));
+    assert_eq!((counters.unknown_peer, counters.unreadable), (1, 1));
 }
 
 #[test]

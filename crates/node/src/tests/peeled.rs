@@ -6,8 +6,8 @@ use rand_chacha::ChaCha20Rng;
 use xchat_directory::NodeId;
 use xchat_pigeonhole::{Op, Request};
 use xchat_sphinx::{
-    Delays, Hop, HopAddress, HopSecret, NodeFrame, Packet, ReplyKey, ReplyTag, Route, Unwrapped,
-    build, reply_block, unwrap,
+    CollectorSession, Delays, Hop, HopAddress, HopSecret, NodeFrame, Packet, ReplyKey, ReplyTag,
+    Route, SurbId, Unwrapped, build, reply_block, unwrap,
 };
 
 use super::fixture::{Fixture, FixtureNode, tag};
@@ -51,6 +51,14 @@ pub(crate) fn frame_to_store(fixture: &Fixture, rng: &mut ChaCha20Rng, message: 
     let route = route(fixture);
     let packet = packet(fixture, rng, (&route, &[Duration::ZERO; 4]), message, 3);
     NodeFrame::to_node(packet).to_bytes()
+}
+
+/// A delivery block over the first mixes to the first store.
+pub(crate) fn delivery_block(fixture: &Fixture, rng: &mut ChaCha20Rng) -> Vec<u8> {
+    let (session, id) = (CollectorSession::from_bytes([1; 32]), SurbId::random(rng));
+    let block =
+        xchat_sphinx::delivery_block(rng, &route(fixture), &[Duration::ZERO; 4], session, id);
+    block.expect("builds").as_bytes().to_vec()
 }
 
 /// Who asked, with what it takes to read the answer.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use xchat_base::{Secret, Wire};
 use xchat_directory::NodeId;
 use xchat_pigeonhole::register::BoxRecord;
-use xchat_pigeonhole::{Answer, BoxId, BoxKeys, DeliveryKey, Lane, Op, Refusal, SealedBox};
+use xchat_pigeonhole::{Answer, BoxId, BoxKeys, DeliveryKey, Lane, Op, Refusal, SealedBox, Ticket};
 use xchat_sphinx::CollectorSession;
 
 use super::client::{Client, request};
@@ -35,7 +35,11 @@ impl Boxed {
     }
 
     fn write(&self) -> Op {
-        Op::Write { placement: 1, boxed: self.sealed.clone() }
+        Op::Write {
+            placement: 1,
+            boxed: self.sealed.clone(),
+            tell: Ticket::from_bytes([9; 16]).tell(),
+        }
     }
 
     fn read(&self) -> Op {
@@ -54,7 +58,7 @@ fn a_box_is_written_once_and_read_at_every_replica() {
     assert_eq!(client.ask_and_wait(&mut net, &first, boxed.write()), Answer::Stored);
     assert_eq!(client.ask_and_wait(&mut net, &second, boxed.write()), Answer::Stored, "the same");
     let rival = boxed.keys.seal(&mut net.rng, b"too late").expect("fits");
-    let rival = Op::Write { placement: 1, boxed: rival };
+    let rival = Op::Write { placement: 1, boxed: rival, tell: Ticket::from_bytes([9; 16]).tell() };
     assert_eq!(client.ask_and_wait(&mut net, &second, rival), Answer::Exists(boxed.sealed.clone()));
     for replica in &boxed.replicas {
         let answer = client.ask_and_wait(&mut net, replica, boxed.read());
@@ -77,7 +81,7 @@ fn requests_that_no_replica_can_serve_are_refused_with_the_reason() {
     let mut bytes = boxed.sealed.to_bytes();
     *bytes.last_mut().expect("not empty") ^= 1;
     let broken = SealedBox::from_bytes(&bytes).expect("the right length");
-    let write = Op::Write { placement: 1, boxed: broken };
+    let write = Op::Write { placement: 1, boxed: broken, tell: Ticket::from_bytes([9; 16]).tell() };
     let answer = client.ask_and_wait(&mut net, &boxed.replicas[0], write);
     assert_eq!(answer, Answer::Refused(Refusal::Malformed));
 }
@@ -96,7 +100,7 @@ fn a_standing_read_is_delivered_to_the_collector_when_the_box_is_written() {
 
     let answer = reader.ask_and_wait(&mut net, &boxed.other, collect.clone());
     assert_eq!(answer, Answer::NoItem);
-    assert_eq!(reader.ask_and_wait(&mut net, &second, register), Answer::Registered);
+    assert!(matches!(reader.ask_and_wait(&mut net, &second, register), Answer::Registered { .. }));
     assert_eq!(writer.ask_and_wait(&mut net, &first, boxed.write()), Answer::Stored);
 
     let Answer::Item { id, sealed } = reader.ask_and_wait(&mut net, &boxed.other, collect.clone())
@@ -115,6 +119,49 @@ fn a_standing_read_is_delivered_to_the_collector_when_the_box_is_written() {
     let answer = reader.ask_and_wait(&mut net, &second, again);
     assert_eq!(answer, Answer::Found(boxed.sealed.clone()), "what is there is answered at once");
     assert_eq!(net.store(&second).counters().registrations, 0);
+}
+
+/// Its reader has registered for something else, and told the writer what.
+#[test]
+fn a_box_that_nobody_registered_for_is_delivered_by_a_ticket_once() {
+    let mut net = Network::new(4);
+    let (mut reader, mut writer) = (Client::connect(&mut net, 1), Client::connect(&mut net, 2));
+    let boxed = Boxed::new(&mut net, 3);
+    let [first, second, _] = boxed.replicas;
+    let session = CollectorSession::from_bytes([5; 32]);
+    let collect = Op::Collect { session: *session.as_bytes() };
+    // At a store that keeps the box too, and at one that does not.
+    let at = |net: &Network, ticket: &Ticket| {
+        net.fixture.document.replicas(ticket.tell().id.as_bytes())[0]
+    };
+    let ticket =
+        (0..).map(|n| Ticket::from_bytes([n; 16])).find(|one| at(&net, one) == boxed.other);
+    let ticket = ticket.expect("one store of four");
+    let tell = ticket.tell();
+    let collector = second;
+    let unused = DeliveryKey::random(&mut net.rng);
+    let (surb, register) = Client::registration(&mut net, tell.id, &collector, session, &unused);
+    assert_eq!(reader.ask_and_wait(&mut net, &collector, collect.clone()), Answer::NoItem);
+    let answer = reader.ask_and_wait(&mut net, &boxed.other, register);
+    assert!(matches!(answer, Answer::Registered { .. }));
+
+    let write = Op::Write { placement: 1, boxed: boxed.sealed.clone(), tell: tell.clone() };
+    assert_eq!(writer.ask_and_wait(&mut net, &first, write.clone()), Answer::Stored);
+    let Answer::Item { id, sealed } = reader.ask_and_wait(&mut net, &collector, collect.clone())
+    else {
+        panic!("an item waits");
+    };
+    assert_eq!(&id, surb.as_bytes());
+    let delivered = tell.key.open(&tell.bound_to(), &sealed).expect("sealed by the ticket");
+    let store = xchat_pigeonhole::StoreId::from_bytes(*first.as_bytes());
+    let answer = delivered.verify(&store, &boxed.id()).expect("signed by who was asked to write");
+    assert_eq!(answer, Answer::Found(boxed.sealed.clone()));
+    // Its writer has not heard that it stands, and asks another replica.
+    assert_eq!(writer.ask_and_wait(&mut net, &second, write), Answer::Stored);
+    let answer = reader.ask_and_wait(&mut net, &collector, collect);
+    assert_eq!(answer, Answer::NoItem, "delivered once");
+    let counters = net.store(&boxed.other).counters();
+    assert_eq!((counters.deliveries_sent, counters.registrations), (1, 1));
 }
 
 /// All replicas compare what they hold within this.

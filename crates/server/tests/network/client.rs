@@ -11,7 +11,7 @@ use xchat_server::link::{
     CloseReason, Endpoint, LinkConfig, LinkReceiver, LinkSecret, LinkSender, PeerId,
 };
 use xchat_server::node::pigeonhole::{
-    Answer, BoxId, Lane, Op, Request, SealedBox, SignedAnswer, StoreId,
+    Answer, BoxId, Lane, Op, Request, SealedBox, SignedAnswer, StoreId, Ticket,
 };
 use xchat_server::node::sphinx::frame::CLIENT_ALPN;
 use xchat_server::node::sphinx::work::Search;
@@ -151,7 +151,11 @@ impl Client {
         store: usize,
         boxed: &SealedBox,
     ) -> Answer {
-        let op = Op::Write { placement: PLACEMENT, boxed: boxed.clone() };
+        let op = Op::Write {
+            placement: PLACEMENT,
+            boxed: boxed.clone(),
+            tell: Ticket::from_bytes([9; 16]).tell(),
+        };
         self.ask(network, store, boxed.id(), op).await
     }
 }

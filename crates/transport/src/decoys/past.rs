@@ -57,7 +57,7 @@ fn done(ask: Ask, network: &mut BTreeSet<(Is, BoxId)>) -> impl Iterator<Item = H
             }
             (Some(Happened::Written(what)), arrived.then_some(id))
         }
-        Ask::Follow(id, _) => {
+        Ask::Follow(id, ..) => {
             let arrived = network.remove(&(Is::Written, id));
             if !arrived {
                 network.insert((Is::Followed, id));

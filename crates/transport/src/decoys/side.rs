@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use xchat_base::Timestamp;
-use xchat_pigeonhole::BoxId;
+use xchat_pigeonhole::{BoxId, Dated, Handed};
 
 use super::lane::DecoyLane;
 
 /// What is in a box.
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(super) struct Content {
     pub(super) text: bool,
     pub(super) receipt: bool,
     /// That the epoch has ended.
     pub(super) marker: bool,
+    /// For the other one, once the box is on its way.
+    pub(super) tickets: Option<Handed>,
 }
 
 /// One of the two.
@@ -40,6 +42,8 @@ pub(super) struct Side {
     /// Texts and receipts that wait for a box.
     pub(super) texts: usize,
     pub(super) receipts: usize,
+    /// What the other one has handed to this one, the last that came last.
+    pub(super) held: Vec<Dated>,
     pub(super) receipt_due: Option<Timestamp>,
     pub(super) receipted_at: Timestamp,
     #[serde(skip)]
@@ -70,6 +74,7 @@ impl Side {
             last_receipt: None,
             texts: 0,
             receipts: 0,
+            held: Vec::new(),
             receipt_due: None,
             receipted_at: Timestamp::ZERO,
             proof_due: None,

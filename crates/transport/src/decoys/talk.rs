@@ -9,20 +9,24 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use xchat_base::{Rng, Timestamp, random};
-use xchat_pigeonhole::BoxId;
+use xchat_pigeonhole::{BoxId, Handed, Ticket};
 
 use super::lane::DecoyLane;
 use super::side::{Content, Side};
-use crate::api::Urgency;
+use crate::api::{NEXT, Urgency};
 use crate::rhythm::{Line, Rhythm};
 
 /// Boxes followed ahead of a lane in use, and of one at rest.
-pub(super) const AHEAD: (u8, u8) = (16, 2);
+const AHEAD: (u8, u8) = (16, NEXT);
 
-/// Of so many boxes that are followed in a row, those that are registered at a time: the next two, and half of the others.
-pub(super) const fn taken(followed: usize) -> usize {
-    if followed <= 2 { followed } else { 2 + (followed - 2) / 2 }
-}
+/// Of the boxes that are followed in a row, those that are registered.
+pub(super) const REGISTERED: usize = NEXT as usize;
+
+/// A ticket that is over before this is not used: the box is under way for some time.
+const USED_FOR: Duration = Duration::from_secs(60);
+
+/// Tickets that one side holds, at most.
+const MOST_HELD: usize = 16;
 
 /// A lane rests after so long without a line.
 const ACTIVE_FOR: Duration = Duration::from_secs(3600);
@@ -92,7 +96,8 @@ pub(super) enum Ask {
     /// The box at this place of a lane.
     Write(DecoyLane, Wrote),
     Read(BoxId, Reads),
-    Follow(BoxId, Urgency),
+    /// By this side.
+    Follow(BoxId, Urgency, usize),
     Unfollow(BoxId),
 }
 
@@ -244,7 +249,7 @@ impl Talk {
 
     /// Places of the read set that they take.
     pub(super) fn taken(&self) -> usize {
-        self.sides.iter().map(|side| taken(side.standing.len())).sum()
+        self.sides.iter().map(|side| side.standing.len().min(REGISTERED)).sum()
     }
 
     /// How much the two say.
@@ -388,7 +393,7 @@ impl Talk {
         let one = &mut self.sides[side];
         let (here, place) = (one.writing.clone(), one.writing.index());
         let (text, receipt) = (!marker && one.texts > 0, !marker && one.receipts > 0);
-        one.written.insert(place, Content { text, receipt, marker });
+        one.written.insert(place, Content { text, receipt, marker, tickets: None });
         one.writing.advance();
         if !marker {
             one.last_text = if text { Some(place) } else { one.last_text };
@@ -397,6 +402,25 @@ impl Talk {
         }
         out.push(Ask::Write(here.clone(), Wrote::Own(side, self.epoch, place)));
         one.under_way.insert(place, here);
+    }
+
+    /// A box of this side's is on its way: with it go tickets for the other, if it was sealed just now.
+    pub(super) fn hand(&mut self, side: usize, place: u64, hand_out: impl FnOnce() -> Handed) {
+        let content = self.sides[side].written.get_mut(&place);
+        if let Some(content @ Content { tickets: None, .. }) = content {
+            content.tickets = Some(hand_out());
+        }
+    }
+
+    /// What is written takes one of those that the other has handed to its writer, the last that came.
+    pub(super) fn take_ticket(&mut self, what: Wrote, now: Timestamp) -> Option<Ticket> {
+        let by = match what {
+            Wrote::Own(side, ..) => side,
+            Wrote::Run | Wrote::Entry => self.change.as_ref()?.by,
+        };
+        let held = &mut self.sides[by].held;
+        held.retain(|dated| dated.until > now + USED_FOR);
+        held.pop().map(|dated| dated.ticket)
     }
 
     /// Reads the commit lane's next box, unless this side knows already what is there.
@@ -459,7 +483,16 @@ impl Talk {
             self.sides[reader].reading.advance();
             let content = self.sides[1 - reader].written.remove(&place);
             let side = &mut self.sides[reader];
-            if content.is_some_and(|content| content.text) {
+            let Some(Content { text, receipt, marker, tickets }) = content else { continue };
+            if let Some(Handed { only, tickets }) = tickets {
+                if only && !tickets.is_empty() {
+                    side.held.clear();
+                }
+                side.held.extend(tickets);
+            }
+            let too_many = side.held.len().saturating_sub(MOST_HELD);
+            side.held.drain(..too_many);
+            if text {
                 let in_a_talk = now.since(side.receipted_at) < TALK;
                 let (least, spread) =
                     if in_a_talk { RECEIPT_DELAY_IN_A_TALK } else { RECEIPT_DELAY };
@@ -467,10 +500,10 @@ impl Talk {
                 side.receipt_due.get_or_insert(now + delay);
                 side.last_activity = Some(now);
             }
-            if content.is_some_and(|content| content.receipt) {
+            if receipt {
                 side.receipted();
             }
-            if content.is_some_and(|content| content.marker) {
+            if marker {
                 self.look(reader, out);
             }
         }
@@ -483,14 +516,18 @@ impl Talk {
         let active = side.last_activity.is_some_and(|last| now.since(last) < ACTIVE_FOR);
         let window = if active { AHEAD.0 } else { AHEAD.1 };
         let next = side.reading.index();
+        // The last of those that have come before their turn.
+        let early = |place: &u64| !side.standing.contains_key(place);
+        let arrived = (next..side.followed.index()).rev().find(early).unwrap_or(0);
         for ahead in 0..window {
             let place = next + u64::from(ahead);
-            let urgency = Urgency::of(active, ahead);
+            let urgency =
+                if place < arrived { Urgency::Overdue } else { Urgency::of(active, ahead) };
             if place >= side.followed.index() {
                 side.standing.insert(place, side.followed.id());
                 side.followed.advance();
             }
-            out.extend(side.standing.get(&place).map(|id| Ask::Follow(*id, urgency)));
+            out.extend(side.standing.get(&place).map(|id| Ask::Follow(*id, urgency, reader)));
         }
     }
 

@@ -10,7 +10,7 @@ use xchat_pigeonhole::SealedBox;
 use super::*;
 
 const T0: Timestamp = Timestamp::from_secs(1_800_000_000);
-const ROOM: usize = 256;
+const ROOM: usize = READ_SET;
 
 /// Of a client with a slot a second.
 fn means(room: usize, share: f64) -> Means {
@@ -19,6 +19,7 @@ fn means(room: usize, share: f64) -> Means {
 
 struct Client {
     decoys: Decoys,
+    tickets: Tickets,
     rng: ChaCha20Rng,
     now: Timestamp,
     followed: BTreeSet<BoxId>,
@@ -37,6 +38,7 @@ impl Client {
         let (followed, boxes) = (BTreeSet::new(), BTreeMap::new());
         Self {
             decoys,
+            tickets: Tickets::default(),
             rng,
             now: T0,
             followed,
@@ -55,7 +57,7 @@ impl Client {
         self.now = self.now + off;
         // What was under way has come to its store, or not.
         for command in core::mem::take(&mut self.under_way) {
-            if let Command::Write { boxed } = command
+            if let Command::Write { boxed, .. } = command
                 && random::index(&mut self.rng, 2) == 0
             {
                 self.store(boxed);
@@ -79,6 +81,10 @@ impl Client {
         }
     }
 
+    fn tend(&mut self, means: Means, is_idle: bool) -> Vec<Command> {
+        self.decoys.tend(means, is_idle, &mut self.tickets, self.now, &mut self.rng)
+    }
+
     /// One slot, in which everything that is asked for is done, and what is written arrives.
     fn slot(&mut self, room: usize, gap: Duration, share: f64) {
         self.slow_slot(room, gap, share, 1.0);
@@ -88,7 +94,7 @@ impl Client {
     fn slow_slot(&mut self, room: usize, gap: Duration, share: f64, ends: f64) {
         self.now = self.now + gap;
         let is_idle = self.under_way.is_empty();
-        let mut commands = self.decoys.tend(means(room, share), is_idle, self.now, &mut self.rng);
+        let mut commands = self.tend(means(room, share), is_idle);
         if self.decoys.take_unsaved() {
             let kept = self.decoys.kept();
             let [last, before] = &mut self.kept;
@@ -123,7 +129,7 @@ impl Client {
                 continue;
             }
             match command {
-                Command::Write { boxed } => {
+                Command::Write { boxed, .. } => {
                     let id = boxed.id();
                     assert!(self.decoys.own(&id));
                     self.store(boxed);
@@ -154,11 +160,11 @@ fn they_fill_what_is_left_and_make_room_at_once() {
     let second = Duration::from_secs(1);
     // A registration each in fourteen slots: as slowly as the read set is renewed.
     for _ in 0..3_600 {
-        client.slot(ROOM, second, 256.0 / 3_600.0);
+        client.slot(ROOM, second, READ_SET as f64 / 3_600.0);
     }
     let full = client.decoys.taken;
-    assert!(full > 200, "{full}");
-    client.slot(100, second, 0.0);
+    assert!(full > READ_SET - 6, "{full}");
+    client.slot(75, second, 0.0);
     client.slot(0, second, 0.0);
     assert_eq!(client.followed.len(), 0);
     assert!(!client.decoys.own(&BoxId::from_bytes([0; 32])));
@@ -170,12 +176,12 @@ fn together_they_talk_no_more_than_a_slow_pace_carries() {
     for seed in 100..160 {
         let mut client = Client::new(seed);
         for _ in 0..3_600 {
-            client.slot(ROOM, Duration::from_secs(1), 256.0 / 3_600.0);
+            client.slot(ROOM, Duration::from_secs(1), READ_SET as f64 / 3_600.0);
         }
         let talks = &client.decoys.kept.talks;
         let all: f64 = talks.values().map(Talk::lines_a_day).sum();
         // Each has a little, also when nothing is left.
-        assert!(talks.len() > 40 && all < LINES_A_DAY + 5.0, "{all} by {}", talks.len());
+        assert!(talks.len() > 25 && all < LINES_A_DAY + 5.0, "{all} by {}", talks.len());
     }
 }
 
@@ -224,7 +230,7 @@ fn they_live_as_their_owner_does() {
 /// Whoever talks to the owner without pause must not fill the owner's slots by it.
 #[test]
 fn decoys_say_no_more_than_a_pace_carries() {
-    for (room, slots_a_day) in [(256, 86_400.0), (256, 17_280.0), (45, 2_880.0)] {
+    for (room, slots_a_day) in [(READ_SET, 86_400.0), (130, 17_280.0), (22, 2_880.0)] {
         let mut client = Client::new(13);
         // Sittings of two hundred lines each, and with everybody.
         for n in 0..40_000u64 {
@@ -235,10 +241,10 @@ fn decoys_say_no_more_than_a_pace_carries() {
         let means = Means { room, share: 1.0, slots_a_day };
         for _ in 0..1_000 {
             client.now = client.now + Duration::from_secs(10);
-            client.decoys.tend(means, true, client.now, &mut client.rng);
+            client.tend(means, true);
         }
         let all: f64 = client.decoys.kept.talks.values().map(Talk::lines_a_day).sum();
-        let most = (1_000.0 * room as f64 / 256.0).min(slots_a_day / 33.0);
+        let most = (1_000.0 * room as f64 / READ_SET as f64).min(slots_a_day / 33.0);
         // Each has a little, also when nothing is left.
         assert!(all > most / 2.0 && all < most + 25.0, "{all} lines a day of {most}");
     }
@@ -273,7 +279,7 @@ fn a_talk_goes_on_as_fast_with_few_slots_as_with_many() {
 fn a_line_takes_no_receipt_along_for_what_came_after_it() {
     let mut client = Client::new(16);
     while client.decoys.kept.talks.is_empty() {
-        client.slot(18, Duration::from_secs(1), 8.0);
+        client.slot(8, Duration::from_secs(1), 8.0);
     }
     let key = *client.decoys.kept.talks.keys().next().expect("one");
     let next = client.decoys.kept.talks[&key].next_line();
@@ -283,7 +289,7 @@ fn a_line_takes_no_receipt_along_for_what_came_after_it() {
     let (mut asks, later) = (Vec::new(), next + Duration::from_secs(20));
     let place = talk.say_for(1 - writer, next - Duration::from_secs(5), &mut client.rng, &mut asks);
     client.decoys.happened.push((later, key, Happened::Arrived(place)));
-    client.decoys.live(means(18, 0.0), later, &mut client.rng, &mut Vec::new());
+    client.decoys.live(means(8, 0.0), later, &mut client.rng, &mut Vec::new());
     let written = client.decoys.kept.talks[&key].last_written(writer);
     assert_eq!(written, Some((true, false)), "a text and no receipt");
 }
@@ -332,17 +338,17 @@ fn they_take_a_small_share_of_the_slots_and_each_write_has_its_read() {
 }
 
 #[test]
-fn lanes_in_use_have_sixteen_boxes_ahead_and_resting_ones_two() {
+fn lanes_in_use_have_sixteen_boxes_ahead_and_resting_ones_three() {
     let mut client = Client::new(3);
     while client.boxes.is_empty() {
-        client.slot(18, Duration::from_secs(60), 8.0);
+        client.slot(8, Duration::from_secs(60), 8.0);
         if client.boxes.is_empty() {
-            assert_eq!(client.followed.len(), 4, "one fits, at rest");
+            assert_eq!(client.followed.len(), 6, "one fits, at rest");
         }
     }
     // The reader's lane comes into use with what arrives, the writer's with the receipt.
     for _ in 0..20 {
-        client.slot(18, Duration::from_secs(1), 0.0);
+        client.slot(8, Duration::from_secs(1), 0.0);
     }
     assert_eq!(client.followed.len(), 32);
 }
@@ -350,10 +356,10 @@ fn lanes_in_use_have_sixteen_boxes_ahead_and_resting_ones_two() {
 #[test]
 fn a_text_has_its_receipt_and_a_long_talk_renews_its_keys() {
     let mut client = Client::new(5);
-    client.slot(18, Duration::from_secs(3), 8.0);
+    client.slot(8, Duration::from_secs(3), 8.0);
     let (begun, said) = (client.epoch(), client.decoys.lines() as usize);
     for _ in 0..400_000 {
-        client.slot(18, Duration::from_secs(3), 8.0);
+        client.slot(8, Duration::from_secs(3), 8.0);
         if client.epoch() > begun + 3 {
             break;
         }
@@ -468,7 +474,7 @@ fn a_program_may_die_at_any_moment() {
 fn what_is_not_decoys_is_refused() {
     let mut client = Client::new(6);
     while client.boxes.is_empty() {
-        client.slot(18, Duration::from_secs(60), 8.0);
+        client.slot(8, Duration::from_secs(60), 8.0);
     }
     let kept = client.kept[0].clone().expect("kept");
     let mut bytes = kept.as_bytes().to_vec();
@@ -479,7 +485,7 @@ fn what_is_not_decoys_is_refused() {
             bytes[at] = whole ^ 1 << bit;
             // Refused, or decoys of some kind: but never a panic.
             if let Ok(mut decoys) = Decoys::restored(&bytes) {
-                decoys.tend(means(18, 1.0), true, client.now, &mut client.rng);
+                decoys.tend(means(8, 1.0), true, &mut client.tickets, client.now, &mut client.rng);
             }
         }
         bytes[at] = whole;
@@ -490,21 +496,24 @@ fn what_is_not_decoys_is_refused() {
 
 #[test]
 fn what_was_under_way_when_a_decoy_went_is_still_nobody_elses() {
-    let mut rng = ChaCha20Rng::seed_from_u64(4);
+    let (mut rng, mut tickets) = (ChaCha20Rng::seed_from_u64(4), Tickets::default());
     let mut decoys = Decoys::new(&mut rng);
     let (mut now, mut written) = (T0, None);
     while written.is_none() {
         now = now + Duration::from_secs(60);
-        for command in decoys.tend(means(ROOM, 8.0), true, now, &mut rng) {
-            if let Command::Write { boxed } = command {
+        for command in decoys.tend(means(ROOM, 8.0), true, &mut tickets, now, &mut rng) {
+            if let Command::Write { boxed, .. } = command {
                 written = Some(boxed.id());
             }
         }
     }
     let id = written.expect("just written");
-    decoys.tend(means(0, 0.0), true, now, &mut rng);
+    decoys.tend(means(0, 0.0), true, &mut tickets, now, &mut rng);
     assert!(decoys.own(&id));
     assert!(decoys.ended_write(&id, now), "still a decoy's");
     assert!(!decoys.ended_write(&id, now), "and ends once");
-    assert!(decoys.tend(means(0, 0.0), true, now, &mut rng).is_empty(), "nothing follows from it");
+    assert!(
+        decoys.tend(means(0, 0.0), true, &mut tickets, now, &mut rng).is_empty(),
+        "nothing follows from it"
+    );
 }

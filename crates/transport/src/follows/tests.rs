@@ -24,7 +24,16 @@ fn follow(follows: &mut Follows, id: BoxId, urgency: Urgency) {
 
 fn follow_at(follows: &mut Follows, id: BoxId, urgency: Urgency, now: Timestamp) {
     let mut rng = ChaCha20Rng::seed_from_u64(u64::from(id.as_bytes()[7]));
-    follows.follow(id, urgency, false, now, &mut rng);
+    follows.follow(id, urgency, whose(false), now, &mut rng);
+}
+
+/// In no talk.
+fn whose(is_decoy: bool) -> Whose {
+    Whose { is_decoy, talk: None, goes_on: false, begins: false }
+}
+
+fn look(follows: &Follows, now: Timestamp) -> Option<BoxId> {
+    follows.next_look(now).map(|(id, _)| id)
 }
 
 fn standing(now: Timestamp) -> Standing {
@@ -100,7 +109,7 @@ fn an_active_box_displaces_a_resting_one_at_once_and_never_the_other_way() {
     assert_eq!(follows.next(T0, 0, 1).due, None);
     let later = T0 + Duration::from_secs(3_600);
     follows.looked(&id(2), later);
-    assert_eq!(follows.next_look(later), Some(id(1)), "it is looked at in its turn");
+    assert_eq!(look(&follows, later), Some(id(1)), "it is looked at in its turn");
 }
 
 #[test]
@@ -111,11 +120,11 @@ fn boxes_are_looked_at_when_nothing_was_heard_or_an_item_may_be_lost() {
     let soon = T0 + Duration::from_secs(2);
     assert_eq!(follows.next_look(soon), None);
     follows.collect_lost(T0 + Duration::from_secs(1));
-    assert!(follows.in_a_hurry());
-    assert_eq!(follows.next_look(soon), Some(id(1)));
+    assert!(follows.in_a_hurry(T0));
+    assert_eq!(look(&follows, soon), Some(id(1)));
     follows.looked(&id(1), soon);
     assert_eq!(follows.next_look(soon), None);
-    assert_eq!(follows.next_look(soon + LOOK_AFTER), Some(id(1)));
+    assert_eq!(look(&follows, soon + LOOK_AFTER), Some(id(1)));
 }
 
 #[test]
@@ -129,30 +138,30 @@ fn when_nobody_talks_any_more_the_next_box_alone_is_looked_at_and_more_rarely() 
     (0..2).for_each(|n| follow(&mut follows, id(n), Urgency::Active(n as u8)));
     assert_eq!(follows.next_look(T0 + LOOK_IN_A_TALK / 2), None);
     let talking = T0 + LOOK_IN_A_TALK;
-    assert_eq!(follows.next_look(talking), Some(id(0)));
+    assert_eq!(look(&follows, talking), Some(id(0)));
     follows.looked(&id(0), talking);
     assert_eq!(follows.next_look(talking), None);
     // It arrives, and the other one, registered for long, is the next.
     follows.remove(&id(0));
     follow_at(&mut follows, id(1), Urgency::Active(0), talking);
     assert_eq!(follows.next_look(talking + LOOK_IN_A_TALK / 2), None);
-    assert_eq!(follows.next_look(talking + LOOK_IN_A_TALK), Some(id(1)));
+    assert_eq!(look(&follows, talking + LOOK_IN_A_TALK), Some(id(1)));
     let silent = talking + TALK;
     follows.looked(&id(1), silent);
     assert_eq!(follows.next_look(silent + LOOK_AFTER / 2), None);
     let later = silent + LOOK_AFTER;
-    assert_eq!(follows.next_look(later), Some(id(1)));
+    assert_eq!(look(&follows, later), Some(id(1)));
     // What may just have been lost is looked at whatever it is.
     follows.looked(&id(1), later);
     follow_at(&mut follows, id(2), Urgency::Active(1), later);
     follows.looked(&id(2), later);
-    assert_eq!(follows.next_look(later + LOOK_AFTER), Some(id(1)));
+    assert_eq!(look(&follows, later + LOOK_AFTER), Some(id(1)));
     follows.looked(&id(1), later + LOOK_AFTER);
     assert_eq!(follows.next_look(later + LOOK_AFTER), None);
     follows.collect_lost(later + LOOK_AFTER - Duration::from_secs(1));
-    assert_eq!(follows.next_look(later + LOOK_AFTER), Some(id(2)));
+    assert_eq!(look(&follows, later + LOOK_AFTER), Some(id(2)));
     follows.looked(&id(2), later + LOOK_AFTER);
-    assert!(!follows.in_a_hurry());
+    assert!(!follows.in_a_hurry(T0));
 }
 
 #[test]
@@ -168,64 +177,75 @@ fn what_may_be_lost_is_looked_at_before_all_that_has_waited_for_long() {
     (110..118).for_each(|n| follows.looked(&id(n), now));
     follows.collect_lost(now);
     for _ in 110..118 {
-        assert!(follows.in_a_hurry());
-        let next = follows.next_look(now).expect("late ones");
+        assert!(follows.in_a_hurry(T0));
+        let next = look(&follows, now).expect("late ones");
         follows.looked(&next, now + Duration::from_secs(1));
     }
-    assert!(!follows.in_a_hurry());
+    assert!(!follows.in_a_hurry(T0));
 }
 
-/// A lane that moves on by a box every ten seconds, each registered as soon as it is due; for how many seconds each
-/// one stood when it was written, and when it was registered.
-fn lane(seed: u64, boxes: usize) -> Vec<(f64, Timestamp)> {
-    let mut rng = ChaCha20Rng::seed_from_u64(seed);
-    let mut follows = Follows::new();
-    let mut stood = vec![None; boxes + 16];
-    let mut ages = Vec::new();
-    let step = Duration::from_secs(10);
-    for written in 0..boxes {
-        let start = T0 + step * written as u32;
-        for ahead in 0..16 {
-            follows.follow(
-                id(written + ahead),
-                Urgency::of(true, ahead as u8),
-                false,
-                start,
-                &mut rng,
-            );
-        }
-        for tenth in 0..100 {
-            let now = start + step * tenth / 100;
-            while let Some(next) = follows.next(now, 0, 100).new {
-                register(&mut follows, next, now, 100);
-                let place = (0..stood.len()).find(|place| id(*place) == next);
-                stood[place.expect("followed")] = Some(now);
-            }
-        }
-        let since = stood[written].expect("the next box always stands");
-        ages.push(((start + step).since(since).as_secs_f64(), since));
-        follows.remove(&id(written));
-    }
-    // What was there at the beginning had no time of its own.
-    ages.split_off(16)
+/// Of a talk that goes on and one that is over.
+fn of_a_talk(goes_on: bool) -> Whose {
+    Whose { is_decoy: false, talk: Some(Talk::Own(1)), goes_on, begins: false }
 }
 
 #[test]
-fn boxes_of_a_lane_in_use_are_registered_each_at_a_time_of_its_own_and_never_too_late() {
-    let mut ages: Vec<f64> = Vec::new();
-    let mut out_of_order = 0;
-    for seed in 0..30 {
-        let lane = lane(seed, 60);
-        out_of_order += lane.windows(2).filter(|two| two[0].1 > two[1].1).count();
-        ages.extend(lane.iter().map(|(age, _)| *age));
+fn in_a_talk_nothing_is_registered_until_it_has_been_quiet_for_some_time() {
+    let mut quiet = Vec::new();
+    for seed in 0..100 {
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let (mut follows, mut now) = (Follows::new(), T0);
+        let mut follow = |follows: &mut Follows, next: usize, goes_on: bool, now: Timestamp| {
+            for ahead in 0..16 {
+                let urgency = Urgency::of(true, ahead as u8);
+                follows.follow(id(next + ahead), urgency, of_a_talk(goes_on), now, &mut rng);
+            }
+        };
+        // Before the first has arrived the next three are registered as ever.
+        follow(&mut follows, 0, false, now);
+        for _ in 0..3 {
+            let next = follows.next(now, 0, 100).new.expect("at once");
+            assert!((0..3).any(|n| next == id(n)));
+            register(&mut follows, next, now, 100);
+        }
+        assert_eq!(follows.next(now, 0, 100).new, None);
+        for next in 1..30 {
+            now = now + Duration::from_secs(20);
+            follows.remove(&id(next - 1));
+            follow(&mut follows, next, true, now);
+            let soon = now + Duration::from_secs(179);
+            assert_eq!(follows.next(soon, 0, 100).new, None, "tickets stand for it");
+        }
+        for _ in 0..3 {
+            let due = (0..2_000).map(|n| now + Duration::from_secs(n));
+            let due = due.into_iter().find_map(|at| Some((at, follows.next(at, 0, 100).new?)));
+            let (at, next) = due.expect("in the end");
+            assert!((29..32).any(|n| next == id(n)), "the next three, in any order");
+            follows.remove(&next);
+            quiet.push(at.since(now).as_secs_f64());
+        }
     }
-    ages.sort_by(f64::total_cmp);
-    let at = |share: f64| ages[(share * (ages.len() - 1) as f64) as usize];
-    assert!(at(0.0) >= 10.0, "never later than the box before it is written: {}", at(0.0));
-    assert!((15.0..=40.0).contains(&at(0.25)), "{}", at(0.25));
-    assert!((50.0..=120.0).contains(&at(0.75)), "{}", at(0.75));
-    let share = out_of_order as f64 / ages.len() as f64;
-    assert!(share > 0.3, "{share} were registered before the one before them");
+    quiet.sort_by(f64::total_cmp);
+    assert!(quiet[0] >= 180.0 && quiet[299] <= 1_801.0, "{} to {}", quiet[0], quiet[299]);
+    assert!((900.0..1_080.0).contains(&quiet[150]), "{}", quiet[150]);
+}
+
+#[test]
+fn when_its_writer_has_no_tickets_any_more_the_next_two_boxes_are_registered_at_once() {
+    let (mut follows, mut rng) = (Follows::new(), rng());
+    for ahead in 0..5 {
+        follows.follow(id(ahead), Urgency::of(true, ahead as u8), of_a_talk(true), T0, &mut rng);
+    }
+    follows.follow(id(9), Urgency::Resting, of_a_talk(true), T0, &mut rng);
+    follows.uncover(&BTreeSet::new());
+    follows.uncover(&BTreeSet::from([Talk::Own(2)]));
+    assert_eq!(follows.next(T0, 0, 10).new, None);
+    follows.uncover(&BTreeSet::from([Talk::Own(1)]));
+    for _ in 0..4 {
+        let next = follows.next(T0, 0, 10).new.expect("at once");
+        register(&mut follows, next, T0, 10);
+    }
+    assert_eq!(follows.next(T0, 0, 10).new, None, "the others cannot be written yet");
 }
 
 #[test]
@@ -242,10 +262,10 @@ fn what_is_too_far_ahead_is_neither_registered_nor_looked_at() {
 #[test]
 fn a_decoy_that_is_given_up_with_commands_under_way_is_gone() {
     let (mut follows, mut rng) = (Follows::new(), ChaCha20Rng::seed_from_u64(1));
-    follows.follow(id(1), Urgency::Resting, true, T0, &mut rng);
-    follows.follow(id(1), Urgency::Active(0), false, T0, &mut rng);
+    follows.follow(id(1), Urgency::Resting, whose(true), T0, &mut rng);
+    follows.follow(id(1), Urgency::Active(0), whose(false), T0, &mut rng);
     assert_eq!((follows.len(), follows.wanted(T0)), (1, 0));
-    assert!(follows.remove(&id(1)));
+    assert_eq!(follows.remove(&id(1)), Some(None));
     assert_eq!(follows.len(), 0);
     assert_eq!(follows.next(T0, 0, 10).new, None);
 }
@@ -267,7 +287,7 @@ fn what_is_registered_anew_comes_in_another_order_each_time() {
     let mut follows = Follows::new();
     let count = 60;
     for n in 0..count {
-        follows.follow(id(n), Urgency::Resting, n % 2 == 0, T0, &mut rng);
+        follows.follow(id(n), Urgency::Resting, whose(n % 2 == 0), T0, &mut rng);
     }
     let mut round = |now: Timestamp| {
         let mut order = Vec::new();
@@ -304,9 +324,9 @@ fn nothing_that_is_due_is_overlooked_whatever_happened_before() {
             let one = id(random::index(&mut rng, 20));
             let number = follows.attempts(&one);
             match random::index(&mut rng, 30) {
-                0 => follows.follow(one, Urgency::Active(0), slot % 2 == 0, now, &mut rng),
-                1 => follows.follow(one, Urgency::Ahead(3), slot % 2 == 0, now, &mut rng),
-                10 => follows.follow(one, Urgency::Resting, slot % 2 == 0, now, &mut rng),
+                0 => follows.follow(one, Urgency::Active(0), whose(slot % 2 == 0), now, &mut rng),
+                1 => follows.follow(one, Urgency::Ahead(3), whose(slot % 2 == 0), now, &mut rng),
+                10 => follows.follow(one, Urgency::Resting, whose(slot % 2 == 0), now, &mut rng),
                 2 => drop(follows.remove(&one)),
                 3 => follows.refused(&one, number, slot),
                 4 => follows.unanswered(&one, number),
@@ -328,4 +348,41 @@ fn nothing_that_is_due_is_overlooked_whatever_happened_before() {
         }
     }
     assert!(idle > 5_000 && busy > 2_000, "{idle} idle slots, {busy} others");
+}
+
+/// What lies behind it has come: its own delivery is lost.
+#[test]
+fn a_box_behind_which_others_have_arrived_is_looked_at_soon_and_not_registered() {
+    let (mut follows, mut rng) = (Follows::new(), rng());
+    follows.follow(id(1), Urgency::Active(0), of_a_talk(true), T0, &mut rng);
+    follows.follow(id(1), Urgency::Overdue, of_a_talk(true), T0, &mut rng);
+    follows.uncover(&BTreeSet::from([Talk::Own(1)]));
+    let (late, again) = OVERDUE;
+    assert_eq!((look(&follows, T0), follows.in_a_hurry(T0)), (None, false));
+    // What arrives meanwhile does not put it off.
+    follows.follow(id(1), Urgency::Overdue, of_a_talk(true), T0 + late / 2, &mut rng);
+    let now = T0 + late;
+    assert_eq!((look(&follows, now), follows.in_a_hurry(now)), (Some(id(1)), true));
+    follows.looked(&id(1), now);
+    assert_eq!(look(&follows, now + again / 2), None);
+    assert_eq!(look(&follows, now + again), Some(id(1)));
+    assert_eq!(follows.next(now + LOOK_AFTER, 0, 10).new, None, "it has been written");
+}
+
+/// Its writer has no tickets yet, or something was written by new keys before the reader had them.
+#[test]
+fn at_the_beginning_of_a_talk_the_next_box_is_looked_at_once_soon() {
+    let (mut follows, mut rng) = (Follows::new(), rng());
+    let begins = Whose { begins: true, ..of_a_talk(true) };
+    follows.follow(id(1), Urgency::Ahead(3), begins, T0, &mut rng);
+    follows.follow(id(1), Urgency::Active(0), begins, T0, &mut rng);
+    assert_eq!(look(&follows, T0 + LOOK_AT_FIRST / 2), None);
+    let now = T0 + LOOK_AT_FIRST;
+    assert_eq!(look(&follows, now), Some(id(1)));
+    follows.looked(&id(1), now);
+    assert_eq!(look(&follows, now + LOOK_AT_FIRST), None, "once");
+    assert_eq!(look(&follows, now + LOOK_IN_A_TALK), Some(id(1)));
+    follows.follow(id(2), Urgency::Active(0), of_a_talk(true), now, &mut rng);
+    follows.looked(&id(1), now + LOOK_IN_A_TALK);
+    assert_eq!(look(&follows, now + LOOK_AT_FIRST), Some(id(2)), "of the lane of new keys");
 }

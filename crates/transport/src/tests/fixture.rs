@@ -42,7 +42,7 @@ pub(super) fn rng(seed: u64) -> ChaCha20Rng {
 }
 
 /// Sealed boxes of one lane, and their ids.
-pub(super) fn boxes(lane: u8, count: usize) -> Vec<SealedBox> {
+pub(crate) fn boxes(lane: u8, count: usize) -> Vec<SealedBox> {
     let mut rng = rng(u64::from(lane));
     let mut lane = Lane::new(Secret::new([lane; 32]));
     let mut seal = |keys: &BoxKeys| keys.seal(&mut rng, b"content").expect("short");

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use xchat_base::Secret;
 use xchat_directory::Role;
-use xchat_pigeonhole::{AnswerKey, SignedAnswer};
+use xchat_pigeonhole::{AnswerKey, BoxId, ReadOutcome, SignedAnswer};
 
 use super::fixture::{Fixture, boxes};
 use super::network::Network;
 use super::person::{follow, secs, write};
-use crate::{CollectorHealth, Command, Event, Input};
+use crate::{CollectorHealth, Command, Event, Input, Urgency};
 
 fn registered(net: &Network, person: usize) -> usize {
     net.people[person].transport.status(net.now).registered
@@ -36,6 +36,90 @@ fn a_followed_box_arrives_soon_after_it_was_written() {
     assert_eq!(arrived.len(), 8);
     assert_eq!(arrived.into_iter().collect::<BTreeSet<_>>(), expected);
     assert_eq!(net.people[reader].transport.status(net.now).followed, 0);
+}
+
+fn follow_in_talk(id: BoxId, ahead: u8) -> Input {
+    let urgency = Urgency::of(true, ahead);
+    Input::Command(Command::Follow { id, urgency, talk: Some(7) })
+}
+
+/// In a talk nothing is registered but tickets, and what is written arrives as soon.
+#[test]
+fn what_is_written_in_a_talk_arrives_by_tickets_and_is_not_registered() {
+    let mut net = Network::new(Fixture::new(2).transparent(), 11);
+    let (reader, writer) = (net.join(1), net.join(2));
+    let own = boxes(1, 9);
+    net.tell(reader, follow_in_talk(own[0].id(), 0));
+    let ready = |net: &Network| net.people[reader].transport.tickets_ready();
+    assert!(net.run_until(secs(120), |net| ready(net) >= 12 && registered(net, reader) == 1));
+    net.tell(writer, write(&own[0]));
+    assert!(net.run_until(secs(20), |net| net.people[reader].arrived().len() == 1));
+    let mut rng = super::fixture::rng(5);
+    let now = net.now;
+    let mut tickets = net.people[reader].transport.hand_out(7, 8, now, &mut rng).tickets;
+    assert_eq!(tickets.len(), 5);
+    for (n, boxed) in own.iter().enumerate().skip(1) {
+        for ahead in 0..2 {
+            let next = own.get(n + ahead).map(|boxed| follow_in_talk(boxed.id(), ahead as u8));
+            next.into_iter().for_each(|follow| net.tell(reader, follow));
+        }
+        let ticket = Some(tickets.pop().expect("topped up").ticket);
+        net.tell(writer, Input::Command(Command::Write { boxed: boxed.clone(), ticket }));
+        assert!(net.run_until(secs(15), |net| net.people[reader].arrived().len() == n + 1), "{n}");
+        assert_eq!(registered(&net, reader), 0);
+        let now = net.now;
+        tickets.extend(net.people[reader].transport.hand_out(7, 2, now, &mut rng).tickets);
+    }
+    let arrived = net.people[reader].arrived();
+    assert_eq!(arrived, own.iter().map(|boxed| boxed.id()).collect::<Vec<_>>());
+    assert_eq!(net.people[reader].transport.status(net.now).refused_answers, 0);
+}
+
+/// By the keys that two have just renewed something is written before its reader has them.
+#[test]
+fn what_comes_by_a_ticket_before_it_is_asked_for_is_there_when_it_is() {
+    let mut net = Network::new(Fixture::new(2).transparent(), 12);
+    let (reader, writer) = (net.join(1), net.join(2));
+    let own = boxes(1, 2);
+    assert!(net.run_until(secs(120), |net| net.people[reader].transport.tickets_ready() >= 8));
+    let (now, mut rng) = (net.now, super::fixture::rng(5));
+    let tickets = net.people[reader].transport.hand_out(7, 2, now, &mut rng).tickets;
+    for (boxed, dated) in own.iter().zip(tickets) {
+        let ticket = Some(dated.ticket);
+        net.tell(writer, Input::Command(Command::Write { boxed: boxed.clone(), ticket }));
+    }
+    net.run_for(secs(20));
+    assert_eq!(net.people[writer].written().len(), 2);
+    assert!(net.people[reader].arrived().is_empty(), "nobody has asked for them");
+    let emitted = net.people[reader].packets.len();
+    net.tell(reader, follow_in_talk(own[0].id(), 0));
+    net.tell(reader, super::person::read(own[1].id()));
+    assert_eq!(net.people[reader].arrived(), [own[0].id()]);
+    let found = ReadOutcome::Found(own[1].clone());
+    assert_eq!(net.people[reader].reads(), [(own[1].id(), found)]);
+    assert_eq!(net.people[reader].packets.len(), emitted, "no packet was needed for it");
+}
+
+/// Who loses the way by which tickets would be delivered registers what is awaited.
+#[test]
+fn when_tickets_are_void_boxes_are_registered_at_once() {
+    let mut net = Network::new(Fixture::new(2).transparent(), 13);
+    let (reader, writer) = (net.join(1), net.join(2));
+    let own = boxes(1, 3);
+    net.tell(reader, follow_in_talk(own[0].id(), 0));
+    let ready = |net: &Network| net.people[reader].transport.tickets_ready();
+    assert!(net.run_until(secs(120), |net| ready(net) >= 12 && registered(net, reader) == 1));
+    net.tell(writer, write(&own[0]));
+    assert!(net.run_until(secs(20), |net| net.people[reader].arrived().len() == 1));
+    let (now, mut rng) = (net.now, super::fixture::rng(5));
+    net.people[reader].transport.hand_out(7, 8, now, &mut rng);
+    for (ahead, boxed) in own[1..].iter().enumerate() {
+        net.tell(reader, follow_in_talk(boxed.id(), ahead as u8));
+    }
+    net.run_for(secs(20));
+    assert_eq!(registered(&net, reader), 0);
+    net.people[reader].transport.renew_all_registrations();
+    assert!(net.run_until(secs(20), |net| registered(net, reader) == 2));
 }
 
 /// A registration fixes the way of its delivery, an hour ahead: a third of them goes over the mix that dies.

@@ -58,7 +58,7 @@ impl Liar {
         let (id, truth) = match op {
             Op::Write { boxed, .. } => (boxed.id(), Answer::Stored),
             Op::Read { id, .. } => (id, Answer::Empty),
-            Op::Register { id, .. } => (id, Answer::Registered),
+            Op::Register { id, .. } => (id, Answer::Registered { life: 1 }),
             _ => return None,
         };
         let signed = match self.lie {

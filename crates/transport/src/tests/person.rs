@@ -145,7 +145,7 @@ impl Person {
 }
 
 pub(super) fn write(boxed: &SealedBox) -> Input {
-    Input::Command(Command::Write { boxed: boxed.clone() })
+    Input::Command(Command::Write { boxed: boxed.clone(), ticket: None })
 }
 
 pub(super) fn read(id: BoxId) -> Input {
@@ -153,7 +153,7 @@ pub(super) fn read(id: BoxId) -> Input {
 }
 
 pub(super) fn follow(id: BoxId) -> Input {
-    Input::Command(Command::Follow { id, urgency: Urgency::Active(0) })
+    Input::Command(Command::Follow { id, urgency: Urgency::Active(0), talk: None })
 }
 
 pub(super) const fn secs(secs: u64) -> Duration {

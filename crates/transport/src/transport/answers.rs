@@ -1,7 +1,7 @@
 //! Answers: which packet each belongs to, whether it is to be believed, and what follows.
 
 use xchat_base::{Timestamp, Wire};
-use xchat_directory::NodeId;
+use xchat_directory::{NodeId, VerifiedDocument};
 use xchat_pigeonhole::{
     Answer, BoxId, ReadOutcome, Refusal, SealedBox, SignedAnswer, StoreId, WriteOutcome,
 };
@@ -10,8 +10,10 @@ use xchat_sphinx::{CollectorSession, Packet, SealedReply, SurbId, Unwrapped};
 use super::Transport;
 use super::link::Link;
 use crate::api::{Effect, Event};
+use crate::deliveries::Awaited;
 use crate::follows::Standing;
 use crate::outstanding::Purpose;
+use crate::pace::Rotation;
 use crate::queue::Attempt;
 
 /// The answer is not to be believed, or not an answer to what was asked.
@@ -89,7 +91,8 @@ impl Transport {
             }
             Purpose::Register { id, number, store, session, mixes, renew_after } => {
                 match self.verified(&signed, &store, &id, now)? {
-                    Answer::Registered => {
+                    Answer::Registered { life } => {
+                        self.notice_life(store, life);
                         let (renew_at, until) = (now + renew_after, now + self.rotation().lifetime);
                         let mut standing = Standing { store, session, mixes, renew_at, until };
                         // A mix may have been found to fail meanwhile, or be listed no more.
@@ -102,6 +105,26 @@ impl Transport {
                     Answer::Found(boxed) => self.found(boxed, now, out),
                     Answer::Expired => self.expired(&id, now, out),
                     Answer::Refused(_) => self.follows.refused(&id, number, self.turns.slot),
+                    _ => return Err(NotBelieved),
+                }
+                Ok(())
+            }
+            Purpose::Ticket { id, store, session, mixes } => {
+                match self.verified(&signed, &store, &id, now)? {
+                    Answer::Registered { life } => {
+                        self.notice_life(store, life);
+                        let Rotation { period, lifetime, .. } = self.rotation();
+                        let (renew_at, until) = (now + period, now + lifetime);
+                        let standing = Standing { store, session, mixes, renew_at, until };
+                        let failing = self.mixes.avoided_mixes(&self.document, now);
+                        if standing.passes(&failing) || standing.is_gone(&id, &self.document) {
+                            self.tickets.failed(&id);
+                        } else {
+                            self.tickets.registered(&id, standing);
+                        }
+                    }
+                    Answer::Refused(_) => self.tickets.failed(&id),
+                    // Nobody writes there.
                     _ => return Err(NotBelieved),
                 }
                 Ok(())
@@ -126,6 +149,13 @@ impl Transport {
         Ok(answer)
     }
 
+    /// A store that has started again since has forgotten what was registered there.
+    fn notice_life(&mut self, store: NodeId, life: u64) {
+        if self.health.is_another(&store, life) {
+            self.retain_registrations(|standing| standing.store != store);
+        }
+    }
+
     fn written(
         &mut self,
         attempt: &Attempt,
@@ -136,7 +166,7 @@ impl Transport {
         let id = attempt.id;
         let outcome = match answer {
             Answer::Stored => WriteOutcome::Stored,
-            Answer::Exists(boxed) if self.writes.get(&id) == Some(&boxed) => WriteOutcome::Stored,
+            Answer::Exists(boxed) if self.is_written(&boxed) => WriteOutcome::Stored,
             Answer::Exists(boxed) => WriteOutcome::Exists(boxed),
             Answer::Expired => WriteOutcome::Expired,
             Answer::Refused(_) => {
@@ -153,6 +183,11 @@ impl Transport {
             }
         }
         Ok(())
+    }
+
+    /// Whether it is what was to be written.
+    fn is_written(&self, boxed: &SealedBox) -> bool {
+        self.writes.get(&boxed.id()).is_some_and(|writing| writing.boxed == *boxed)
     }
 
     fn read(
@@ -209,34 +244,61 @@ impl Transport {
         out: &mut Vec<Effect>,
     ) {
         // An item of a registration that lapsed, or the second copy of one.
-        let Some(delivery) = self.deliveries.get(delivery_id) else { return };
-        let store = StoreId::from_bytes(*delivery.store.as_bytes());
-        let answer = delivery
-            .key
-            .open(delivery_id, sealed)
-            .ok()
-            .and_then(|signed| signed.verify(&store, &delivery.id).ok());
-        match answer {
-            Some(Answer::Found(boxed)) => {
-                self.deliveries.remove(delivery_id);
-                self.found(boxed, now, out);
+        let Some(awaited) = self.deliveries.get(delivery_id) else { return };
+        let (answer, ticket) = match awaited {
+            Awaited::Box { id, store, key } => {
+                let store = StoreId::from_bytes(*store.as_bytes());
+                let signed = key.open(delivery_id, sealed).ok();
+                (signed.and_then(|signed| signed.verify(&store, id).ok()), None)
             }
-            _ => self.measure.refused_answers += 1,
+            Awaited::Ticket(tell) => {
+                let signed = tell.key.open(&tell.bound_to(), sealed).ok();
+                (signed.and_then(|signed| told(&signed, &self.document)), Some(tell.id))
+            }
+        };
+        let Some(Answer::Found(boxed)) = answer else {
+            self.measure.refused_answers += 1;
+            return;
+        };
+        self.deliveries.remove(delivery_id);
+        if let Some(id) = ticket {
+            self.tickets.used(&id);
         }
+        self.came(boxed, ticket.is_some(), now, out);
     }
 
     /// A box's value, verified: everybody who waits for it has it now, and each once.
     fn found(&mut self, boxed: SealedBox, now: Timestamp, out: &mut Vec<Effect>) {
+        self.came(boxed, false, now, out);
+    }
+
+    /// The same, by a ticket or otherwise. What nobody has asked for yet is kept for a while if it came by a ticket: it was sent to somebody.
+    pub(super) fn came(
+        &mut self,
+        boxed: SealedBox,
+        by_ticket: bool,
+        now: Timestamp,
+        out: &mut Vec<Effect>,
+    ) {
         let id = boxed.id();
-        self.end_read(id, ReadOutcome::Found(boxed.clone()), now, out);
-        if self.follows.remove(&id) && !self.decoys.arrived(&id, now) {
+        let was_read = self.end_read(id, ReadOutcome::Found(boxed.clone()), now, out);
+        let Some(talk) = self.follows.remove(&id) else {
+            if by_ticket && !was_read {
+                self.unclaimed.add(boxed, now);
+            }
+            return;
+        };
+        if let Some(talk) = talk {
+            self.tickets.heard(talk, by_ticket, now);
+        }
+        if !self.decoys.arrived(&id, now) {
             out.push(Effect::Event(Event::Arrived(boxed)));
         }
     }
 
     /// The box was used and is over: whoever waits for it waits in vain.
     fn expired(&mut self, id: &BoxId, now: Timestamp, out: &mut Vec<Effect>) {
-        let followed = self.follows.remove(id) && !self.decoys.arrived(id, now);
+        let followed = self.follows.remove(id).is_some() && !self.decoys.arrived(id, now);
         let asked = self.end_read(*id, ReadOutcome::Expired, now, out);
         if followed && !asked {
             let outcome = ReadOutcome::Expired;
@@ -258,4 +320,12 @@ impl Transport {
         }
         asked
     }
+}
+
+/// What a store has told of a box that it keeps: by its signature, whichever of the box's replicas it is.
+fn told(signed: &SignedAnswer, document: &VerifiedDocument) -> Option<Answer> {
+    let id = signed.found()?;
+    let stores = document.replicas(id.as_bytes());
+    let stores = stores.iter().map(|store| StoreId::from_bytes(*store.as_bytes()));
+    stores.into_iter().find_map(|store| signed.verify(&store, &id).ok())
 }

@@ -255,7 +255,8 @@ impl Transport {
         self.link = Link::Online { gateway, since: now, heard, token, session };
         if self.offline_since.take().is_some_and(|since| now.since(since) > SHORT_BREAK) {
             self.collectors = crate::collectors::Collectors::new();
-            self.follows.retain_standing(|_| false);
+            self.retain_registrations(|_| false);
+            self.tickets.unsettle(now);
         }
         self.clock.start(now, self.mean_gap());
         self.ask_document(now, out);
@@ -336,6 +337,7 @@ impl Transport {
         self.writes.all_unanswered();
         self.reads.all_unanswered();
         self.follows.all_unanswered();
+        self.tickets.all_failed();
         let wait = match trouble {
             Some(trouble) => self.attempts.fail(gateway, trouble, now, || self.clock.jitter()),
             None => Attempts::after_session(self.clock.jitter()),

@@ -5,19 +5,25 @@ use xchat_directory::NodeId;
 use xchat_pigeonhole::{BoxId, DeliveryKey, Op};
 use xchat_sphinx::{ClientFrame, SurbId};
 
-use super::Transport;
 use super::link::Link;
+use super::{Transport, Writing};
 use crate::api::Effect;
+use crate::collectors::Collector;
 use crate::decoys::Means;
+use crate::deliveries::Awaited;
 use crate::follows::{Follows, Next};
 use crate::outstanding::{Lost, Purpose};
 use crate::pace::Rotation;
 use crate::queue::Attempt;
 use crate::routes::{Built, Routes};
+use crate::tickets;
 
 /// With more to do than slots, no kind of work waits longer than this many slots for one: whoever
 /// sends a lot still receives, and the other way round.
 const PATIENCE: u64 = 4;
+
+/// The same for tickets when there are few and nothing has come lately: soon after a start somebody may need them.
+const TICKET_PATIENCE: u64 = 2;
 
 /// The same for collects when the last ones brought nothing.
 const IDLE_COLLECT_PATIENCE: u64 = 8;
@@ -30,7 +36,10 @@ const EAGER_COLLECT_PATIENCE: u64 = 2;
 /// stores would see decoys looked at less.
 const LOOK_EVERY: u64 = 16;
 
-/// The same when an item may just have been lost.
+/// The same of what is talked in: with fewer, lanes of decoys would be looked at more rarely than others, of which two are in each talk.
+const TALK_LOOK_EVERY: u64 = 10;
+
+/// The same when an item may just have been lost, or is known to be.
 const HURRIED_LOOK_EVERY: u64 = 3;
 
 /// Renewals that slots full of writes have held back are made up for, to this many.
@@ -52,7 +61,9 @@ pub(super) struct Turns {
     looked: u64,
     collected: u64,
     pub(super) last_item: u64,
+    ticketed: u64,
     renewal_credit: f64,
+    ticket_credit: f64,
 }
 
 /// The kinds of work, in the order of priority.
@@ -63,6 +74,7 @@ enum Kind {
     NewFollow(BoxId),
     Renewal(BoxId),
     Read,
+    Ticket,
     Look(BoxId),
     Collect,
 }
@@ -77,6 +89,7 @@ impl Transport {
         self.turns.slot += 1;
         self.measure.late_slots += u64::from(slot.late);
         self.deliveries.expire(now);
+        self.unclaimed.expire(now);
         for lost in self.outstanding.timed_out(now, self.reply_timeout()) {
             self.lost(lost, now);
         }
@@ -84,8 +97,14 @@ impl Transport {
         let avoid = self.guards.operators(&self.document);
         self.collectors.refresh(&self.document, &avoid, overlap_over, now, rng);
         self.leave_failing_mixes(now, rng);
-        self.turns.renewal_credit =
-            (self.turns.renewal_credit + self.rotation().share).min(MAX_RENEWAL_CREDIT);
+        let Rotation { share, ticket_share, tickets, .. } = self.rotation();
+        let ticket_share = ticket_share * self.tickets.haste(tickets);
+        let earn = |credit: f64, share: f64| (credit + share).min(MAX_RENEWAL_CREDIT);
+        self.turns.renewal_credit = earn(self.turns.renewal_credit, share);
+        self.turns.ticket_credit = earn(self.turns.ticket_credit, ticket_share);
+        self.tickets.expire(now);
+        let ended = self.tickets.take_ended(now);
+        self.follows.uncover(&ended);
 
         let timely = !self.document.is_expired(now) && !self.document.is_early(now);
         if timely && self.fill(slot.coin, now, rng, out) {
@@ -94,7 +113,7 @@ impl Transport {
             self.measure.empty_slots += 1;
         }
         // What decoys ask for is kept before it leaves, and no packet waits until it is: it is for the next slot.
-        self.tend_decoys(now, rng);
+        self.tend_decoys(now, rng, out);
     }
 
     /// Sends one packet, if there is a route for one.
@@ -110,11 +129,12 @@ impl Transport {
         if !failing.is_empty() {
             let slot = self.turns.slot;
             self.follows.anew(|_, standing| standing.passes(&failing), now, slot, rng);
+            self.tickets.retain(|_, standing| !standing.passes(&failing));
         }
     }
 
     /// What the owner's boxes leave of the read set is the decoys'.
-    fn tend_decoys(&mut self, now: Timestamp, rng: &mut Rng) {
+    fn tend_decoys(&mut self, now: Timestamp, rng: &mut Rng, out: &mut Vec<Effect>) {
         if !matches!(self.link, Link::Online { .. }) {
             return;
         }
@@ -123,8 +143,8 @@ impl Transport {
         let is_idle = self.decoys.are_waiting() && self.is_idle(capacity, now);
         let slots_a_day = DAY / self.mean_gap().as_secs_f64();
         let means = Means { room, share, slots_a_day };
-        for command in self.decoys.tend(means, is_idle, now, rng) {
-            self.command(command, now, rng);
+        for command in self.decoys.tend(means, is_idle, &mut self.tickets, now, rng) {
+            self.command(command, now, rng, out);
         }
     }
 
@@ -140,14 +160,15 @@ impl Transport {
         let capacity = self.rotation().capacity;
         let slot = self.turns.slot;
         // Deliveries to a session that was never asked about are dropped: first open, then register.
-        let (new, due) = if self.collectors.is_opening() {
-            (None, None)
+        let ((new, due), (ticket, few)) = if self.collectors.is_opening() {
+            ((None, None), (false, false))
         } else {
             let Next { new, due } = self.follows.next(now, slot, capacity);
-            (new, due)
+            ((new, due), self.tickets.wanted(self.rotation().tickets))
         };
         let (writes, reads) = (self.writes.has_ready(slot), self.reads.has_ready(slot));
         let is_hot = slot.saturating_sub(self.turns.last_item) <= HOT_SLOTS;
+        let ticket_patience = if is_hot { PATIENCE } else { TICKET_PATIENCE };
         let collect_patience = if self.collectors.is_opening() || is_hot {
             EAGER_COLLECT_PATIENCE
         } else {
@@ -159,6 +180,7 @@ impl Transport {
             (writes, &mut self.turns.wrote),
             (new.is_some(), &mut self.turns.registered),
             (reads, &mut self.turns.read),
+            (few, &mut self.turns.ticketed),
         ] {
             if !has_work {
                 *served = slot;
@@ -170,6 +192,7 @@ impl Transport {
             writes.then_some((Kind::Write, self.turns.wrote, PATIENCE)),
             new.map(|id| (Kind::NewFollow(id), self.turns.registered, PATIENCE)),
             reads.then_some((Kind::Read, self.turns.read, PATIENCE)),
+            few.then_some((Kind::Ticket, self.turns.ticketed, ticket_patience)),
             Some((Kind::Collect, self.turns.collected, collect_patience)),
         ]
         .into_iter()
@@ -191,9 +214,13 @@ impl Transport {
         if reads {
             return Kind::Read;
         }
-        let every = if self.follows.in_a_hurry() { HURRIED_LOOK_EVERY } else { LOOK_EVERY };
+        if ticket && self.turns.ticket_credit >= 1.0 {
+            return Kind::Ticket;
+        }
+        let every = if self.follows.in_a_hurry(now) { HURRIED_LOOK_EVERY } else { TALK_LOOK_EVERY };
         if waited(self.turns.looked) >= every
-            && let Some(id) = self.follows.next_look(now)
+            && let Some((id, in_a_talk)) = self.follows.next_look(now)
+            && (in_a_talk || waited(self.turns.looked) >= LOOK_EVERY)
         {
             return Kind::Look(id);
         }
@@ -234,6 +261,11 @@ impl Transport {
                 self.turns.renewal_credit -= 1.0;
                 self.emit_registration(id, now, rng, out)
             }
+            Kind::Ticket => {
+                self.turns.ticketed = slot;
+                self.turns.ticket_credit -= 1.0;
+                self.emit_ticket(now, rng, out)
+            }
             Kind::Look(id) => {
                 self.turns.looked = slot;
                 self.emit_look(id, now, rng, out)
@@ -252,9 +284,10 @@ impl Transport {
         rng: &mut Rng,
         out: &mut Vec<Effect>,
     ) -> bool {
-        let Some(boxed) = self.writes.get(&attempt.id).cloned() else { return false };
+        let Some(Writing { boxed, tell }) = self.writes.get(&attempt.id) else { return false };
+        let (boxed, tell) = (boxed.clone(), tell.clone());
         let Some(store) = self.replica(&attempt.id, attempt.number, now) else { return false };
-        let op = Op::Write { placement: self.document.placement.epoch.0, boxed };
+        let op = Op::Write { placement: self.document.placement.epoch.0, boxed, tell };
         let built = self.routes(now).and_then(|mut routes| routes.request(&store, op, rng));
         self.send(built, Purpose::Write { attempt, store }, now, out)
     }
@@ -303,30 +336,66 @@ impl Transport {
             return false;
         };
         let rotation = self.rotation();
-        let (delivery_id, key) = (SurbId::random(rng), DeliveryKey::random(rng));
-        let placement = self.document.placement.epoch.0;
-        let lifetime_secs = u32::try_from(rotation.lifetime.as_secs()).unwrap_or(u32::MAX);
-        let built = self.routes(now).and_then(|mut routes| {
-            let (to, session) = (&collector.store, collector.session);
-            let (block, mixes) = routes.delivery(&store, to, session, delivery_id, rng)?;
-            let op = Op::Register {
-                placement,
-                id,
-                delivery: block.as_bytes().to_vec(),
-                delivery_id: *delivery_id.as_bytes(),
-                seal_key: key.clone(),
-                lifetime_secs,
-            };
-            Some((routes.request(&store, op, rng)?, mixes))
-        });
-        let Some((built, mixes)) = built else { return false };
+        let key = DeliveryKey::random(rng);
+        let built = self.registration(&collector, &store, id, key.clone(), now, rng);
+        let Some((built, delivery_id, mixes)) = built else { return false };
         let until = now + rotation.lifetime;
-        self.deliveries.insert(*delivery_id.as_bytes(), id, store, key, until);
+        let awaited = Awaited::Box { id, store, key };
+        self.deliveries.insert(*delivery_id.as_bytes(), awaited, until);
         let number = self.follows.registering(&id, now, rotation.capacity, rng);
         let renew_after = rotation.period.mul_f64(Follows::renewal(rng));
         let session = collector.session;
         let purpose = Purpose::Register { id, number, store, session, mixes, renew_after };
         self.send(Some(built), purpose, now, out)
+    }
+
+    /// Registers a new ticket: to stores it is a box as any other.
+    fn emit_ticket(&mut self, now: Timestamp, rng: &mut Rng, out: &mut Vec<Effect>) -> bool {
+        let Some(collector) = self.collectors.for_registrations().cloned() else { return false };
+        let operator = |store: &NodeId| self.document.node(store).map(|node| node.operator);
+        let avoid = operator(&collector.store);
+        let is_avoided =
+            |store: &NodeId| self.health.is_silent(store, now) || operator(store) == avoid;
+        let drawn = tickets::draw(&self.document, is_avoided, rng);
+        let Some((ticket, tell, store)) = drawn else { return false };
+        // Told by others, who seal by the ticket; this key is for the looks of it.
+        let key = DeliveryKey::random(rng);
+        let id = tell.id;
+        let built = self.registration(&collector, &store, id, key, now, rng);
+        let Some((built, delivery_id, mixes)) = built else { return false };
+        let until = now + self.rotation().lifetime;
+        self.deliveries.insert(*delivery_id.as_bytes(), Awaited::Ticket(tell), until);
+        self.tickets.asking(ticket, id);
+        let session = collector.session;
+        self.send(Some(built), Purpose::Ticket { id, store, session, mixes }, now, out)
+    }
+
+    /// A packet that registers for this, with the delivery's identifier and the mixes on its way to the collector.
+    fn registration(
+        &mut self,
+        collector: &Collector,
+        store: &NodeId,
+        id: BoxId,
+        seal_key: DeliveryKey,
+        now: Timestamp,
+        rng: &mut Rng,
+    ) -> Option<(Built, SurbId, [NodeId; 3])> {
+        let delivery_id = SurbId::random(rng);
+        let placement = self.document.placement.epoch.0;
+        let lifetime = self.rotation().lifetime;
+        let lifetime_secs = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX);
+        let mut routes = self.routes(now)?;
+        let (to, session) = (&collector.store, collector.session);
+        let (block, mixes) = routes.delivery(store, to, session, delivery_id, rng)?;
+        let op = Op::Register {
+            placement,
+            id,
+            delivery: block.as_bytes().to_vec(),
+            delivery_id: *delivery_id.as_bytes(),
+            seal_key,
+            lifetime_secs,
+        };
+        Some((routes.request(store, op, rng)?, delivery_id, mixes))
     }
 
     fn emit_collect(&mut self, now: Timestamp, rng: &mut Rng, out: &mut Vec<Effect>) -> bool {
@@ -376,7 +445,7 @@ impl Transport {
             && self.health.unanswered(store, sent, last_answer, now)
         {
             // What it promised is worth nothing now.
-            self.follows.retain_standing(|standing| standing.store != *store);
+            self.retain_registrations(|standing| standing.store != *store);
         }
         match purpose {
             Purpose::Loop | Purpose::Check { .. } => {}
@@ -389,6 +458,7 @@ impl Transport {
             Purpose::Write { attempt, .. } => self.writes.unanswered(&attempt),
             Purpose::Read { attempt, .. } => self.reads.unanswered(&attempt),
             Purpose::Register { id, number, .. } => self.follows.unanswered(&id, number),
+            Purpose::Ticket { id, .. } => self.tickets.failed(&id),
         }
     }
 }

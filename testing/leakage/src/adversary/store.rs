@@ -24,6 +24,8 @@ const MAX_BOXES: usize = 1_000_000;
 #[derive(Debug, Clone, Default)]
 struct Known {
     written: Option<Micros>,
+    /// What its reader may have registered for in place of it.
+    told: u64,
     registered: Vec<Micros>,
     /// Reads before it was written, and afterwards.
     reads: (u32, u32),
@@ -61,7 +63,7 @@ impl Observer for Stores {
 
     fn inside(&mut self, insight: &Insight) {
         let Inside::Request(asked) = insight.inside else { return };
-        let (Asked::Write(id) | Asked::Read(id) | Asked::Register { id, .. }) = asked else {
+        let (Asked::Write { id, .. } | Asked::Read(id) | Asked::Register { id, .. }) = asked else {
             return;
         };
         if self.boxes.len() >= MAX_BOXES && !self.boxes.contains_key(&id) {
@@ -69,7 +71,9 @@ impl Observer for Stores {
         }
         let known = self.boxes.entry(id).or_default();
         match asked {
-            Asked::Write(_) => known.written = known.written.or(Some(insight.at_micros)),
+            Asked::Write { told, .. } if known.written.is_none() => {
+                (known.written, known.told) = (Some(insight.at_micros), told);
+            }
             Asked::Register { .. } if known.registered.len() < KEPT => {
                 known.registered.push(insight.at_micros);
             }
@@ -79,7 +83,7 @@ impl Observer for Stores {
                 *count += 1;
                 known.last_read = Some(insight.at_micros);
             }
-            Asked::Register { .. } | Asked::Collect { .. } => {}
+            Asked::Write { .. } | Asked::Register { .. } | Asked::Collect { .. } => {}
         }
     }
 }
@@ -162,6 +166,11 @@ impl Stores {
         table
     }
 
+    /// When somebody registered for what the writer of a box had a ticket for.
+    fn ticket(&self, known: &Known) -> Option<Micros> {
+        self.boxes.get(&known.told)?.registered.first().copied()
+    }
+
     fn pair_features(&self, one: (Micros, u64), two: (Micros, u64)) -> Vec<f64> {
         let (known, other) = (&self.boxes[&one.1], &self.boxes[&two.1]);
         let (a, b) = (&known.registered, &other.registered);
@@ -177,6 +186,10 @@ impl Stores {
         };
         let counts = [a.len(), b.len()].map(|n| n as f64);
         let reads = |known: &Known| f64::from(known.reads.0 + known.reads.1);
+        let tickets = [self.ticket(known), self.ticket(other)];
+        let age =
+            |at: Micros, ticket: Option<Micros>| ticket.map_or(20.0, |then| signed_log(then, at));
+        let ages = [age(one.0, tickets[0]), age(two.0, tickets[1])];
         vec![
             signed_log(one.0, two.0),
             apart(a.first(), b.first()),
@@ -189,12 +202,17 @@ impl Stores {
             (counts[0] - counts[1]).abs(),
             stood(one.0, a) - stood(two.0, b),
             (reads(known) - reads(other)).abs(),
+            apart(tickets[0].as_ref(), tickets[1].as_ref()),
+            ages[0],
+            ages[1],
+            (ages[0] - ages[1]).abs(),
         ]
     }
 
     fn box_features(&self, writes: &[(Micros, u64)], index: usize) -> Vec<f64> {
         let (at, id) = writes[index];
-        let Known { registered, reads, last_read, .. } = &self.boxes[&id];
+        let known = &self.boxes[&id];
+        let Known { registered, reads, last_read, .. } = known;
         let gap = |other: Option<&(Micros, u64)>| {
             other.map_or(0.0, |(then, _)| log_seconds(at.abs_diff(*then)))
         };
@@ -216,12 +234,13 @@ impl Stores {
             reads.0.into(),
             reads.1.into(),
             since(last_read.as_ref()),
+            since(self.ticket(known).as_ref()),
         ]
     }
 }
 
 /// What is looked at of two boxes, in the order of the features.
-pub const OF_PAIRS: [&str; 11] = [
+pub const OF_PAIRS: [&str; 15] = [
     "time between the writes",
     "time between the first registrations",
     "time between the last registrations",
@@ -233,10 +252,14 @@ pub const OF_PAIRS: [&str; 11] = [
     "difference of the numbers of registrations",
     "difference of the times from registration to write",
     "difference of the numbers of reads",
+    "time between the registrations of their tickets",
+    "age of the first one's ticket",
+    "age of the second one's ticket",
+    "difference of the tickets' ages",
 ];
 
 /// What is looked at of one box.
-pub const OF_BOXES: [&str; 11] = [
+pub const OF_BOXES: [&str; 12] = [
     "time since the first registration",
     "time since the last registration",
     "registrations",
@@ -248,6 +271,7 @@ pub const OF_BOXES: [&str; 11] = [
     "reads before it was written",
     "reads afterwards",
     "time since the last read",
+    "age of its ticket",
 ];
 
 /// A box of another lane that was written just before or after this one.

@@ -21,8 +21,9 @@ pub enum Beside {
 pub struct WithStores {
     beside: Beside,
     way: Way,
-    /// Requests of this hour and the beginning of the next: when, and the box.
-    writes: Vec<(Micros, u64)>,
+    /// Requests of this hour and the beginning of the next: when, and the box; of a written one also what its reader may have registered
+    /// for in place of it.
+    writes: Vec<(Micros, [u64; 2])>,
     registrations: Vec<(Micros, u64)>,
     /// For each box that is not written, who may have registered for it: the hour, and the second of it.
     registered: BTreeMap<u64, Vec<(u32, f64)>>,
@@ -52,9 +53,13 @@ impl WithStores {
         }
     }
 
-    /// Who may have registered for a box, as shares of one. It is asked once, when the box is written: most never are.
-    fn readers(&mut self, id: u64) -> Option<BTreeMap<u32, f64>> {
-        let registrations = self.registered.remove(&id)?;
+    /// Who may have registered for a box, or for its ticket, as shares of one. It is asked once, when the box is written: most never are.
+    fn readers(&mut self, ids: [u64; 2]) -> Option<BTreeMap<u32, f64>> {
+        let of_both = ids.map(|id| self.registered.remove(&id)).into_iter().flatten();
+        let registrations: Vec<_> = of_both.flatten().collect();
+        if registrations.is_empty() {
+            return None;
+        }
         self.remembered -= registrations.len();
         let mut logs: BTreeMap<u32, f32> = BTreeMap::new();
         for (hour, at) in registrations {
@@ -81,7 +86,7 @@ impl WithStores {
 }
 
 /// The part of the records that lies in an hour, in seconds of it.
-fn of_hour(records: &mut Vec<(Micros, u64)>, number: u32) -> Vec<(f64, u64)> {
+fn of_hour<T: Copy>(records: &mut Vec<(Micros, T)>, number: u32) -> Vec<(f64, T)> {
     let start = u64::from(number) * HOUR;
     let later = records.iter().copied().filter(|&(at, _)| at >= start + HOUR).collect();
     let all = std::mem::replace(records, later);
@@ -127,7 +132,9 @@ impl Lens for WithStores {
 
     fn inside(&mut self, insight: &Insight) {
         match insight.inside {
-            Inside::Request(Asked::Write(id)) => self.writes.push((insight.at_micros, id)),
+            Inside::Request(Asked::Write { id, told }) => {
+                self.writes.push((insight.at_micros, [id, told]));
+            }
             Inside::Request(Asked::Register { id, .. }) => {
                 self.registrations.push((insight.at_micros, id))
             }
@@ -150,11 +157,11 @@ impl Lens for WithStores {
         self.departures.insert(hour.number, departures);
         let places = |&(a, b): &(u32, u32)| Some((*place.get(&a)?, *place.get(&b)?));
         let pairs: Vec<_> = hour.pairs.iter().map(places).collect();
-        for (at, id) in of_hour(&mut self.writes, hour.number) {
+        for (at, ids) in of_hour(&mut self.writes, hour.number) {
             let Some(departures) = self.departures.get(&hour.number) else { break };
             let writers = shares(&departures.likely(at, FLOOR));
             note(&mut curves, 0, at, &writers, chance);
-            let Some(readers) = self.readers(id) else { continue };
+            let Some(readers) = self.readers(ids) else { continue };
             let reader = |client| readers.get(client).copied().unwrap_or(0.0);
             let readers: Vec<f64> = order.iter().map(reader).collect();
             for (pair, evidence) in pairs.iter().zip(&mut hour.evidence) {

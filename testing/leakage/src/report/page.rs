@@ -156,10 +156,8 @@ table says where.
 
 const SIGNS: &str = "How well each thing that a store sees would do alone; with everything together, its guess is the line at the top of each attack. Aimed at is 0.53 for both.
 
-**Chains are above it, and this is why.** Two who talk write a box every ten seconds or so. A client registers for its boxes out of one steady stream, and can keep 256 registered: not enough to have
-all that a talk will need stand ready before it begins, in every lane. So most boxes of a talk are registered within the minutes before they are written, and two of one lane share its pace. The time of each registration is drawn
-apart from its neighbours' (spec 8.4), which takes away the plain sign, that boxes were registered together, and not this one. What would take it away is in [ADR 11](adr/0011-chains-of-boxes.md): whoever writes brings along
-where a box is to be delivered.
+**Chains are above it, and this is why.** In a talk a reader registers for nothing: its writer names tickets, which were registered before and at other times ([ADR 12](adr/0012-tickets.md)). The first three boxes of a sitting are registered as ever, which neither box of another lane nor a later one
+of the same lane is; and a client that talks for long has used up its older tickets, so the ages of those that its boxes are told by are more alike.
 
 **Decoys** live as their owner does, outlive the program, and renew their keys as people do ([ADR 10](adr/0010-decoys-by-habit.md)). What is left: a decoy's two people are online at the same times and use the same slots, and after a start of all programs at one moment, as in these
 runs, conversations are there at once and decoys within some minutes.

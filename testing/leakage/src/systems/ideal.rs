@@ -299,7 +299,7 @@ impl<'a> Net<'a> {
             self.truth.boxes.insert(id, Boxed { lane, number: *number, decoy });
         }
         *number += 1;
-        self.inside(at, store, Inside::Request(Asked::Write(id)));
+        self.inside(at, store, Inside::Request(Asked::Write { id, told: id }));
         let [_, second, third] = replicas(id);
         let mut stored = at;
         for other in [second, third] {

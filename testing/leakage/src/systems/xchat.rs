@@ -305,7 +305,10 @@ impl Play<'_> {
                 left: left.0,
             },
             seen::Inside::Request { asked, .. } => Inside::Request(match asked {
-                seen::Asked::Write(id) => Asked::Write(self.written(short(id.as_bytes()))),
+                seen::Asked::Write { id, told } => Asked::Write {
+                    id: self.written(short(id.as_bytes())),
+                    told: short(told.as_bytes()),
+                },
                 seen::Asked::Read(id) => Asked::Read(short(id.as_bytes())),
                 seen::Asked::Register { id, lifetime_secs } => {
                     Asked::Register { id: short(id.as_bytes()), lifetime_secs }

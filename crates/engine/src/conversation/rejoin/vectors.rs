@@ -3,11 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 use xchat_base::{Secret, Timestamp, Wire, id};
+use xchat_pigeonhole::{Dated, Handed, Ticket};
 
 use super::entry::{Entry, RequestBody};
 use super::lanes::first_box;
 use crate::conversation::epoch::CommitEntry;
-use crate::record::{Batch, Gap, Profile, Receipt, Record, Taken, Text, kind};
+use crate::record::{Batch, Gap, Profile, Receipt, Record, Taken, Text, Tickets, kind};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../spec/vectors/conversation.json");
 
@@ -45,6 +46,11 @@ fn format<T: Wire>(section: &str, values: &[T]) -> Format {
 
 fn vectors() -> Vectors {
     let run = [&[7; 32][..], &3_000u32.to_be_bytes(), &[8; 32]].concat();
+    let dated = |n: u8| Dated {
+        ticket: Ticket::from_bytes([n; 16]),
+        until: Timestamp::from_secs(1_800_000_000 + 60 * u64::from(n)),
+    };
+    let tickets = (1..4).map(dated).collect();
     let taken = Taken { seq: 300, digest: [9; 16] };
     let text = Text { sent_at: 1_800_000_000_123, text: "مرحبا, world".to_owned() };
     let whole = |seq, kind, body: Vec<u8>| Record { seq, kind, more: false, body };
@@ -75,6 +81,7 @@ fn vectors() -> Vectors {
             format("04, 4.7", &[Profile { name: "Alice".to_owned() }]),
             format("04, 4.7", &[text]),
             format("04, 4.7", &[Receipt { up_to: 128 }]),
+            format("04, 4.7", &[Tickets::new(Handed { only: true, tickets })]),
             format("04, 4.13", &[Gap { lost: 2 }]),
             format("04, 4.13", &[taken]),
             format("04, 4.9", &[CommitEntry { pointer: run }]),
@@ -112,6 +119,7 @@ fn the_vectors_are_what_is_written_and_what_is_read() {
             "profile" => reads::<Profile>(values),
             "text" => reads::<Text>(values),
             "receipt" => reads::<Receipt>(values),
+            "tickets" => reads::<Tickets>(values),
             "gap" => reads::<Gap>(values),
             "records taken in" => reads::<Taken>(values),
             "commit entry" => reads::<CommitEntry>(values),

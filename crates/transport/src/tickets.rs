@@ -1,0 +1,402 @@
+//! Tickets: registrations for nothing in particular, made at the same rate whatever is said, and handed to whoever writes
+//! to us. In a talk nothing else is registered, so that stores do not see by registrations which boxes follow one another,
+//! nor which are of conversations (spec 08, 8.4).
+
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+
+use xchat_base::{Rng, Timestamp, random};
+use xchat_directory::VerifiedDocument;
+use xchat_pigeonhole::{BoxId, Dated, Handed, Tell, Ticket};
+
+use crate::follows::Standing;
+
+/// Tickets that lie ready, at most. Many more than are used in the time in which they become old: those that are used are then of any age, in
+/// a talk as in another.
+pub(crate) const TICKETS: usize = 256;
+
+/// With fewer than so many new ones are registered before everything that can wait.
+const FEW: usize = 16;
+
+/// With fewer than half of them they are registered so many times as fast.
+const HASTE: f64 = 2.0;
+
+/// Handed out and not used, of one talk at most. Who begins to talk has some, and more as they are used.
+const MOST: usize = 12;
+const FIRST: usize = 5;
+
+/// One that is over before this is not counted on: its writer's clock may be another, and what it is used for is under way for some time.
+const COUNTED_FOR: Duration = Duration::from_secs(5 * 60);
+
+/// A talk goes on for so long after something has come: then tickets stand for registrations.
+const TALK: Duration = Duration::from_secs(180);
+
+/// Who has written to us and has none gets some with what we answer; if not so soon, boxes are registered.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
+
+/// So long after a start, or after everything was void, most writers have tickets that are good for nothing. Who has none that is known to be good is
+/// not waited for then.
+const UNSETTLED: Duration = Duration::from_secs(10 * 60);
+
+/// What was used in a talk counts for so long after something has come.
+const REMEMBERED: Duration = Duration::from_secs(600);
+
+/// Talks that are known, at most. Beyond it none is handed to others, which are served by registrations.
+pub(crate) const MAX_TALKS: usize = 4_096;
+
+/// To whom tickets are handed: whoever writes to the owner in a conversation, or in a decoy to its one or other side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Talk {
+    Own(u64),
+    Decoy(u32, usize),
+}
+
+/// A ticket for which a store stands ready. It is handed out until it would be renewed, if it were a box.
+struct Ready {
+    ticket: Ticket,
+    id: BoxId,
+    standing: Standing,
+}
+
+/// What one talk has.
+#[derive(Default)]
+struct Known {
+    tickets: Vec<(BoxId, Standing)>,
+    /// Used since the talk began.
+    used: usize,
+    heard: Timestamp,
+    /// Something has come and there were none: if there are none then, boxes are registered.
+    missed_at: Option<Timestamp>,
+}
+
+impl Known {
+    fn counted(&self, now: Timestamp) -> usize {
+        let counts = |standing: &Standing| standing.until > now + COUNTED_FOR;
+        self.tickets.iter().filter(|(_, standing)| counts(standing)).count()
+    }
+}
+
+/// All tickets of a client.
+#[derive(Default)]
+pub(crate) struct Tickets {
+    ready: Vec<Ready>,
+    asked: BTreeMap<BoxId, Ticket>,
+    talks: BTreeMap<Talk, Known>,
+    /// Whose each is that was handed out.
+    owners: BTreeMap<BoxId, Talk>,
+    /// Talks that have none any more, or have lost some.
+    ended: BTreeSet<Talk>,
+    unsettled_until: Timestamp,
+}
+
+impl Tickets {
+    /// Whether there are fewer than there ought to be, and whether that is urgent.
+    pub(crate) fn wanted(&self, most: usize) -> (bool, bool) {
+        let count = self.ready.len() + self.asked.len();
+        (count < most, count < FEW.min(most))
+    }
+
+    /// How much faster than usual they are registered: in a long talk before there are few, so that they become old in it too.
+    pub(crate) fn haste(&self, most: usize) -> f64 {
+        let count = self.ready.len() + self.asked.len();
+        if count * 4 < most { HASTE } else { 1.0 }
+    }
+
+    /// A new one is to be registered.
+    pub(crate) fn asking(&mut self, ticket: Ticket, id: BoxId) {
+        self.asked.insert(id, ticket);
+    }
+
+    /// A store stands ready.
+    pub(crate) fn registered(&mut self, id: &BoxId, standing: Standing) {
+        let asked = self.asked.remove(id);
+        self.ready.extend(asked.map(|ticket| Ready { ticket, id: *id, standing }));
+    }
+
+    /// It was not registered, as far as is known: another one will be.
+    pub(crate) fn failed(&mut self, id: &BoxId) {
+        self.asked.remove(id);
+    }
+
+    /// Nothing that is asked for will be answered any more.
+    pub(crate) fn all_failed(&mut self) {
+        self.asked.clear();
+    }
+
+    /// Some for whoever writes in this talk, any of those that lie ready, so that stores see by none when it was handed out: as many as
+    /// are missing to what the talk needs, at most so many. A writer that should have none forgets those that it has: they are void.
+    pub(crate) fn hand_out(
+        &mut self,
+        talk: Talk,
+        most: usize,
+        now: Timestamp,
+        rng: &mut Rng,
+    ) -> Handed {
+        self.expire(now);
+        let Some(handed) = self.talk(talk) else { return Handed::default() };
+        let only = handed.counted(now) == 0;
+        let wanted =
+            (FIRST + 2 * handed.used).min(MOST).saturating_sub(handed.counted(now)).min(most);
+        let mut dated = Vec::new();
+        while dated.len() < wanted && !self.ready.is_empty() {
+            let Ready { ticket, id, standing } =
+                self.ready.swap_remove(random::index(rng, self.ready.len()));
+            self.owners.insert(id, talk);
+            dated.push(Dated { ticket, until: standing.until });
+            if let Some(known) = self.talks.get_mut(&talk) {
+                known.tickets.push((id, standing));
+            }
+        }
+        Handed { only, tickets: dated }
+    }
+
+    /// Something has come in a talk, by a ticket or otherwise. Its writer has used one for it in any case, if there was one, and the last that it
+    /// was handed.
+    pub(crate) fn heard(&mut self, talk: Talk, by_ticket: bool, now: Timestamp) {
+        let Some(handed) = self.talk(talk) else { return };
+        handed.heard = now;
+        let lost = if by_ticket { None } else { handed.tickets.pop() };
+        if handed.counted(now) == 0 {
+            handed.missed_at.get_or_insert(now + ANSWERED_WITHIN);
+        }
+        if let Some((id, _)) = lost {
+            self.owners.remove(&id);
+        }
+    }
+
+    /// Whether a talk goes on: what is written next in it is told of by a ticket, unless [`Self::take_ended`] says otherwise.
+    pub(crate) fn goes_on(&self, talk: Talk, now: Timestamp) -> bool {
+        self.talks.get(&talk).is_some_and(|handed| {
+            let waits = now >= self.unsettled_until && !self.ready.is_empty();
+            let some = handed.counted(now) > 0 || waits;
+            some && now.since(handed.heard) < TALK
+        })
+    }
+
+    /// Whether none was used in it yet.
+    pub(crate) fn begins(&self, talk: Talk) -> bool {
+        self.talks.get(&talk).is_none_or(|handed| handed.used == 0)
+    }
+
+    fn talk(&mut self, talk: Talk) -> Option<&mut Known> {
+        let is_known = self.talks.contains_key(&talk);
+        (is_known || self.talks.len() < MAX_TALKS).then(|| self.talks.entry(talk).or_default())
+    }
+
+    /// One was used.
+    pub(crate) fn used(&mut self, id: &BoxId) {
+        let Some(talk) = self.owners.remove(id) else { return };
+        let Some(handed) = self.talks.get_mut(&talk) else { return };
+        handed.tickets.retain(|(handed, _)| handed != id);
+        handed.used = (handed.used + 1).min(MOST);
+        if handed.tickets.is_empty() {
+            self.ended.insert(talk);
+        }
+    }
+
+    /// The talks that have come to have none since this was asked last: their boxes are to be registered.
+    pub(crate) fn take_ended(&mut self, now: Timestamp) -> BTreeSet<Talk> {
+        for (talk, handed) in &mut self.talks {
+            if handed.missed_at.take_if(|at| *at <= now).is_some() && handed.counted(now) == 0 {
+                self.ended.insert(*talk);
+            }
+        }
+        core::mem::take(&mut self.ended)
+    }
+
+    /// The program has started, or everything that was handed out before is void.
+    pub(crate) fn unsettle(&mut self, now: Timestamp) {
+        self.unsettled_until = now + UNSETTLED;
+    }
+
+    /// Those for which this does not hold are good for nothing any more. By those that were handed out something may have been told
+    /// already: what is awaited in their talks is registered, so that it is found.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&BoxId, &Standing) -> bool) {
+        self.ready.retain(|ready| keep(&ready.id, &ready.standing));
+        for (talk, handed) in &mut self.talks {
+            let before = handed.tickets.len();
+            handed.tickets.retain(|(id, standing)| {
+                let kept = keep(id, standing);
+                if !kept {
+                    self.owners.remove(id);
+                }
+                kept
+            });
+            if handed.tickets.len() < before {
+                self.ended.insert(*talk);
+            }
+        }
+    }
+
+    /// The same of those at whose stores a document says that nobody looks for them, or whose mixes it lists no more.
+    pub(crate) fn follow_document(&mut self, document: &VerifiedDocument) {
+        self.retain(|id, standing| {
+            let first = document.replicas(id.as_bytes()).first().copied();
+            first == Some(standing.store) && !standing.is_gone(id, document)
+        });
+    }
+
+    /// Forgets what is over, or too old to be handed out, and talks of which nothing is left.
+    pub(crate) fn expire(&mut self, now: Timestamp) {
+        self.ready.retain(|ready| ready.standing.renew_at > now);
+        self.talks.retain(|_, handed| {
+            let owners = &mut self.owners;
+            handed.tickets.retain(|(id, standing)| {
+                let lasts = standing.until > now;
+                if !lasts {
+                    owners.remove(id);
+                }
+                lasts
+            });
+            let goes_on = now.since(handed.heard) < REMEMBERED;
+            handed.used = if goes_on { handed.used } else { 0 };
+            goes_on || !handed.tickets.is_empty()
+        });
+    }
+}
+
+/// A fresh one at a store that will be told of it, if that is not one of those that are to be avoided.
+pub(crate) fn draw(
+    document: &VerifiedDocument,
+    is_avoided: impl Fn(&xchat_directory::NodeId) -> bool,
+    rng: &mut Rng,
+) -> Option<(Ticket, Tell, xchat_directory::NodeId)> {
+    // Each time one store of several is hit.
+    for _ in 0..16 {
+        let ticket = Ticket::random(rng);
+        let tell = ticket.tell();
+        let store = document.replicas(tell.id.as_bytes()).first().copied()?;
+        if !is_avoided(&store) {
+            return Some((ticket, tell, store));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+impl Tickets {
+    /// Those that lie ready.
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::SeedableRng;
+    use xchat_directory::NodeId;
+    use xchat_sphinx::CollectorSession;
+
+    use super::*;
+
+    const T0: Timestamp = Timestamp::from_secs(10_000);
+    const LIFE: Duration = Duration::from_secs(80 * 60);
+
+    fn standing(now: Timestamp) -> Standing {
+        Standing {
+            store: NodeId::from_bytes([1; 32]),
+            session: CollectorSession::from_bytes([1; 32]),
+            mixes: [2, 3, 4].map(|n| NodeId::from_bytes([n; 32])),
+            renew_at: now + LIFE * 3 / 4,
+            until: now + LIFE,
+        }
+    }
+
+    fn add(tickets: &mut Tickets, count: usize, now: Timestamp, rng: &mut ChaCha20Rng) {
+        for _ in 0..count {
+            let ticket = Ticket::random(rng);
+            let id = ticket.tell().id;
+            tickets.asking(ticket, id);
+            tickets.registered(&id, standing(now));
+        }
+    }
+
+    #[test]
+    fn a_talk_gets_some_and_more_as_they_are_used() {
+        let (mut tickets, mut rng) = (Tickets::default(), ChaCha20Rng::seed_from_u64(1));
+        let talk = Talk::Own(7);
+        assert!(tickets.hand_out(talk, 8, T0, &mut rng).tickets.is_empty(), "there are none");
+        add(&mut tickets, 60, T0, &mut rng);
+        let mut held = tickets.hand_out(talk, 8, T0, &mut rng).tickets;
+        assert_eq!(held.len(), FIRST);
+        assert!(tickets.hand_out(talk, 8, T0, &mut rng).tickets.is_empty(), "it has enough");
+        assert!(!tickets.goes_on(talk, T0), "nothing has come");
+        tickets.heard(talk, true, T0);
+        assert!(tickets.goes_on(talk, T0));
+        for _ in 0..12 {
+            tickets.used(&held.pop().expect("topped up").ticket.tell().id);
+            held.extend(tickets.hand_out(talk, 2, T0, &mut rng).tickets);
+        }
+        assert_eq!(held.len(), MOST);
+        assert!(!tickets.goes_on(talk, T0 + TALK), "the talk is over");
+        assert!(tickets.take_ended(T0 + TALK).is_empty());
+        for dated in held.drain(..) {
+            assert_eq!(dated.until, T0 + LIFE);
+            tickets.used(&dated.ticket.tell().id);
+        }
+        assert_eq!(tickets.take_ended(T0), BTreeSet::from([talk]));
+        // Used twice, or somebody's who is not known.
+        tickets.used(&Ticket::from_bytes([0; 16]).tell().id);
+        assert!(tickets.take_ended(T0).is_empty());
+    }
+
+    #[test]
+    fn who_has_none_is_answered_soon_or_boxes_are_registered() {
+        let (mut tickets, mut rng) = (Tickets::default(), ChaCha20Rng::seed_from_u64(4));
+        let (one, two) = (Talk::Own(1), Talk::Own(2));
+        tickets.heard(one, true, T0);
+        tickets.heard(two, true, T0 + ANSWERED_WITHIN / 2);
+        assert!(!tickets.goes_on(one, T0), "there are none to be had");
+        add(&mut tickets, 10, T0, &mut rng);
+        assert!(tickets.goes_on(one, T0));
+        assert_eq!(tickets.hand_out(two, 8, T0 + ANSWERED_WITHIN, &mut rng).tickets.len(), FIRST);
+        assert!(tickets.take_ended(T0 + ANSWERED_WITHIN / 2).is_empty());
+        let later = T0 + ANSWERED_WITHIN * 2;
+        assert_eq!(tickets.take_ended(later), BTreeSet::from([one]));
+        assert!(tickets.take_ended(later).is_empty(), "it is said once");
+        tickets.heard(one, true, later);
+        assert_eq!(tickets.take_ended(later + ANSWERED_WITHIN), BTreeSet::from([one]));
+    }
+
+    #[test]
+    fn what_is_void_or_over_is_not_counted_on() {
+        let (mut tickets, mut rng) = (Tickets::default(), ChaCha20Rng::seed_from_u64(2));
+        let talk = Talk::Decoy(1, 0);
+        add(&mut tickets, 10, T0, &mut rng);
+        assert_eq!(tickets.hand_out(talk, 8, T0, &mut rng).tickets.len(), FIRST);
+        tickets.heard(talk, true, T0);
+        tickets.retain(|_, standing| standing.session != CollectorSession::from_bytes([2; 32]));
+        assert_eq!((tickets.ready(), tickets.take_ended(T0).len()), (5, 0));
+        tickets.retain(|_, standing| standing.session != CollectorSession::from_bytes([1; 32]));
+        assert_eq!(tickets.take_ended(T0), BTreeSet::from([talk]));
+        assert_eq!((tickets.ready(), tickets.owners.len()), (0, 0));
+
+        add(&mut tickets, 10, T0, &mut rng);
+        assert_eq!(tickets.hand_out(talk, 8, T0, &mut rng).tickets.len(), FIRST);
+        let late = T0 + LIFE - COUNTED_FOR;
+        tickets.heard(talk, true, late);
+        let ended = tickets.take_ended(late + ANSWERED_WITHIN);
+        assert_eq!(ended.len(), 1, "their writer may not use them any more");
+        tickets.expire(late);
+        assert_eq!(tickets.ready(), 0, "too old to be handed out");
+        tickets.expire(late + REMEMBERED);
+        assert_eq!((tickets.talks.len(), tickets.owners.len()), (0, 0));
+    }
+
+    #[test]
+    fn talks_and_tickets_are_bounded() {
+        let (mut tickets, mut rng) = (Tickets::default(), ChaCha20Rng::seed_from_u64(3));
+        (0..MAX_TALKS as u64).for_each(|n| tickets.heard(Talk::Own(n), true, T0));
+        tickets.heard(Talk::Own(u64::MAX), true, T0);
+        assert!(!tickets.goes_on(Talk::Own(u64::MAX), T0));
+        add(&mut tickets, FIRST, T0, &mut rng);
+        assert!(tickets.hand_out(Talk::Own(u64::MAX), 8, T0, &mut rng).tickets.is_empty());
+        assert_eq!(tickets.hand_out(Talk::Own(1), 8, T0, &mut rng).tickets.len(), FIRST);
+        assert_eq!((tickets.wanted(1), tickets.wanted(0)), ((true, true), (false, false)));
+        tickets.asking(Ticket::from_bytes([1; 16]), BoxId::from_bytes([1; 32]));
+        assert_eq!(tickets.wanted(1), (false, false), "one is under way");
+        tickets.failed(&BoxId::from_bytes([1; 32]));
+        assert_eq!(tickets.wanted(1), (true, true));
+    }
+}

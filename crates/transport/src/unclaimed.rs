@@ -1,0 +1,61 @@
+//! Boxes that came by a ticket before anybody asked for them: of the keys that the two have just renewed, or of the renewal itself.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use xchat_base::Timestamp;
+use xchat_pigeonhole::{BoxId, SealedBox};
+
+/// Boxes kept at most, of 1.5 KB each: some renewals. Beyond it the first that came is forgotten, and read where it lies.
+pub(crate) const MAX_UNCLAIMED: usize = 64;
+
+/// Nobody asks for what has lain for so long.
+const KEPT_FOR: Duration = Duration::from_secs(600);
+
+/// All of them, at most [`MAX_UNCLAIMED`].
+#[derive(Default)]
+pub(crate) struct Unclaimed {
+    boxes: BTreeMap<BoxId, (Timestamp, SealedBox)>,
+}
+
+impl Unclaimed {
+    pub(crate) fn add(&mut self, boxed: SealedBox, now: Timestamp) {
+        if self.boxes.len() >= MAX_UNCLAIMED
+            && let Some(first) = self.boxes.iter().min_by_key(|(_, (came, _))| *came)
+        {
+            let first = *first.0;
+            self.boxes.remove(&first);
+        }
+        self.boxes.insert(boxed.id(), (now, boxed));
+    }
+
+    /// Somebody asks for it now.
+    pub(crate) fn take(&mut self, id: &BoxId) -> Option<SealedBox> {
+        self.boxes.remove(id).map(|(_, boxed)| boxed)
+    }
+
+    pub(crate) fn expire(&mut self, now: Timestamp) {
+        self.boxes.retain(|_, (came, _)| now.since(*came) < KEPT_FOR);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::fixture::boxes;
+
+    #[test]
+    fn they_are_bounded_and_forgotten() {
+        let mut all = Unclaimed::default();
+        let own = boxes(1, MAX_UNCLAIMED + 1);
+        let at = |n: usize| Timestamp::from_secs(1_000 + n as u64);
+        for (n, boxed) in own.iter().enumerate() {
+            all.add(boxed.clone(), at(n));
+        }
+        assert_eq!(all.take(&own[0].id()), None);
+        assert_eq!(all.take(&own[1].id()).as_ref(), Some(&own[1]));
+        assert_eq!(all.take(&own[1].id()), None, "once");
+        all.expire(at(2) + KEPT_FOR);
+        assert_eq!((all.take(&own[2].id()), all.boxes.len()), (None, MAX_UNCLAIMED - 2));
+    }
+}
