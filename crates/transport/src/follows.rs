@@ -33,7 +33,7 @@ const LOOK_IN_A_TALK: Duration = Duration::from_secs(40);
 const LOOK_AT_FIRST: Duration = Duration::from_secs(3);
 
 /// Of a box behind which others have arrived the delivery is lost, if it does not come within the one; and it is looked at again after
-/// the other.
+/// the other, doubled each time.
 const OVERDUE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(4));
 
 /// A lane in which nothing arrived for so long is looked at no more often than one at rest: by the looks before a box is written a
@@ -126,8 +126,11 @@ struct Followed {
     lane_heard: Timestamp,
     /// The talk in which it is awaited has only just begun.
     begins: bool,
-    /// Since when others behind it are known to be written.
+    /// Since when others behind it are known to be written, and how often it was looked at since: it may never be.
     overdue: Option<Timestamp>,
+    overdue_looks: u32,
+    /// Something may have been told of it by a ticket that is void.
+    suspect: bool,
     /// Drawn anew for each registration: of boxes that are due since the same moment the lowest is registered first.
     turn: u32,
     /// In whose talk it is awaited.
@@ -181,6 +184,8 @@ impl Follows {
             lane_heard: Timestamp::ZERO,
             begins,
             overdue: None,
+            overdue_looks: 0,
+            suspect: false,
             turn: rng.next_u32(),
             talk,
             due: None,
@@ -229,6 +234,17 @@ impl Follows {
         }
     }
 
+    /// The writers in these talks have lost some tickets, by which something may have been told already: what is awaited next is looked at.
+    pub(crate) fn suspect(&mut self, talks: &BTreeSet<Talk>) {
+        if talks.is_empty() {
+            return;
+        }
+        for (_, followed) in self.all_mut() {
+            let is_next = followed.urgency == Urgency::Active(0);
+            followed.suspect |= is_next && followed.talk.is_some_and(|talk| talks.contains(&talk));
+        }
+    }
+
     /// After which time, in periods of the rotation, the present registration of a box is to be renewed.
     pub(crate) fn renewal(rng: &mut Rng) -> f64 {
         EARLIEST_RENEWAL + 2.0 * (1.0 - EARLIEST_RENEWAL) * random::unit(rng)
@@ -252,7 +268,9 @@ impl Follows {
 
     /// How many of the owner's are registered or to be.
     pub(crate) fn wanted(&self, now: Timestamp) -> usize {
-        self.own.values().filter(|f| f.is_due(now)).count()
+        // Also in a talk, or decoys would come and go with it.
+        let is_next = |f: &&Followed| f.is_due(now) || f.due.is_some() && f.talk.is_some();
+        self.own.values().filter(is_next).count()
     }
 
     /// What is to be registered next; this is asked in each slot. Boxes that are due since the same moment come in random
@@ -361,7 +379,11 @@ impl Follows {
     fn hurries(&self, followed: &Followed, now: Timestamp) -> bool {
         let (late, again) = OVERDUE;
         if followed.overdue.is_some_and(|since| now.since(since) >= late) {
+            let again = (again * (1 << followed.overdue_looks.min(8))).min(LOOK_AFTER);
             return now.since(followed.looked_at) >= again;
+        }
+        if followed.suspect {
+            return true;
         }
         // Of what nothing was ever asked about nothing is lost, but in a talk, by a ticket.
         if followed.looked_at > Timestamp::ZERO {
@@ -375,6 +397,8 @@ impl Follows {
     pub(crate) fn looked(&mut self, id: &BoxId, now: Timestamp) {
         if let Some(followed) = self.find(id) {
             followed.looked_at = now;
+            followed.suspect = false;
+            followed.overdue_looks += u32::from(followed.overdue.is_some());
         }
     }
 

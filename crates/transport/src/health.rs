@@ -23,9 +23,19 @@ struct Silence {
 #[derive(Default)]
 pub(crate) struct Health {
     stores: BTreeMap<NodeId, Silence>,
-    /// What each said last of its present life.
-    lives: BTreeMap<NodeId, u64>,
+    lives: BTreeMap<NodeId, Life>,
 }
+
+/// What a store said last of its present life, and how much it is believed: by saying that it has started again, it has clients register anew.
+struct Life {
+    number: u64,
+    believed: u32,
+    since: Timestamp,
+}
+
+/// Starts of a store that are believed at once, and how often one more is.
+const STARTS: u32 = 4;
+const START_EVERY: Duration = Duration::from_secs(15 * 60);
 
 impl Health {
     pub(crate) fn answered(&mut self, store: &NodeId) {
@@ -33,8 +43,19 @@ impl Health {
     }
 
     /// It says this of its life: whether that is another one than it said before.
-    pub(crate) fn is_another(&mut self, store: &NodeId, life: u64) -> bool {
-        self.lives.insert(*store, life).is_some_and(|before| before != life)
+    pub(crate) fn is_another(&mut self, store: &NodeId, life: u64, now: Timestamp) -> bool {
+        let fresh = || Life { number: life, believed: STARTS, since: now };
+        let known = self.lives.entry(*store).or_insert_with(fresh);
+        if known.number == life {
+            return false;
+        }
+        known.number = life;
+        if now.since(known.since) >= START_EVERY {
+            (known.believed, known.since) = ((known.believed + 1).min(STARTS), now);
+        }
+        let is_believed = known.believed > 0;
+        known.believed = known.believed.saturating_sub(1);
+        is_believed
     }
 
     /// A packet to it that was sent then had no answer. `last_answer`: when anything at all was last
@@ -113,8 +134,15 @@ mod tests {
     #[test]
     fn a_store_that_starts_again_is_noticed_once() {
         let mut health = Health::default();
-        let noticed: Vec<_> = [7, 7, 8, 8, 7].map(|life| health.is_another(&STORE, life)).into();
+        let now = Timestamp::from_secs(1_000);
+        let noticed = [7, 7, 8, 8, 7].map(|life| health.is_another(&STORE, life, now));
         assert_eq!(noticed, [false, false, true, false, true]);
+        // One that says so each time is not believed for long.
+        let believed = (10..20).filter(|life| health.is_another(&STORE, *life, now)).count();
+        assert_eq!(believed as u32, STARTS - 2);
+        let later = now + START_EVERY;
+        let believed = (20..30).filter(|life| health.is_another(&STORE, *life, later)).count();
+        assert_eq!(believed, 1);
     }
 
     #[test]

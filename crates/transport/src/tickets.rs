@@ -10,6 +10,7 @@ use xchat_directory::VerifiedDocument;
 use xchat_pigeonhole::{BoxId, Dated, Handed, Tell, Ticket};
 
 use crate::follows::Standing;
+use crate::queue::backoff_slots;
 
 /// Tickets that lie ready, at most. Many more than are used in the time in which they become old: those that are used are then of any age, in
 /// a talk as in another.
@@ -18,7 +19,7 @@ pub(crate) const TICKETS: usize = 256;
 /// With fewer than so many new ones are registered before everything that can wait.
 const FEW: usize = 16;
 
-/// With fewer than half of them they are registered so many times as fast.
+/// With fewer than a quarter of them they are registered so many times as fast.
 const HASTE: f64 = 2.0;
 
 /// Handed out and not used, of one talk at most. Who begins to talk has some, and more as they are used.
@@ -27,6 +28,9 @@ const FIRST: usize = 5;
 
 /// One that is over before this is not counted on: its writer's clock may be another, and what it is used for is under way for some time.
 const COUNTED_FOR: Duration = Duration::from_secs(5 * 60);
+
+/// Times that the other side is told are multiples of this.
+const COARSE: Duration = Duration::from_secs(5 * 60);
 
 /// A talk goes on for so long after something has come: then tickets stand for registrations.
 const TALK: Duration = Duration::from_secs(180);
@@ -84,16 +88,21 @@ pub(crate) struct Tickets {
     talks: BTreeMap<Talk, Known>,
     /// Whose each is that was handed out.
     owners: BTreeMap<BoxId, Talk>,
-    /// Talks that have none any more, or have lost some.
+    /// Talks that have none any more, and those that have lost some.
     ended: BTreeSet<Talk>,
+    lost: BTreeSet<Talk>,
+    /// Refused in a row, and the slot before which none is registered therefore.
+    refused: u32,
+    not_before_slot: u64,
     unsettled_until: Timestamp,
 }
 
 impl Tickets {
     /// Whether there are fewer than there ought to be, and whether that is urgent.
-    pub(crate) fn wanted(&self, most: usize) -> (bool, bool) {
+    pub(crate) fn wanted(&self, most: usize, slot: u64) -> (bool, bool) {
         let count = self.ready.len() + self.asked.len();
-        (count < most, count < FEW.min(most))
+        let may = slot >= self.not_before_slot;
+        (may && count < most, may && count < FEW.min(most))
     }
 
     /// How much faster than usual they are registered: in a long talk before there are few, so that they become old in it too.
@@ -109,6 +118,7 @@ impl Tickets {
 
     /// A store stands ready.
     pub(crate) fn registered(&mut self, id: &BoxId, standing: Standing) {
+        self.refused = 0;
         let asked = self.asked.remove(id);
         self.ready.extend(asked.map(|ticket| Ready { ticket, id: *id, standing }));
     }
@@ -116,6 +126,15 @@ impl Tickets {
     /// It was not registered, as far as is known: another one will be.
     pub(crate) fn failed(&mut self, id: &BoxId) {
         self.asked.remove(id);
+    }
+
+    /// A store has refused one, or there is none that could be asked: another one is tried after some slots.
+    pub(crate) fn refused(&mut self, id: Option<&BoxId>, slot: u64) {
+        if let Some(id) = id {
+            self.failed(id);
+        }
+        self.refused = self.refused.saturating_add(1);
+        self.not_before_slot = slot + backoff_slots(self.refused);
     }
 
     /// Nothing that is asked for will be answered any more.
@@ -138,9 +157,14 @@ impl Tickets {
         let wanted =
             (FIRST + 2 * handed.used).min(MOST).saturating_sub(handed.counted(now)).min(most);
         let mut dated = Vec::new();
-        while dated.len() < wanted && !self.ready.is_empty() {
-            let Ready { ticket, id, standing } =
-                self.ready.swap_remove(random::index(rng, self.ready.len()));
+        // Of one whose time is rounded down too little may be left.
+        let lasts = |one: &Ready| coarse(one.standing.until) > now + COUNTED_FOR * 2;
+        while dated.len() < wanted {
+            let lasting: Vec<_> =
+                (0..self.ready.len()).filter(|n| lasts(&self.ready[*n])).collect();
+            let Some(&at) = lasting.get(random::index(rng, lasting.len())) else { break };
+            let Ready { ticket, id, mut standing } = self.ready.swap_remove(at);
+            standing.until = coarse(standing.until);
             self.owners.insert(id, talk);
             dated.push(Dated { ticket, until: standing.until });
             if let Some(known) = self.talks.get_mut(&talk) {
@@ -197,6 +221,13 @@ impl Tickets {
     /// The talks that have come to have none since this was asked last: their boxes are to be registered.
     pub(crate) fn take_ended(&mut self, now: Timestamp) -> BTreeSet<Talk> {
         for (talk, handed) in &mut self.talks {
+            if !handed.tickets.is_empty() && handed.counted(now) == 0 {
+                // What is left of them is not enough.
+                self.ended.insert(*talk);
+                for (id, _) in handed.tickets.drain(..) {
+                    self.owners.remove(&id);
+                }
+            }
             if handed.missed_at.take_if(|at| *at <= now).is_some() && handed.counted(now) == 0 {
                 self.ended.insert(*talk);
             }
@@ -204,13 +235,17 @@ impl Tickets {
         core::mem::take(&mut self.ended)
     }
 
+    /// The talks that have lost some since this was asked last: by those something may have been told already.
+    pub(crate) fn take_lost(&mut self) -> BTreeSet<Talk> {
+        core::mem::take(&mut self.lost)
+    }
+
     /// The program has started, or everything that was handed out before is void.
     pub(crate) fn unsettle(&mut self, now: Timestamp) {
         self.unsettled_until = now + UNSETTLED;
     }
 
-    /// Those for which this does not hold are good for nothing any more. By those that were handed out something may have been told
-    /// already: what is awaited in their talks is registered, so that it is found.
+    /// Those for which this does not hold are good for nothing any more.
     pub(crate) fn retain(&mut self, keep: impl Fn(&BoxId, &Standing) -> bool) {
         self.ready.retain(|ready| keep(&ready.id, &ready.standing));
         for (talk, handed) in &mut self.talks {
@@ -223,7 +258,9 @@ impl Tickets {
                 kept
             });
             if handed.tickets.len() < before {
-                self.ended.insert(*talk);
+                let talks =
+                    if handed.tickets.is_empty() { &mut self.ended } else { &mut self.lost };
+                talks.insert(*talk);
             }
         }
     }
@@ -253,6 +290,13 @@ impl Tickets {
             goes_on || !handed.tickets.is_empty()
         });
     }
+}
+
+/// What the other side is told of the time until which one is good: by the minute it would see when each was made, and so when
+/// this program started, and by those of two contacts that they know one person.
+fn coarse(until: Timestamp) -> Timestamp {
+    let step = COARSE.as_secs();
+    Timestamp::from_secs(until.as_secs() / step * step)
 }
 
 /// A fresh one at a store that will be told of it, if that is not one of those that are to be avoided.
@@ -332,7 +376,7 @@ mod tests {
         assert!(!tickets.goes_on(talk, T0 + TALK), "the talk is over");
         assert!(tickets.take_ended(T0 + TALK).is_empty());
         for dated in held.drain(..) {
-            assert_eq!(dated.until, T0 + LIFE);
+            assert_eq!(dated.until, coarse(T0 + LIFE));
             tickets.used(&dated.ticket.tell().id);
         }
         assert_eq!(tickets.take_ended(T0), BTreeSet::from([talk]));
@@ -385,6 +429,41 @@ mod tests {
     }
 
     #[test]
+    fn stores_that_refuse_are_not_asked_in_each_slot() {
+        let mut tickets = Tickets::default();
+        let id = BoxId::from_bytes([1; 32]);
+        let mut asked = Vec::new();
+        for slot in 0..100 {
+            if tickets.wanted(9, slot).0 {
+                asked.push(slot);
+                tickets.asking(Ticket::from_bytes([1; 16]), id);
+                tickets.refused(Some(&id), slot);
+            }
+        }
+        assert_eq!(asked, [0, 1, 2, 4, 8, 16, 32, 64, 96]);
+        tickets.asking(Ticket::from_bytes([1; 16]), id);
+        tickets.registered(&id, standing(T0));
+        tickets.refused(None, 100);
+        assert!(tickets.wanted(9, 101).0, "it begins with one slot");
+    }
+
+    /// What one is told of the time until which a ticket is good says little of when it was made.
+    #[test]
+    fn times_are_told_coarsely_and_something_is_left_of_them() {
+        let (mut tickets, mut rng) = (Tickets::default(), ChaCha20Rng::seed_from_u64(5));
+        for second in 0..900 {
+            add(&mut tickets, 1, T0 + Duration::from_secs(second), &mut rng);
+        }
+        let now = T0 + LIFE - Duration::from_secs(15 * 60);
+        tickets.ready.iter_mut().for_each(|ready| ready.standing.renew_at = Timestamp::MAX);
+        for talk in 0..100 {
+            for Dated { until, .. } in tickets.hand_out(Talk::Own(talk), 8, now, &mut rng).tickets {
+                assert!(until > now + COUNTED_FOR * 2 && until.as_secs() % COARSE.as_secs() == 0);
+            }
+        }
+    }
+
+    #[test]
     fn talks_and_tickets_are_bounded() {
         let (mut tickets, mut rng) = (Tickets::default(), ChaCha20Rng::seed_from_u64(3));
         (0..MAX_TALKS as u64).for_each(|n| tickets.heard(Talk::Own(n), true, T0));
@@ -393,10 +472,10 @@ mod tests {
         add(&mut tickets, FIRST, T0, &mut rng);
         assert!(tickets.hand_out(Talk::Own(u64::MAX), 8, T0, &mut rng).tickets.is_empty());
         assert_eq!(tickets.hand_out(Talk::Own(1), 8, T0, &mut rng).tickets.len(), FIRST);
-        assert_eq!((tickets.wanted(1), tickets.wanted(0)), ((true, true), (false, false)));
+        assert_eq!((tickets.wanted(1, 0), tickets.wanted(0, 0)), ((true, true), (false, false)));
         tickets.asking(Ticket::from_bytes([1; 16]), BoxId::from_bytes([1; 32]));
-        assert_eq!(tickets.wanted(1), (false, false), "one is under way");
+        assert_eq!(tickets.wanted(1, 0), (false, false), "one is under way");
         tickets.failed(&BoxId::from_bytes([1; 32]));
-        assert_eq!(tickets.wanted(1), (true, true));
+        assert_eq!(tickets.wanted(1, 0), (true, true));
     }
 }

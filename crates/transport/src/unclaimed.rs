@@ -1,13 +1,17 @@
 //! Boxes that came by a ticket before anybody asked for them: of the keys that the two have just renewed, or of the renewal itself.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use xchat_base::Timestamp;
 use xchat_pigeonhole::{BoxId, SealedBox};
 
 /// Boxes kept at most, of 1.5 KB each: some renewals. Beyond it the first that came is forgotten, and read where it lies.
 pub(crate) const MAX_UNCLAIMED: usize = 64;
+
+/// Boxes that somebody has had already are not kept, if they were among the last so many: what was registered for and has a ticket
+/// comes twice.
+const MAX_CLAIMED: usize = 256;
 
 /// Nobody asks for what has lain for so long.
 const KEPT_FOR: Duration = Duration::from_secs(600);
@@ -16,10 +20,22 @@ const KEPT_FOR: Duration = Duration::from_secs(600);
 #[derive(Default)]
 pub(crate) struct Unclaimed {
     boxes: BTreeMap<BoxId, (Timestamp, SealedBox)>,
+    claimed: VecDeque<BoxId>,
 }
 
 impl Unclaimed {
+    /// Somebody has it.
+    pub(crate) fn claimed(&mut self, id: BoxId) {
+        if self.claimed.len() >= MAX_CLAIMED {
+            self.claimed.pop_front();
+        }
+        self.claimed.push_back(id);
+    }
+
     pub(crate) fn add(&mut self, boxed: SealedBox, now: Timestamp) {
+        if self.claimed.contains(&boxed.id()) {
+            return;
+        }
         if self.boxes.len() >= MAX_UNCLAIMED
             && let Some(first) = self.boxes.iter().min_by_key(|(_, (came, _))| *came)
         {
@@ -57,5 +73,11 @@ mod tests {
         assert_eq!(all.take(&own[1].id()), None, "once");
         all.expire(at(2) + KEPT_FOR);
         assert_eq!((all.take(&own[2].id()), all.boxes.len()), (None, MAX_UNCLAIMED - 2));
+        for _ in 0..=MAX_CLAIMED {
+            all.claimed(own[0].id());
+        }
+        assert_eq!(all.claimed.len(), MAX_CLAIMED);
+        all.add(own[0].clone(), at(3));
+        assert_eq!(all.take(&own[0].id()), None, "somebody had it");
     }
 }

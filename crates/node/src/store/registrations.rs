@@ -7,7 +7,7 @@ use xchat_base::Timestamp;
 use xchat_pigeonhole::{BoxId, DeliveryKey};
 
 /// Registrations a store holds. One is about 700 bytes, so 92 MB when full; a client at desk keeps
-/// about 384, spread over the stores. Beyond it a store answers `Busy`.
+/// about 740, spread over the stores. Beyond it a store answers `Busy`.
 pub const MAX_REGISTRATIONS: usize = 131_072;
 
 /// Registrations for one box. A box has as many readers as its lane: the members of a group with

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use xchat_base::Timestamp;
-use xchat_pigeonhole::{BoxId, Dated, Handed};
+use xchat_pigeonhole::{BoxId, Dated, Handed, Ticket};
 
 use super::lane::DecoyLane;
 
@@ -42,6 +42,8 @@ pub(super) struct Side {
     /// Texts and receipts that wait for a box.
     pub(super) texts: usize,
     pub(super) receipts: usize,
+    /// The tickets of those under way: what is written again has the same.
+    pub(super) told: BTreeMap<u64, Ticket>,
     /// What the other one has handed to this one, the last that came last.
     pub(super) held: Vec<Dated>,
     pub(super) receipt_due: Option<Timestamp>,
@@ -74,6 +76,7 @@ impl Side {
             last_receipt: None,
             texts: 0,
             receipts: 0,
+            told: BTreeMap::new(),
             held: Vec::new(),
             receipt_due: None,
             receipted_at: Timestamp::ZERO,
@@ -120,6 +123,7 @@ impl Side {
         self.last_receipt = None;
         self.written.clear();
         self.under_way.clear();
+        self.told.clear();
         (self.look, self.look_again, self.confirmed) = (None, false, 0);
     }
 }

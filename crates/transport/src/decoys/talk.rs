@@ -340,6 +340,7 @@ impl Talk {
             Happened::Written(Wrote::Own(side, epoch, place)) if epoch == self.epoch => {
                 let one = &mut self.sides[side];
                 one.under_way.remove(&place);
+                one.told.remove(&place);
                 if self.has_more(1 - side) {
                     self.read_on(1 - side, now, rng, out);
                 }
@@ -414,13 +415,20 @@ impl Talk {
 
     /// What is written takes one of those that the other has handed to its writer, the last that came.
     pub(super) fn take_ticket(&mut self, what: Wrote, now: Timestamp) -> Option<Ticket> {
-        let by = match what {
-            Wrote::Own(side, ..) => side,
-            Wrote::Run | Wrote::Entry => self.change.as_ref()?.by,
+        let (by, place) = match what {
+            Wrote::Own(side, _, place) => (side, Some(place)),
+            Wrote::Run | Wrote::Entry => (self.change.as_ref()?.by, None),
         };
-        let held = &mut self.sides[by].held;
+        let Side { held, told, .. } = &mut self.sides[by];
+        if let Some(ticket) = place.and_then(|place| told.get(&place)) {
+            return Some(ticket.clone());
+        }
         held.retain(|dated| dated.until > now + USED_FOR);
-        held.pop().map(|dated| dated.ticket)
+        let ticket = held.pop()?.ticket;
+        if let Some(place) = place {
+            told.insert(place, ticket.clone());
+        }
+        Some(ticket)
     }
 
     /// Reads the commit lane's next box, unless this side knows already what is there.
@@ -638,6 +646,9 @@ impl Talk {
 
 /// What tests look at.
 #[cfg(test)]
+use xchat_pigeonhole::Dated;
+
+#[cfg(test)]
 impl Talk {
     /// The next box of each lane.
     pub(super) fn fronts(&self) -> [BoxId; 2] {
@@ -658,6 +669,11 @@ impl Talk {
 
     pub(super) fn next_line(&self) -> Timestamp {
         self.line.at
+    }
+
+    /// The other side has handed this one a ticket.
+    pub(super) fn give(&mut self, side: usize, dated: Dated) {
+        self.sides[side].held.push(dated);
     }
 
     /// Whose the next line is.

@@ -5,9 +5,12 @@ use std::collections::BTreeSet;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use xchat_pigeonhole::SealedBox;
+use xchat_directory::NodeId;
+use xchat_pigeonhole::{Dated, SealedBox, Ticket};
+use xchat_sphinx::CollectorSession;
 
 use super::*;
+use crate::follows::Standing;
 
 const T0: Timestamp = Timestamp::from_secs(1_800_000_000);
 const ROOM: usize = READ_SET;
@@ -20,6 +23,8 @@ fn means(room: usize, share: f64) -> Means {
 struct Client {
     decoys: Decoys,
     tickets: Tickets,
+    /// Boxes written with a ticket, and without.
+    told: (u32, u32),
     rng: ChaCha20Rng,
     now: Timestamp,
     followed: BTreeSet<BoxId>,
@@ -39,6 +44,7 @@ impl Client {
         Self {
             decoys,
             tickets: Tickets::default(),
+            told: (0, 0),
             rng,
             now: T0,
             followed,
@@ -103,6 +109,10 @@ impl Client {
         // What ends a command leads to the next in the slot after.
         let mut there = Vec::new();
         for command in commands.drain(..) {
+            if let Command::Write { ticket, .. } = &command {
+                let (with, without) = &mut self.told;
+                *if ticket.is_some() { with } else { without } += 1;
+            }
             match command {
                 Command::Follow { id, .. } => {
                     self.followed.insert(id);
@@ -516,4 +526,37 @@ fn what_was_under_way_when_a_decoy_went_is_still_nobody_elses() {
         decoys.tend(means(0, 0.0), true, &mut tickets, now, &mut rng).is_empty(),
         "nothing follows from it"
     );
+}
+
+/// Stores see tickets of conversations, and would see that decoys have none.
+#[test]
+fn what_they_write_is_told_of_by_tickets_of_their_own() {
+    let mut client = Client::new(17);
+    let until = T0 + Duration::from_secs(30 * 86_400);
+    let standing = Standing {
+        store: NodeId::from_bytes([1; 32]),
+        session: CollectorSession::from_bytes([1; 32]),
+        mixes: [2, 3, 4].map(|n| NodeId::from_bytes([n; 32])),
+        renew_at: until,
+        until,
+    };
+    for _ in 0..2_000 {
+        let ticket = Ticket::random(&mut client.rng);
+        let id = ticket.tell().id;
+        client.tickets.asking(ticket, id);
+        client.tickets.registered(&id, standing);
+    }
+    for _ in 0..12 * 1_200 {
+        client.slot(ROOM, Duration::from_secs(3), 0.2);
+    }
+    let (with, without) = client.told;
+    assert!(with > 3 * without && with > 50, "{with} with tickets, {without} without");
+    // What had no answer is written again with the same ticket.
+    let talk = client.decoys.kept.talks.values_mut().next().expect("one");
+    let what = Wrote::Own(0, 0, 1_000_000);
+    talk.give(0, Dated { ticket: Ticket::from_bytes([7; 16]), until });
+    talk.give(0, Dated { ticket: Ticket::from_bytes([8; 16]), until });
+    let first = talk.take_ticket(what, client.now);
+    assert_eq!(first, Some(Ticket::from_bytes([8; 16])));
+    assert_eq!(talk.take_ticket(what, client.now), first);
 }

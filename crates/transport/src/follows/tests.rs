@@ -231,7 +231,7 @@ fn in_a_talk_nothing_is_registered_until_it_has_been_quiet_for_some_time() {
 }
 
 #[test]
-fn when_its_writer_has_no_tickets_any_more_the_next_two_boxes_are_registered_at_once() {
+fn when_its_writer_has_no_tickets_any_more_the_next_boxes_are_registered_at_once() {
     let (mut follows, mut rng) = (Follows::new(), rng());
     for ahead in 0..5 {
         follows.follow(id(ahead), Urgency::of(true, ahead as u8), of_a_talk(true), T0, &mut rng);
@@ -363,10 +363,17 @@ fn a_box_behind_which_others_have_arrived_is_looked_at_soon_and_not_registered()
     follows.follow(id(1), Urgency::Overdue, of_a_talk(true), T0 + late / 2, &mut rng);
     let now = T0 + late;
     assert_eq!((look(&follows, now), follows.in_a_hurry(now)), (Some(id(1)), true));
-    follows.looked(&id(1), now);
-    assert_eq!(look(&follows, now + again / 2), None);
-    assert_eq!(look(&follows, now + again), Some(id(1)));
-    assert_eq!(follows.next(now + LOOK_AFTER, 0, 10).new, None, "it has been written");
+    // It may be a lie, or its writer may be gone: there are others to be looked at.
+    let (mut now, mut wait) = (now, again);
+    for _ in 0..12 {
+        follows.looked(&id(1), now);
+        wait = (wait * 2).min(LOOK_AFTER);
+        assert!(!follows.in_a_hurry(now + wait - Duration::from_secs(1)), "{wait:?}");
+        now = now + wait;
+        assert!(follows.in_a_hurry(now), "{wait:?}");
+    }
+    assert_eq!((wait, look(&follows, now)), (LOOK_AFTER, Some(id(1))));
+    assert_eq!(follows.next(now, 0, 10).new, None, "it has been written");
 }
 
 /// Its writer has no tickets yet, or something was written by new keys before the reader had them.
@@ -385,4 +392,36 @@ fn at_the_beginning_of_a_talk_the_next_box_is_looked_at_once_soon() {
     follows.follow(id(2), Urgency::Active(0), of_a_talk(true), now, &mut rng);
     follows.looked(&id(1), now + LOOK_IN_A_TALK);
     assert_eq!(look(&follows, now + LOOK_AT_FIRST), Some(id(2)), "of the lane of new keys");
+}
+
+/// What decoys may have does not change with the owner's talks, or they would come and go with them.
+#[test]
+fn the_next_boxes_of_a_talk_count_as_ever_while_it_goes_on() {
+    let (mut follows, mut rng) = (Follows::new(), rng());
+    let mut wanted = Vec::new();
+    for goes_on in [false, true, false] {
+        for ahead in 0..16 {
+            let urgency = Urgency::of(true, ahead as u8);
+            follows.follow(id(ahead), urgency, of_a_talk(goes_on), T0, &mut rng);
+        }
+        wanted.push(follows.wanted(T0));
+    }
+    assert_eq!(wanted, [3, 3, 3]);
+}
+
+/// By a ticket that is void something may have been told.
+#[test]
+fn what_may_have_been_told_in_vain_is_looked_at_once() {
+    let (mut follows, mut rng) = (Follows::new(), rng());
+    for ahead in 0..3 {
+        let urgency = Urgency::of(true, ahead as u8);
+        follows.follow(id(ahead), urgency, of_a_talk(true), T0, &mut rng);
+    }
+    let now = T0 + Duration::from_secs(10);
+    follows.looked(&id(0), now);
+    assert_eq!(look(&follows, now), None);
+    follows.suspect(&BTreeSet::from([Talk::Own(1)]));
+    assert_eq!((look(&follows, now), follows.in_a_hurry(now)), (Some(id(0)), true));
+    follows.looked(&id(0), now);
+    assert!(!follows.in_a_hurry(now));
 }

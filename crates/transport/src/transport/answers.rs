@@ -92,7 +92,7 @@ impl Transport {
             Purpose::Register { id, number, store, session, mixes, renew_after } => {
                 match self.verified(&signed, &store, &id, now)? {
                     Answer::Registered { life } => {
-                        self.notice_life(store, life);
+                        self.notice_life(store, life, now);
                         let (renew_at, until) = (now + renew_after, now + self.rotation().lifetime);
                         let mut standing = Standing { store, session, mixes, renew_at, until };
                         // A mix may have been found to fail meanwhile, or be listed no more.
@@ -112,7 +112,7 @@ impl Transport {
             Purpose::Ticket { id, store, session, mixes } => {
                 match self.verified(&signed, &store, &id, now)? {
                     Answer::Registered { life } => {
-                        self.notice_life(store, life);
+                        self.notice_life(store, life, now);
                         let Rotation { period, lifetime, .. } = self.rotation();
                         let (renew_at, until) = (now + period, now + lifetime);
                         let standing = Standing { store, session, mixes, renew_at, until };
@@ -123,7 +123,7 @@ impl Transport {
                             self.tickets.registered(&id, standing);
                         }
                     }
-                    Answer::Refused(_) => self.tickets.failed(&id),
+                    Answer::Refused(_) => self.tickets.refused(Some(&id), self.turns.slot),
                     // Nobody writes there.
                     _ => return Err(NotBelieved),
                 }
@@ -150,8 +150,8 @@ impl Transport {
     }
 
     /// A store that has started again since has forgotten what was registered there.
-    fn notice_life(&mut self, store: NodeId, life: u64) {
-        if self.health.is_another(&store, life) {
+    fn notice_life(&mut self, store: NodeId, life: u64, now: Timestamp) {
+        if self.health.is_another(&store, life, now) {
             self.retain_registrations(|standing| standing.store != store);
         }
     }
@@ -288,6 +288,7 @@ impl Transport {
             }
             return;
         };
+        self.unclaimed.claimed(id);
         if let Some(talk) = talk {
             self.tickets.heard(talk, by_ticket, now);
         }

@@ -105,6 +105,8 @@ impl Transport {
         self.tickets.expire(now);
         let ended = self.tickets.take_ended(now);
         self.follows.uncover(&ended);
+        let lost = self.tickets.take_lost();
+        self.follows.suspect(&lost);
 
         let timely = !self.document.is_expired(now) && !self.document.is_early(now);
         if timely && self.fill(slot.coin, now, rng, out) {
@@ -164,7 +166,7 @@ impl Transport {
             ((None, None), (false, false))
         } else {
             let Next { new, due } = self.follows.next(now, slot, capacity);
-            ((new, due), self.tickets.wanted(self.rotation().tickets))
+            ((new, due), self.tickets.wanted(self.rotation().tickets, slot))
         };
         let (writes, reads) = (self.writes.has_ready(slot), self.reads.has_ready(slot));
         let is_hot = slot.saturating_sub(self.turns.last_item) <= HOT_SLOTS;
@@ -263,7 +265,9 @@ impl Transport {
             }
             Kind::Ticket => {
                 self.turns.ticketed = slot;
-                self.turns.ticket_credit -= 1.0;
+                // What is urgent is made up for, and no more than renewals.
+                self.turns.ticket_credit =
+                    (self.turns.ticket_credit - 1.0).max(-MAX_RENEWAL_CREDIT);
                 self.emit_ticket(now, rng, out)
             }
             Kind::Look(id) => {
@@ -357,7 +361,10 @@ impl Transport {
         let is_avoided =
             |store: &NodeId| self.health.is_silent(store, now) || operator(store) == avoid;
         let drawn = tickets::draw(&self.document, is_avoided, rng);
-        let Some((ticket, tell, store)) = drawn else { return false };
+        let Some((ticket, tell, store)) = drawn else {
+            self.tickets.refused(None, self.turns.slot);
+            return false;
+        };
         // Told by others, who seal by the ticket; this key is for the looks of it.
         let key = DeliveryKey::random(rng);
         let id = tell.id;
