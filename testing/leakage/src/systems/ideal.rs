@@ -64,6 +64,9 @@ impl Default for Ideal {
     }
 }
 
+/// Nobody has registered for it: in the model readers register for boxes alone.
+const NOBODY: u64 = u64::MAX;
+
 /// Mean gap of a stream, in seconds (pace `desk`).
 const GAP: f64 = 1.0;
 /// Share of loops, and of slots for registrations that are renewed (spec/08, 8.2 and 8.4).
@@ -299,7 +302,7 @@ impl<'a> Net<'a> {
             self.truth.boxes.insert(id, Boxed { lane, number: *number, decoy });
         }
         *number += 1;
-        self.inside(at, store, Inside::Request(Asked::Write { id, told: id }));
+        self.inside(at, store, Inside::Request(Asked::Write { id, told: NOBODY }));
         let [_, second, third] = replicas(id);
         let mut stored = at;
         for other in [second, third] {
