@@ -32,7 +32,7 @@ pub(super) struct Kept {
 impl Wire for Kept {
     const FORMAT: &'static str = "kept decoys";
     const VERSION: u8 = 4;
-    /// A read set holds 64 decoys at rest, of some 500 bytes each; of the owner's conversations 64 are known, by some 160 bytes each.
+    /// A read set holds 32 decoys, of some 600 bytes each; of the owner's conversations 64 are known, by some 160 bytes each.
     const MAX_LEN: usize = 256 * 1024;
 }
 

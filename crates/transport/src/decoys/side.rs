@@ -1,5 +1,6 @@
 //! One of the two people of a decoy: what it has said, and what the other one is known to have of it (spec 04, 4.7 and 4.8).
 
+use core::time::Duration;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +8,12 @@ use xchat_base::Timestamp;
 use xchat_pigeonhole::{BoxId, Dated, Handed, Ticket};
 
 use super::lane::DecoyLane;
+
+/// A ticket that is over before this is not used: the box is under way for some time.
+const USED_FOR: Duration = Duration::from_secs(60);
+
+/// Tickets that one side holds, at most.
+const MOST_HELD: usize = 16;
 
 /// What is in a box.
 #[derive(Serialize, Deserialize)]
@@ -94,6 +101,34 @@ impl Side {
         self.receipt_due = None;
         self.receipted_at = now;
         self.receipts += 1;
+    }
+
+    /// With the box at this place go tickets for the other one, if it was sealed just now.
+    pub(super) fn hand(&mut self, place: u64, hand_out: impl FnOnce() -> Handed) {
+        if let Some(content @ Content { tickets: None, .. }) = self.written.get_mut(&place) {
+            content.tickets = Some(hand_out());
+        }
+    }
+
+    /// The other one has handed these to this one.
+    pub(super) fn hold(&mut self, Handed { only, tickets }: Handed) {
+        if only && !tickets.is_empty() {
+            self.held.clear();
+        }
+        self.held.extend(tickets);
+        let too_many = self.held.len().saturating_sub(MOST_HELD);
+        self.held.drain(..too_many);
+    }
+
+    /// One for the box at this place of its lane, or for another: the one that it had before, or the last that came.
+    pub(super) fn take_ticket(&mut self, place: Option<u64>, now: Timestamp) -> Option<Ticket> {
+        if let Some(ticket) = place.and_then(|place| self.told.get(&place)) {
+            return Some(ticket.clone());
+        }
+        self.held.retain(|dated| dated.until > now + USED_FOR);
+        let ticket = self.held.pop()?.ticket;
+        self.told.extend(place.map(|place| (place, ticket.clone())));
+        Some(ticket)
     }
 
     /// The first of the boxes that are not acknowledged.

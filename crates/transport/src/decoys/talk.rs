@@ -22,12 +22,6 @@ const AHEAD: (u8, u8) = (16, NEXT);
 /// Of the boxes that are followed in a row, those that are registered.
 pub(super) const REGISTERED: usize = NEXT as usize;
 
-/// A ticket that is over before this is not used: the box is under way for some time.
-const USED_FOR: Duration = Duration::from_secs(60);
-
-/// Tickets that one side holds, at most.
-const MOST_HELD: usize = 16;
-
 /// A lane rests after so long without a line.
 const ACTIVE_FOR: Duration = Duration::from_secs(3600);
 
@@ -407,10 +401,7 @@ impl Talk {
 
     /// A box of this side's is on its way: with it go tickets for the other, if it was sealed just now.
     pub(super) fn hand(&mut self, side: usize, place: u64, hand_out: impl FnOnce() -> Handed) {
-        let content = self.sides[side].written.get_mut(&place);
-        if let Some(content @ Content { tickets: None, .. }) = content {
-            content.tickets = Some(hand_out());
-        }
+        self.sides[side].hand(place, hand_out);
     }
 
     /// What is written takes one of those that the other has handed to its writer, the last that came.
@@ -419,16 +410,7 @@ impl Talk {
             Wrote::Own(side, _, place) => (side, Some(place)),
             Wrote::Run | Wrote::Entry => (self.change.as_ref()?.by, None),
         };
-        let Side { held, told, .. } = &mut self.sides[by];
-        if let Some(ticket) = place.and_then(|place| told.get(&place)) {
-            return Some(ticket.clone());
-        }
-        held.retain(|dated| dated.until > now + USED_FOR);
-        let ticket = held.pop()?.ticket;
-        if let Some(place) = place {
-            told.insert(place, ticket.clone());
-        }
-        Some(ticket)
+        self.sides[by].take_ticket(place, now)
     }
 
     /// Reads the commit lane's next box, unless this side knows already what is there.
@@ -492,14 +474,7 @@ impl Talk {
             let content = self.sides[1 - reader].written.remove(&place);
             let side = &mut self.sides[reader];
             let Some(Content { text, receipt, marker, tickets }) = content else { continue };
-            if let Some(Handed { only, tickets }) = tickets {
-                if only && !tickets.is_empty() {
-                    side.held.clear();
-                }
-                side.held.extend(tickets);
-            }
-            let too_many = side.held.len().saturating_sub(MOST_HELD);
-            side.held.drain(..too_many);
+            side.hold(tickets.unwrap_or_default());
             if text {
                 let in_a_talk = now.since(side.receipted_at) < TALK;
                 let (least, spread) =
