@@ -33,7 +33,7 @@ mod table_message;
 pub use ballot::Ballot;
 pub use comparison::{COMPARE_EVERY, Comparison, Tables};
 pub use membership::{Incarnation, Member, REPLICAS, ReplicaSet, ReplicaSetError};
-pub use message::{MessageError, ReplicaMessage};
+pub use message::{Glance, MessageError, ReplicaMessage};
 pub use placements::{FIRST_PLACEMENT, Listed, Placements};
 pub use record::{BOX_LIFETIME, BoxRecord, Lifetimes, RecordError, Sweep, TOMBSTONE_LIFETIME};
 pub use replica::{

@@ -7,6 +7,7 @@
 pub(crate) mod coupling;
 mod every_link;
 mod gateway;
+pub mod one_store;
 pub mod store;
 mod with_collectors;
 mod with_stores;

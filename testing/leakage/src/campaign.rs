@@ -13,10 +13,11 @@ use std::thread;
 
 use serde::{Deserialize, Serialize};
 
+use crate::adversary::one_store::EachStore;
 use crate::adversary::store::{StoreSamples, Stores};
 use crate::adversary::{
     Audience, Beside, Collectors, EveryLink, Gateway, Lens, Samples, Watch, WithCollectors,
-    WithStores, store,
+    WithStores, one_store, store,
 };
 use crate::attack::activity::{Activity, beyond_script};
 use crate::attack::entropy::Unsure;
@@ -71,7 +72,7 @@ impl Extent {
         Self { clients: 24, hours: 1, first_hour: 19, sessions_a_day: 48.0, ..Self::quick(seeds) }
     }
 
-    /// Hours of people who talk much, after others in which sessions begin, read sets fill, and decoys are few and young; for
+    /// Hours of people who talk much (of whole days also windows of a day), after others in which sessions begin, read sets fill, and decoys are few and young; for
     /// the production cores at any size.
     pub fn evening(
         clients: u32,
@@ -84,7 +85,7 @@ impl Extent {
         let limits = Limits {
             pairs: 120.max(clients as usize / 2),
             people: 250.max(clients as usize),
-            windows: &[1],
+            windows: if hours >= 24 { &[1, 24] } else { &[1] },
             warm_up,
         };
         Self {
@@ -249,6 +250,8 @@ pub struct Measured {
 /// How well one sign alone tells two classes apart.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sign {
+    /// Whose.
+    pub adversary: &'static str,
     /// Of which attack.
     pub attack: Attack,
     /// What is looked at; all of it together, if none.
@@ -264,13 +267,15 @@ pub fn signs(system: &dyn System, extent: Extent, say: &mut dyn FnMut(&str)) -> 
     let title = format!("{}, stores", system.name());
     let memory = system.memory(extent.clients, extent.hours + extent.limits.warm_up);
     let at_once = workers::at_once(memory);
-    let Ok(stores) = seeds(&title, extent.seeds, at_once, say, |seed| -> Result<_, Infallible> {
+    let Ok(runs) = seeds(&title, extent.seeds, at_once, say, |seed| -> Result<_, Infallible> {
         let traffic = Traffic::new(extent.shape(), seed);
-        let mut stores = Stores::default();
-        let truth = system.run(&traffic, seed, &mut Audience(vec![&mut stores]));
-        Ok(stores.samples(&truth, extent.limits.warm_up, extent.boxes, seed))
+        let (mut all, mut each) = (Stores::default(), EachStore::default());
+        let truth = system.run(&traffic, seed, &mut Audience(vec![&mut all, &mut each]));
+        let (warm_up, boxes) = (extent.limits.warm_up, extent.boxes);
+        Ok((all.samples(&truth, warm_up, boxes, seed), each.samples(&truth, warm_up, boxes, seed)))
     });
-    Days { stores, ..Days::default() }.signs()
+    let (stores, one_store) = runs.into_iter().unzip();
+    Days { stores, one_store, ..Days::default() }.signs()
 }
 
 /// One run for each seed, so many at a time; what they give, in the order of seeds. After the first failure none is begun.
@@ -315,7 +320,9 @@ fn seeds<T: Send, E: Send>(
 struct Days {
     /// By the adversary's name.
     samples: BTreeMap<String, Samples>,
+    /// Of all stores together, and of each alone.
     stores: Vec<StoreSamples>,
+    one_store: Vec<StoreSamples>,
     activity: Table,
     bytes: Vec<f64>,
     latencies: Vec<f64>,
@@ -332,13 +339,14 @@ impl Days {
             .map(|lens| (lens.name(), Watch::new(lens, &plan, &traffic.online, seed)))
             .collect();
         let mut meter = Meter::new(&plan);
-        let mut stores = Stores::default();
+        let (mut stores, mut each) = (Stores::default(), EachStore::default());
         let warm_up = extent.limits.warm_up;
         let mut activity = Activity::new(warm_up, extent.hours);
         let mut audience = Audience(vec![&mut meter, &mut activity]);
         audience.0.extend(watches.iter_mut().map(|(_, watch)| watch as _));
         if system.has_stores() {
             audience.0.push(&mut stores);
+            audience.0.push(&mut each);
         }
         let truth = system.run(&traffic, seed, &mut audience);
         for (name, watch) in watches {
@@ -346,6 +354,7 @@ impl Days {
         }
         if system.has_stores() {
             days.stores.push(stores.samples(&truth, warm_up, extent.boxes, seed));
+            days.one_store.push(each.samples(&truth, warm_up, extent.boxes, seed));
         }
         days.activity.append(activity.samples(&traffic, seed));
         days.bytes.extend(meter.bytes_an_hour());
@@ -358,6 +367,7 @@ impl Days {
             self.samples.entry(name).or_default().append(samples);
         }
         self.stores.extend(other.stores);
+        self.one_store.extend(other.one_store);
         self.activity.append(other.activity);
         self.bytes.extend(other.bytes);
         self.latencies.extend(other.latencies);
@@ -383,33 +393,31 @@ impl Days {
         }
         let (adversary, figure) = (EveryLink::default().name(), heard(&self.activity));
         lines.push(Finding { adversary, attack: Attack::Activity, figure });
-        if !self.stores.is_empty() {
-            let chained = told_apart(&self.joined(|one| &one.chained));
+        for (adversary, samples) in self.keepers() {
+            let chained = told_apart(&joined(samples, |one| &one.chained));
             // Where there are no decoys, whoever sees a box knows that somebody wrote it.
             let certain = Figure::Auc(Interval { value: 1.0, low: 1.0, high: 1.0 }, 0);
-            let decoys = self.stores.iter().any(|one| one.decoys);
-            let real = if decoys { told_apart(&self.joined(|one| &one.real)) } else { certain };
-            lines.push(Finding {
-                adversary: store::NAME,
-                attack: Attack::Chaining,
-                figure: chained,
-            });
-            lines.push(Finding { adversary: store::NAME, attack: Attack::Decoys, figure: real });
+            let decoys = samples.iter().any(|one| one.decoys);
+            let real = if decoys { told_apart(&joined(samples, |one| &one.real)) } else { certain };
+            lines.push(Finding { adversary, attack: Attack::Chaining, figure: chained });
+            lines.push(Finding { adversary, attack: Attack::Decoys, figure: real });
         }
         lines
     }
 
-    fn joined(&self, pick: fn(&StoreSamples) -> &Table) -> Table {
-        let mut all = Table::default();
-        self.stores.iter().for_each(|one| all.append(pick(one).clone()));
-        all
+    /// Whoever keeps boxes, if anybody does.
+    fn keepers(&self) -> impl Iterator<Item = (&'static str, &[StoreSamples])> {
+        let both = [(one_store::NAME, &self.one_store), (store::NAME, &self.stores)];
+        both.into_iter()
+            .map(|(name, samples)| (name, samples.as_slice()))
+            .filter(|(_, samples)| !samples.is_empty())
     }
 
     /// All signs of an attack together, then each alone.
     fn signs(&self) -> Vec<Sign> {
-        let of = |attack: Attack, table: &Table, names: &[&'static str]| {
+        let of = |adversary, attack: Attack, table: &Table, names: &[&'static str]| {
             let one = |sign: Option<&'static str>, table: &Table| match told_apart(table) {
-                Figure::Auc(auc, samples) => Some(Sign { attack, sign, auc, samples }),
+                Figure::Auc(auc, samples) => Some(Sign { adversary, attack, sign, auc, samples }),
                 _ => None,
             };
             let mut all: Vec<Sign> = one(None, table).into_iter().collect();
@@ -418,13 +426,14 @@ impl Days {
             }
             all
         };
-        if self.stores.is_empty() {
-            return Vec::new();
-        }
-        let mut all = of(Attack::Chaining, &self.joined(|one| &one.chained), &store::OF_PAIRS);
-        if self.stores.iter().any(|one| one.decoys) {
-            let real = self.joined(|one| &one.real);
-            all.extend(of(Attack::Decoys, &real, &store::OF_BOXES));
+        let mut all = Vec::new();
+        for (adversary, samples) in self.keepers() {
+            let chained = joined(samples, |one| &one.chained);
+            all.extend(of(adversary, Attack::Chaining, &chained, &store::OF_PAIRS));
+            if samples.iter().any(|one| one.decoys) {
+                let real = joined(samples, |one| &one.real);
+                all.extend(of(adversary, Attack::Decoys, &real, &store::OF_BOXES));
+            }
         }
         all
     }
@@ -439,6 +448,13 @@ impl Days {
             latency: (stats::quantile(&latencies, 0.5), stats::quantile(&latencies, 0.95)),
         }
     }
+}
+
+/// One table of those of all runs.
+fn joined(samples: &[StoreSamples], pick: fn(&StoreSamples) -> &Table) -> Table {
+    let mut all = Table::default();
+    samples.iter().for_each(|one| all.append(pick(one).clone()));
+    all
 }
 
 /// Seconds from writing to having come, of messages whose reader was online when they were written.

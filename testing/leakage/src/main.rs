@@ -42,7 +42,8 @@ struct Args {
     /// them sessions only begin, and read sets are not full.
     #[arg(long)]
     warm_up: Option<u32>,
-    /// Hours of an evening that are looked at, in place of two for a hundred people and one for a thousand.
+    /// Hours of an evening that are looked at, in place of two for a hundred people and one for a thousand; of 24 also windows of a
+    /// day.
     #[arg(long)]
     hours: Option<u32>,
     /// Sittings of a person and day, of evenings.

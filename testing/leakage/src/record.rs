@@ -81,6 +81,17 @@ pub enum Asked {
     },
 }
 
+/// What another store says to one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Heard {
+    /// To keep a box that was written there.
+    Keep(u64),
+    /// Whether this box is here, which somebody asks for there.
+    Query(u64),
+    /// That there is something for whoever registered for this.
+    Told(u64),
+}
+
 /// What a hostile node sees inside and tells the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inside {
@@ -104,6 +115,13 @@ pub enum Inside {
     },
     /// A store was asked for something.
     Request(Asked),
+    /// A store was told something by another one.
+    Heard {
+        /// By which.
+        from: u16,
+        /// What.
+        what: Heard,
+    },
     /// An item came for a collector session.
     Item {
         /// Which.

@@ -5,7 +5,7 @@ mod picture;
 mod table;
 
 use crate::adversary::{
-    Beside, Collectors, EveryLink, Gateway, Lens, WithCollectors, WithStores, store,
+    Beside, Collectors, EveryLink, Gateway, Lens, WithCollectors, WithStores, one_store, store,
 };
 use crate::attack::{probes, thief, trace};
 use crate::campaign::Attack;
@@ -41,8 +41,9 @@ pub(crate) fn adversaries() -> Vec<(&'static str, &'static str)> {
         Box::new(WithCollectors::default()),
     ];
     let mut all: Vec<_> = lenses.iter().map(|lens| (lens.name(), lens.sees())).collect();
-    all.insert(2, (store::NAME, store::SEES));
-    all.insert(4, (trace::NAME, trace::SEES));
+    all.insert(2, (one_store::NAME, one_store::SEES));
+    all.insert(3, (store::NAME, store::SEES));
+    all.insert(5, (trace::NAME, trace::SEES));
     all.push((probes::NAME, probes::SEES));
     all.push((thief::NAME, thief::SEES));
     all

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use xchat_base::{Timestamp, Wire};
-use xchat_pigeonhole::{BoxId, Op, Request};
+use xchat_pigeonhole::register::Glance;
+use xchat_pigeonhole::{BoxId, Op, Request, Told};
 use xchat_sphinx::frame::NODE_FRAME_LEN;
 use xchat_sphinx::{CollectorSession, HopSecret, NodeFrame, PACKET_LEN, PacketFormat, Unwrapped};
 
-use crate::seen::{Asked, FrameId, Inside, Party};
+use crate::seen::{Asked, FrameId, Heard, Inside, Party};
 
 /// A packet is known again by its first bytes: they are different for every packet, before and behind each hop,
 /// and those of a block are those of the packet that is sent along it.
@@ -66,6 +67,20 @@ impl Insider {
             Unwrapped::Delivery { session, .. } => Some(Inside::Item { session, came: frame }),
             Unwrapped::Reply { .. } => None,
         }
+    }
+
+    /// A frame came on a replica link from the node at this place.
+    pub(crate) fn heard(from: u16, bytes: &[u8]) -> Option<Inside> {
+        let what = if bytes.first() == Some(&Told::VERSION) {
+            Heard::Told(Told::from_wire(bytes).ok()?.id)
+        } else {
+            match Glance::at(bytes).ok()? {
+                Glance { id, proposes: true, .. } => Heard::Keep(id),
+                Glance { id, asks: true, .. } => Heard::Query(id),
+                Glance { .. } => return None,
+            }
+        };
+        Some(Inside::Heard { from, what })
     }
 
     fn request(&mut self, came: FrameId, message: &[u8], now: Timestamp) -> Option<Inside> {

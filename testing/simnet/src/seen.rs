@@ -80,6 +80,17 @@ pub enum Asked {
     },
 }
 
+/// What another store says to one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Heard {
+    /// To keep a box that was written there.
+    Keep(BoxId),
+    /// Whether this box is here, which somebody asks for there.
+    Query(BoxId),
+    /// That there is something for whoever registered for this.
+    Told(BoxId),
+}
+
 /// What a hostile node sees inside and tells the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inside {
@@ -120,6 +131,13 @@ pub enum Inside {
         asked: Asked,
         /// In which frame.
         came: FrameId,
+    },
+    /// A store was told something by another one.
+    Heard {
+        /// By which, by its place in [`Cast::nodes`].
+        from: u16,
+        /// What.
+        what: Heard,
     },
     /// A store answered.
     Answer {

@@ -95,6 +95,29 @@ impl ReplicaMessage {
     }
 }
 
+/// What a message is about, for whoever looks on: nothing in it has been checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Glance {
+    /// Which box.
+    pub id: BoxId,
+    /// Whether it asks what the receiver holds.
+    pub asks: bool,
+    /// Whether it asks for a value to be kept.
+    pub proposes: bool,
+}
+
+impl Glance {
+    /// Of a message's bytes.
+    ///
+    /// # Errors
+    /// If they are not an encoding of a message.
+    pub fn at(bytes: &[u8]) -> Result<Self, CodecError> {
+        let MessageIn { id, body, .. } = MessageIn::from_wire(bytes)?;
+        let (asks, proposes) = (matches!(body, BodyIn::Query), matches!(body, BodyIn::Accept(..)));
+        Ok(Self { id, asks, proposes })
+    }
+}
+
 /// The wire form, nothing checked.
 #[derive(Serialize, Deserialize)]
 struct MessageIn {

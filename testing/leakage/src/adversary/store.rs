@@ -9,7 +9,7 @@ use crate::learn::Table;
 use crate::record::{Asked, HOUR, Inside, Insight, Micros, Observer, SECOND};
 use crate::systems::{Boxed, Truth};
 
-/// What stores see, in the words of the report.
+/// What all stores see, in the words of the report.
 pub const NAME: &str = "stores";
 
 /// See [`super::Lens::sees`].
@@ -62,7 +62,15 @@ impl Observer for Stores {
     }
 
     fn inside(&mut self, insight: &Insight) {
-        let Inside::Request(asked) = insight.inside else { return };
+        if let Inside::Request(asked) = insight.inside {
+            self.take(asked, insight.at_micros);
+        }
+    }
+}
+
+impl Stores {
+    /// One more thing that a store was asked for.
+    pub(super) fn take(&mut self, asked: Asked, at: Micros) {
         let (Asked::Write { id, .. } | Asked::Read(id) | Asked::Register { id, .. }) = asked else {
             return;
         };
@@ -72,23 +80,34 @@ impl Observer for Stores {
         let known = self.boxes.entry(id).or_default();
         match asked {
             Asked::Write { told, .. } if known.written.is_none() => {
-                (known.written, known.told) = (Some(insight.at_micros), told);
+                (known.written, known.told) = (Some(at), told);
             }
             Asked::Register { .. } if known.registered.len() < KEPT => {
-                known.registered.push(insight.at_micros);
+                known.registered.push(at);
             }
             Asked::Read(_) => {
                 let (before, after) = &mut known.reads;
                 let count = if known.written.is_none() { before } else { after };
                 *count += 1;
-                known.last_read = Some(insight.at_micros);
+                known.last_read = Some(at);
             }
             Asked::Write { .. } | Asked::Register { .. } | Asked::Collect { .. } => {}
         }
     }
-}
 
-impl Stores {
+    /// What the writer of a box had a ticket for has become known since.
+    pub(super) fn learn_ticket(&mut self, id: u64, told: u64) {
+        if let Some(known) = self.boxes.get_mut(&id) {
+            known.told = told;
+        }
+    }
+
+    /// What the writer of a box had a ticket for, as far as is known.
+    #[cfg(test)]
+    pub(super) fn told(&self, id: u64) -> Option<u64> {
+        self.boxes.get(&id).map(|known| known.told)
+    }
+
     /// When each box was written, by time.
     pub fn writes(&self) -> Vec<(Micros, u64)> {
         let mut writes: Vec<_> =

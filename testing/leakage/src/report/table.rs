@@ -46,12 +46,13 @@ pub fn table(all: &[(Expectation, Findings)], bounds: Bounds) -> String {
 
 /// What stores learn, sign by sign.
 pub fn signs(system: &str, clients: u32, all: &[Sign]) -> String {
-    let mut text =
-        format!("{system}, {clients} people\n\n| attack | sign | AUC |\n|---|---|---|\n");
-    for Sign { attack, sign, auc, samples } in all {
+    let mut text = format!(
+        "{system}, {clients} people\n\n| adversary | attack | sign | AUC |\n|---|---|---|---|\n"
+    );
+    for Sign { adversary, attack, sign, auc, samples } in all {
         let (attack, sign) = (attack_name(*attack), sign.unwrap_or("**all together**"));
         text.push_str(&format!(
-            "| {attack} | {sign} | {} |\n",
+            "| {adversary} | {attack} | {sign} | {} |\n",
             with_count(auc, *samples, "a class")
         ));
     }

@@ -16,7 +16,7 @@ use xchat_transport::Pace;
 use super::{Boxed, Expectation, Ideal, System, Truth};
 use crate::dice::Dice;
 use crate::record::{
-    Asked, Cast, HOUR, Inside, Insight, Kind, Micros, Observer, Part, Party, Seen,
+    Asked, Cast, HOUR, Heard, Inside, Insight, Kind, Micros, Observer, Part, Party, Seen,
 };
 use crate::traffic::{Earlier, Traffic};
 
@@ -317,6 +317,14 @@ impl Play<'_> {
                     Asked::Collect { session: short(session.as_bytes()), item }
                 }
             }),
+            seen::Inside::Heard { from, what } => {
+                let what = match what {
+                    seen::Heard::Keep(id) => Heard::Keep(short(id.as_bytes())),
+                    seen::Heard::Query(id) => Heard::Query(short(id.as_bytes())),
+                    seen::Heard::Told(id) => Heard::Told(short(id.as_bytes())),
+                };
+                Inside::Heard { from, what }
+            }
             seen::Inside::Item { session, .. } => {
                 Inside::Item { session: short(session.as_bytes()) }
             }

@@ -38,6 +38,10 @@ impl World {
     }
 
     pub(super) fn replica(&mut self, from: u16, to: u16, bytes: Vec<u8>) {
+        let seat = &self.seats[usize::from(to)];
+        if !seat.down && seat.insider.is_some() {
+            self.tell(to, Insider::heard(from, &bytes));
+        }
         let from = self.seats[usize::from(from)].id;
         self.node(to, In::Replica { from, bytes }, Cause::Other);
     }

@@ -1,7 +1,7 @@
 //! What each rule says, one case each.
 
 use super::super::ballot::{Ballot, MAX_ROUND};
-use super::super::message::{Attempt, Body};
+use super::super::message::{Attempt, Body, Glance};
 use super::super::{OP_TIMEOUT, RETRANSMIT_AFTER, SETTLE_AFTER};
 use super::*;
 use crate::request::Refusal;
@@ -227,6 +227,22 @@ fn a_second_value_at_one_ballot_is_not_accepted() {
     net.deliver((0, 1, second));
     let bodies: Vec<_> = net.sent.iter().map(|(_, _, message)| message.body.clone()).collect();
     assert_eq!(bodies, [Body::Accepted, Body::Preempted(zero)]);
+}
+
+#[test]
+fn a_glance_tells_what_is_asked_without_checking_it() {
+    let glance = |message: &ReplicaMessage| {
+        let seen = Glance::at(&message.to_wire()).expect("a message");
+        (seen.id, seen.asks, seen.proposes)
+    };
+    let accept = accept_at(Ballot::zero(7));
+    let id = accept.id;
+    assert_eq!(glance(&accept), (id, false, true));
+    let query = ReplicaMessage { body: Body::Query, ..accept.clone() };
+    assert_eq!(glance(&query), (id, true, false));
+    let accepted = ReplicaMessage { body: Body::Accepted, ..accept };
+    assert_eq!(glance(&accepted), (id, false, false));
+    assert!(Glance::at(&[1, 2, 3]).is_err());
 }
 
 #[test]
