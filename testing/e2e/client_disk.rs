@@ -22,6 +22,9 @@ fn a_full_disk_refuses_loses_nothing_and_goes_on_by_itself() {
         let daemon = alice.daemon();
         let mut at_alice = alice.listen_to_all("0");
         let mut at_bob = bob.listen("0");
+        // Who begins to listen when the disk is full is refused.
+        bob.ok(&["send", "alice", "there is room yet"]);
+        assert_eq!(at_alice.texts_in(1), ["there is room yet"]);
 
         // Up to the last page, and beyond: some may still fit into what the database has already.
         let mut accepted = Vec::new();
