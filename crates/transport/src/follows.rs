@@ -24,10 +24,11 @@ pub(crate) const READ_SET: usize = 192;
 /// forgets registrations without a word.
 pub(crate) const LOOK_AFTER: Duration = Duration::from_secs(160);
 
-/// And in the midst of a talk: so long after the one before it arrived. By silence, not by how long it has been registered, and
-/// before all others, so that there are slots enough for every talk: of a decoy both lanes are looked at from here, of
-/// two people's talk one, and boxes of decoys would be looked at half as often.
-const LOOK_IN_A_TALK: Duration = Duration::from_secs(40);
+/// And after a talk, before all others: a time from this to that after the one before it arrived, drawn for each box. Seldom sooner than
+/// the next one comes, since only a box that comes next is ever looked at before it is written: by when it was looked at first
+/// stores find the one before it.
+const LOOK_AFTER_A_TALK: (Duration, Duration) =
+    (Duration::from_secs(120), Duration::from_secs(480));
 
 /// At the beginning of a talk its writer has no tickets, and may write a third box before it has some: it is looked at once so soon.
 const LOOK_AT_FIRST: Duration = Duration::from_secs(3);
@@ -40,11 +41,15 @@ const OVERDUE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_se
 /// store would see how soon people come back to each other, which is nobody's habit but theirs.
 const TALK: Duration = Duration::from_secs(180);
 
+/// Talks in which something was found, that are remembered: more than are looked at meanwhile.
+const MAX_FOUND: usize = READ_SET;
+
 /// The second and third box of a lane at rest are registered within so long, and when those before them have arrived.
 const NEXT_WITHIN: Duration = Duration::from_secs(20 * 60);
 
 /// In a talk nothing is registered: tickets stand for it (see [`crate::tickets`]). When nothing has come for a time from this to that, drawn
-/// for each box, the next ones are, for when the two talk again.
+/// for each box, the next ones are, for when the two talk again; but so long as its writer has tickets to begin that with, not before
+/// that time is all that is left of them.
 const QUIET: (Duration, Duration) = (Duration::from_secs(3 * 60), Duration::from_secs(30 * 60));
 
 /// Each registration is renewed after the rotation's period times a random factor, from this on and as far above one: boxes
@@ -86,6 +91,8 @@ pub(crate) struct Whose {
     pub(crate) talk: Option<Talk>,
     /// That talk goes on: its writer has tickets, or is about to have some.
     pub(crate) goes_on: bool,
+    /// Until when it has enough of them to begin another one with.
+    pub(crate) lasting: Option<Timestamp>,
     /// It has only just begun: none has been used in it yet.
     pub(crate) begins: bool,
 }
@@ -152,8 +159,8 @@ struct Followed {
 pub(crate) struct Follows {
     own: BTreeMap<BoxId, Followed>,
     decoys: BTreeMap<BoxId, Followed>,
-    /// The latest collect that had no answer: an item may have gone with it.
-    lost_collect: Timestamp,
+    /// Talks in which a look has found something: what comes next may not have been told either.
+    found_in: BTreeSet<Talk>,
     /// Until then nothing is to be registered, unless something changes: in most slots nothing is.
     idle_until: Timestamp,
 }
@@ -161,7 +168,7 @@ pub(crate) struct Follows {
 impl Follows {
     pub(crate) fn new() -> Self {
         let (own, decoys) = (BTreeMap::new(), BTreeMap::new());
-        Self { own, decoys, lost_collect: Timestamp::ZERO, idle_until: Timestamp::ZERO }
+        Self { own, decoys, found_in: BTreeSet::new(), idle_until: Timestamp::ZERO }
     }
 
     pub(crate) fn follow(
@@ -175,7 +182,7 @@ impl Follows {
         self.idle_until = Timestamp::ZERO;
         // Followed again when one before it has arrived, in order or not.
         // Whose it is was said when it was first followed: a decoy that is given up has commands under way.
-        let Whose { is_decoy, talk, goes_on, begins } = whose;
+        let Whose { is_decoy, talk, goes_on, lasting, begins } = whose;
         let is_decoy = self.decoys.contains_key(&id) || is_decoy && !self.own.contains_key(&id);
         let boxes = if is_decoy { &mut self.decoys } else { &mut self.own };
         let again = boxes.contains_key(&id);
@@ -207,13 +214,18 @@ impl Follows {
         if urgency == Urgency::Overdue {
             followed.overdue.get_or_insert(now);
         }
+        if urgency == Urgency::Active(0) {
+            followed.suspect |= talk.is_some_and(|talk| self.found_in.remove(&talk));
+        }
         followed.due = match urgency {
             Urgency::Ahead(places) if places >= NEXT => None,
             // It has been written: to be told when it is, is too late.
             Urgency::Overdue => None,
             _ if goes_on => {
                 let (least, most) = QUIET;
-                Some(now + least + (most - least).mul_f64(random::unit(rng)))
+                let drawn = least + (most - least).mul_f64(random::unit(rng));
+                let before = lasting.map_or(Timestamp::ZERO, |until| until - drawn);
+                Some(before.max(now + drawn))
             }
             Urgency::Active(_) | Urgency::Resting => Some(Timestamp::ZERO),
             Urgency::Ahead(_) => {
@@ -347,50 +359,40 @@ impl Follows {
         Next { new: new.id(), due: renewal.id() }
     }
 
-    /// The box to look at, and whether that is of use in a talk: one behind which others have arrived, or an active one when an item may
-    /// just have been lost; then the next one of a talk after [`LOOK_IN_A_TALK`], or the
-    /// next one of any lane after [`LOOK_AFTER`]. Never one that others come before: stores would see for how long it
-    /// has been waited for.
-    pub(crate) fn next_look(&self, now: Timestamp) -> Option<(BoxId, bool)> {
+    /// The box to look at, and whether that is of use in a talk: one behind which others have arrived, or the next one of a lane in use when
+    /// an item may just have been lost; then the next one of a lane that was talked in after [`LOOK_AFTER_A_TALK`], or the next one of any lane
+    /// after [`LOOK_AFTER`]. Any of them: of the one that was waited for longest stores would see when the one before it came. Never one
+    /// that others come before, for the same reason.
+    pub(crate) fn next_look(&self, now: Timestamp, rng: &mut Rng) -> Option<(BoxId, bool)> {
         self.all()
             .filter(|(_, f)| !f.in_flight)
             .filter_map(|(id, f)| {
                 // Of what has been awaited in a talk alone, nothing was asked.
                 let silent = now.since(f.looked_at.max(f.lane_heard));
-                let is_first = f.begins && f.looked_at < f.lane_heard;
-                let patience = if is_first { LOOK_AT_FIRST } else { LOOK_IN_A_TALK };
                 let need = match f.urgency {
-                    _ if self.hurries(f, now) => 2,
-                    Urgency::Active(0) if f.is_talked_in(now) && silent >= patience => 1,
+                    _ if Self::hurries(f, now) => 2,
+                    Urgency::Active(0) if f.was_talked_in(now) && silent >= f.patience(now) => 1,
                     Urgency::Active(0) | Urgency::Resting if silent >= LOOK_AFTER => 0,
                     _ => return None,
                 };
-                Some((need, silent, f.turn, id))
+                Some((need, rng.next_u32(), id))
             })
             .max()
-            .map(|(need, .., id)| (*id, need > 0))
+            .map(|(need, _, id)| (*id, need > 0))
     }
 
     /// Whether a look is more urgent than usual.
     pub(crate) fn in_a_hurry(&self, now: Timestamp) -> bool {
-        self.all().any(|(_, f)| !f.in_flight && self.hurries(f, now))
+        self.all().any(|(_, f)| !f.in_flight && Self::hurries(f, now))
     }
 
-    fn hurries(&self, followed: &Followed, now: Timestamp) -> bool {
+    fn hurries(followed: &Followed, now: Timestamp) -> bool {
         let (late, again) = OVERDUE;
         if followed.overdue.is_some_and(|since| now.since(since) >= late) {
             let again = (again * (1 << followed.overdue_looks.min(8))).min(LOOK_AFTER);
             return now.since(followed.looked_at) >= again;
         }
-        if followed.suspect {
-            return true;
-        }
-        // Of what nothing was ever asked about nothing is lost, but in a talk, by a ticket.
-        if followed.looked_at > Timestamp::ZERO {
-            return followed.is_active() && followed.looked_at <= self.lost_collect;
-        }
-        let is_next = followed.urgency == Urgency::Active(0);
-        is_next && followed.is_talked_in(now) && followed.lane_heard <= self.lost_collect
+        followed.suspect
     }
 
     /// A request about it that is not a registration leaves.
@@ -461,9 +463,25 @@ impl Follows {
         }
     }
 
-    /// A collect that was sent then had no answer.
+    /// A collect that was sent then had no answer: an item may have gone with it. Only what is awaited next is looked at for that; if it
+    /// is found, what comes after it too.
     pub(crate) fn collect_lost(&mut self, sent: Timestamp) {
-        self.lost_collect = self.lost_collect.max(sent);
+        for (_, followed) in self.all_mut() {
+            // Of what nothing was ever asked about nothing is lost, but in a talk, by a ticket.
+            let was_told = followed.looked_at > Timestamp::ZERO || followed.is_talked_in(sent);
+            let since = followed.looked_at.max(followed.lane_heard);
+            let is_next = followed.urgency == Urgency::Active(0);
+            followed.suspect |= is_next && was_told && since <= sent;
+        }
+    }
+
+    /// A look has found this box, of which nothing was told. (Of what lies behind one that was overdue something was told.)
+    pub(crate) fn found(&mut self, id: &BoxId) {
+        let found = self.get(id).filter(|followed| followed.urgency != Urgency::Overdue);
+        let talk = found.and_then(|followed| followed.talk);
+        if self.found_in.len() < MAX_FOUND {
+            self.found_in.extend(talk);
+        }
     }
 
     /// Nothing that is in flight will be answered any more.
@@ -582,6 +600,20 @@ impl Followed {
 
     fn is_talked_in(&self, now: Timestamp) -> bool {
         self.is_active() && now.since(self.lane_heard) < TALK
+    }
+
+    /// Not much longer ago than anybody is patient.
+    fn was_talked_in(&self, now: Timestamp) -> bool {
+        self.is_active() && now.since(self.lane_heard) < LOOK_AFTER_A_TALK.1 * 5 / 4
+    }
+
+    /// For how long nothing has to have come before it is looked at, where somebody talked.
+    fn patience(&self, now: Timestamp) -> Duration {
+        if self.begins && self.looked_at < self.lane_heard && !self.stands(now) {
+            return LOOK_AT_FIRST;
+        }
+        let (least, most) = LOOK_AFTER_A_TALK;
+        least + (most - least).mul_f64(f64::from(self.turn) / f64::from(u32::MAX))
     }
 
     /// The most urgent first.

@@ -13,12 +13,14 @@ use crate::tickets::TICKETS;
 pub(crate) struct Rotation {
     /// Boxes that stand registered at most.
     pub(crate) capacity: usize,
-    /// Tickets that lie ready at most, and the share of the slots that registering them may take.
+    /// Tickets that lie ready at most, for how long each may, and the share of the slots that registering them may take.
     pub(crate) tickets: usize,
+    pub(crate) ready: Duration,
     pub(crate) ticket_share: f64,
     /// A registration is renewed after this.
     pub(crate) period: Duration,
-    /// What a registration asks of the store: the period, and room for a renewal that has to wait.
+    /// What a registration asks of the store, of a box as of a ticket, or it could tell them apart: two periods. A box is registered anew
+    /// before; a ticket is of use for all of it.
     pub(crate) lifetime: Duration,
     /// Share of the slots that renewals of boxes may take.
     pub(crate) share: f64,
@@ -40,12 +42,16 @@ impl Rotation {
         let all = READ_SET + TICKETS;
         let part = (MAX_SHARE * slots / all as f64).min(1.0);
         let of = |count: usize| ((part * count as f64).round() as usize).clamp(1, count);
+        let lifetime = parameters.registration_lifetime.min(period * 2);
+        let ready = lifetime * 3 / 4;
+        let periods = ready.as_secs_f64() / period.as_secs_f64();
         Self {
             capacity: of(READ_SET),
-            tickets: of(TICKETS),
+            tickets: (of(TICKETS) as f64 * periods).round() as usize,
+            ready,
             ticket_share: part * TICKETS as f64 / slots,
             period,
-            lifetime: parameters.registration_lifetime.min(period * 4 / 3),
+            lifetime,
             share: part * READ_SET as f64 / slots,
         }
     }
@@ -64,8 +70,8 @@ mod tests {
             let registered = (rotation.capacity, rotation.tickets);
             (registered, rotation.period.as_secs(), (share * 1_000.0).round())
         };
-        assert_eq!(of(Pace::Fast), ((192, 256), 1_800, 62.0));
-        assert_eq!(of(Pace::Desk), ((192, 256), 3_600, 124.0));
+        assert_eq!(of(Pace::Fast), ((192, 384), 1_800, 62.0));
+        assert_eq!(of(Pace::Desk), ((192, 384), 3_600, 124.0));
         assert_eq!(of(Pace::Phone), ((130, 173), 5_400, 280.0));
         assert_eq!(of(Pace::Thrift), ((22, 29), 5_400, 280.0));
     }

@@ -9,11 +9,12 @@ use xchat_base::{Rng, Timestamp, random};
 use xchat_directory::VerifiedDocument;
 use xchat_pigeonhole::{BoxId, Dated, Handed, Tell, Ticket};
 
+use crate::api::NEXT;
 use crate::follows::Standing;
 use crate::queue::backoff_slots;
 
-/// Tickets that lie ready, at most. Many more than are used in the time in which they become old: those that are used are then of any age, in
-/// a talk as in another.
+/// Tickets that are registered in a period of the rotation, at most. Those that lie ready are many more than are used in the time in which
+/// they become old: those that are used are then of any age, in a talk as in another.
 pub(crate) const TICKETS: usize = 256;
 
 /// With fewer than so many new ones are registered before everything that can wait.
@@ -197,9 +198,17 @@ impl Tickets {
         })
     }
 
-    /// Whether none was used in it yet.
-    pub(crate) fn begins(&self, talk: Talk) -> bool {
-        self.talks.get(&talk).is_none_or(|handed| handed.used == 0)
+    /// Until when whoever writes in this talk can begin with tickets as with boxes that are registered; nothing, if there are too few for that.
+    pub(crate) fn lasting(&self, talk: Talk, now: Timestamp) -> Option<Timestamp> {
+        let mut untils: Vec<_> =
+            self.talks.get(&talk)?.tickets.iter().map(|(_, standing)| standing.until).collect();
+        untils.sort_unstable_by(|one, other| other.cmp(one));
+        untils.get(NEXT as usize - 1).copied().filter(|until| *until > now + COUNTED_FOR)
+    }
+
+    /// Whether none was used in it yet, and its writer may have none.
+    pub(crate) fn begins(&self, talk: Talk, now: Timestamp) -> bool {
+        self.talks.get(&talk).is_none_or(|handed| handed.used == 0 && handed.counted(now) == 0)
     }
 
     fn talk(&mut self, talk: Talk) -> Option<&mut Known> {
@@ -366,6 +375,11 @@ mod tests {
         assert_eq!(held.len(), FIRST);
         assert!(tickets.hand_out(talk, 8, T0, &mut rng).tickets.is_empty(), "it has enough");
         assert!(!tickets.goes_on(talk, T0), "nothing has come");
+        assert_eq!(tickets.lasting(talk, T0), Some(coarse(T0 + LIFE)));
+        assert!(
+            tickets.begins(Talk::Own(8), T0) && !tickets.begins(talk, T0),
+            "its writer has some"
+        );
         tickets.heard(talk, true, T0);
         assert!(tickets.goes_on(talk, T0));
         for _ in 0..12 {
@@ -375,10 +389,13 @@ mod tests {
         assert_eq!(held.len(), MOST);
         assert!(!tickets.goes_on(talk, T0 + TALK), "the talk is over");
         assert!(tickets.take_ended(T0 + TALK).is_empty());
-        for dated in held.drain(..) {
+        for (left, dated) in (0..MOST).rev().zip(held.drain(..)) {
             assert_eq!(dated.until, coarse(T0 + LIFE));
             tickets.used(&dated.ticket.tell().id);
+            let lasts = tickets.lasting(talk, T0).is_some();
+            assert_eq!(lasts, left >= usize::from(NEXT), "{left}");
         }
+        assert_eq!(tickets.lasting(talk, T0 + LIFE), None);
         assert_eq!(tickets.take_ended(T0), BTreeSet::from([talk]));
         // Used twice, or somebody's who is not known.
         tickets.used(&Ticket::from_bytes([0; 16]).tell().id);

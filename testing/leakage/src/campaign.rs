@@ -94,7 +94,7 @@ impl Extent {
             first_hour: 19,
             sessions_a_day,
             limits,
-            boxes: 200,
+            boxes: 300,
             ..Self::quick(seeds)
         }
     }

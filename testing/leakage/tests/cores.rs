@@ -72,7 +72,7 @@ fn decoys_off_is_noticed() {
 
 #[test]
 fn decoys_without_a_rhythm_are_noticed() {
-    let found = findings(|cores| cores.decoys = DecoyLanes::Poisson, 4);
+    let found = findings(|cores| cores.decoys = DecoyLanes::Poisson, 8);
     assert_noticed(&found, store::NAME, Attack::Decoys, CORES.decoys);
 }
 

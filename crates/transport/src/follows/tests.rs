@@ -29,11 +29,11 @@ fn follow_at(follows: &mut Follows, id: BoxId, urgency: Urgency, now: Timestamp)
 
 /// In no talk.
 fn whose(is_decoy: bool) -> Whose {
-    Whose { is_decoy, talk: None, goes_on: false, begins: false }
+    Whose { is_decoy, talk: None, goes_on: false, lasting: None, begins: false }
 }
 
 fn look(follows: &Follows, now: Timestamp) -> Option<BoxId> {
-    follows.next_look(now).map(|(id, _)| id)
+    follows.next_look(now, &mut rng()).map(|(id, _)| id)
 }
 
 fn standing(now: Timestamp) -> Standing {
@@ -118,12 +118,12 @@ fn boxes_are_looked_at_when_nothing_was_heard_or_an_item_may_be_lost() {
     follow(&mut follows, id(1), Urgency::Active(0));
     register(&mut follows, id(1), T0, 10);
     let soon = T0 + Duration::from_secs(2);
-    assert_eq!(follows.next_look(soon), None);
+    assert_eq!(look(&follows, soon), None);
     follows.collect_lost(T0 + Duration::from_secs(1));
     assert!(follows.in_a_hurry(T0));
     assert_eq!(look(&follows, soon), Some(id(1)));
     follows.looked(&id(1), soon);
-    assert_eq!(follows.next_look(soon), None);
+    assert_eq!(look(&follows, soon), None);
     assert_eq!(look(&follows, soon + LOOK_AFTER), Some(id(1)));
 }
 
@@ -134,34 +134,64 @@ fn when_nobody_talks_any_more_the_next_box_alone_is_looked_at_and_more_rarely() 
         follow(&mut follows, id(n), Urgency::Active(n as u8));
         register(&mut follows, id(n), T0, 10);
     }
-    assert_eq!(follows.next_look(T0 + LOOK_IN_A_TALK), None, "nothing has arrived yet");
+    let (least, most) = LOOK_AFTER_A_TALK;
+    assert_eq!(look(&follows, T0 + least), None, "nothing has arrived yet");
     (0..2).for_each(|n| follow(&mut follows, id(n), Urgency::Active(n as u8)));
-    assert_eq!(follows.next_look(T0 + LOOK_IN_A_TALK / 2), None);
-    let talking = T0 + LOOK_IN_A_TALK;
-    assert_eq!(look(&follows, talking), Some(id(0)));
+    assert_eq!(look(&follows, T0 + least / 2), None);
+    let talking = T0 + most;
+    assert_eq!(follows.next_look(talking, &mut rng()), Some((id(0), true)));
     follows.looked(&id(0), talking);
-    assert_eq!(follows.next_look(talking), None);
+    assert_eq!(look(&follows, talking), None);
     // It arrives, and the other one, registered for long, is the next.
     follows.remove(&id(0));
     follow_at(&mut follows, id(1), Urgency::Active(0), talking);
-    assert_eq!(follows.next_look(talking + LOOK_IN_A_TALK / 2), None);
-    assert_eq!(look(&follows, talking + LOOK_IN_A_TALK), Some(id(1)));
-    let silent = talking + TALK;
+    assert_eq!(look(&follows, talking + least / 2), None);
+    assert_eq!(follows.next_look(talking + most, &mut rng()), Some((id(1), true)));
+    let silent = talking + most * 2;
     follows.looked(&id(1), silent);
-    assert_eq!(follows.next_look(silent + LOOK_AFTER / 2), None);
+    assert_eq!(look(&follows, silent + LOOK_AFTER / 2), None);
     let later = silent + LOOK_AFTER;
-    assert_eq!(look(&follows, later), Some(id(1)));
-    // What may just have been lost is looked at whatever it is.
-    follows.looked(&id(1), later);
-    follow_at(&mut follows, id(2), Urgency::Active(1), later);
-    follows.looked(&id(2), later);
-    assert_eq!(look(&follows, later + LOOK_AFTER), Some(id(1)));
-    follows.looked(&id(1), later + LOOK_AFTER);
-    assert_eq!(follows.next_look(later + LOOK_AFTER), None);
-    follows.collect_lost(later + LOOK_AFTER - Duration::from_secs(1));
-    assert_eq!(look(&follows, later + LOOK_AFTER), Some(id(2)));
-    follows.looked(&id(2), later + LOOK_AFTER);
-    assert!(!follows.in_a_hurry(T0));
+    assert_eq!(follows.next_look(later, &mut rng()), Some((id(1), false)));
+}
+
+/// If it is not what was lost, what comes after it is not either.
+#[test]
+fn of_what_may_be_lost_only_the_next_box_is_looked_at_and_the_one_after_what_is_found() {
+    let (mut follows, mut rng) = (Follows::new(), rng());
+    for n in 0..3 {
+        follows.follow(id(n), Urgency::Active(n as u8), of_a_talk(false), T0, &mut rng);
+        register(&mut follows, id(n), T0, 10);
+    }
+    let now = T0 + Duration::from_secs(10);
+    follows.collect_lost(now);
+    assert_eq!(look(&follows, now), Some(id(0)));
+    follows.looked(&id(0), now);
+    assert!(!follows.in_a_hurry(now));
+    // It is found; and what is awaited next in another lane is not looked at for that.
+    follows.found(&id(0));
+    follows.remove(&id(0));
+    follows.follow(id(9), Urgency::Active(0), whose(false), now, &mut rng);
+    assert!(!follows.in_a_hurry(now));
+    follows.follow(id(1), Urgency::Active(0), of_a_talk(true), now, &mut rng);
+    assert_eq!((look(&follows, now), follows.in_a_hurry(now)), (Some(id(1)), true));
+    follows.looked(&id(1), now);
+    // What others lie behind was not told either, but they were.
+    follows.follow(id(1), Urgency::Overdue, of_a_talk(true), now, &mut rng);
+    follows.found(&id(1));
+    follows.remove(&id(1));
+    follows.follow(id(2), Urgency::Active(0), of_a_talk(true), now, &mut rng);
+    assert!(!follows.in_a_hurry(now));
+}
+
+#[test]
+fn talks_in_which_something_was_found_are_bounded() {
+    let (mut follows, mut rng) = (Follows::new(), rng());
+    for n in 0..MAX_FOUND + 9 {
+        let whose = Whose { talk: Some(Talk::Own(n as u64)), ..of_a_talk(false) };
+        follows.follow(id(n), Urgency::Active(0), whose, T0, &mut rng);
+        follows.found(&id(n));
+    }
+    assert_eq!(follows.found_in.len(), MAX_FOUND);
 }
 
 #[test]
@@ -171,7 +201,7 @@ fn what_may_be_lost_is_looked_at_before_all_that_has_waited_for_long() {
         follow(&mut follows, id(n), Urgency::Resting);
     }
     for n in 110..118 {
-        follow(&mut follows, id(n), Urgency::Active((n % 2) as u8));
+        follow(&mut follows, id(n), Urgency::Active(0));
     }
     let now = T0 + Duration::from_secs(3_600);
     (110..118).for_each(|n| follows.looked(&id(n), now));
@@ -186,7 +216,7 @@ fn what_may_be_lost_is_looked_at_before_all_that_has_waited_for_long() {
 
 /// Of a talk that goes on and one that is over.
 fn of_a_talk(goes_on: bool) -> Whose {
-    Whose { is_decoy: false, talk: Some(Talk::Own(1)), goes_on, begins: false }
+    Whose { is_decoy: false, talk: Some(Talk::Own(1)), goes_on, lasting: None, begins: false }
 }
 
 #[test]
@@ -254,7 +284,7 @@ fn what_is_too_far_ahead_is_neither_registered_nor_looked_at() {
     follow(&mut follows, id(1), Urgency::Ahead(200));
     let later = T0 + Duration::from_secs(3_600);
     assert_eq!(follows.next(later, 0, 10).new, None);
-    assert_eq!(follows.next_look(later), None);
+    assert_eq!(look(&follows, later), None);
     follow(&mut follows, id(1), Urgency::Active(0));
     assert_eq!(follows.next(T0, 0, 10).new, Some(id(1)));
 }
@@ -388,10 +418,57 @@ fn at_the_beginning_of_a_talk_the_next_box_is_looked_at_once_soon() {
     assert_eq!(look(&follows, now), Some(id(1)));
     follows.looked(&id(1), now);
     assert_eq!(look(&follows, now + LOOK_AT_FIRST), None, "once");
-    assert_eq!(look(&follows, now + LOOK_IN_A_TALK), Some(id(1)));
     follows.follow(id(2), Urgency::Active(0), of_a_talk(true), now, &mut rng);
-    follows.looked(&id(1), now + LOOK_IN_A_TALK);
     assert_eq!(look(&follows, now + LOOK_AT_FIRST), Some(id(2)), "of the lane of new keys");
+    // Where a store stands ready there is nothing to be hasty about.
+    follows.follow(id(3), Urgency::Active(0), of_a_talk(true), now, &mut rng);
+    register(&mut follows, id(3), T0, 10);
+    follows.looked(&id(2), now + LOOK_AT_FIRST);
+    assert_eq!(look(&follows, now + LOOK_AT_FIRST), None);
+}
+
+/// Any of those whose time has come, and of a talk not always after the same time.
+#[test]
+fn which_box_is_looked_at_does_not_tell_which_was_waited_for_longest() {
+    let (mut follows, mut rng) = (Follows::new(), rng());
+    for n in 0..8 {
+        let at = T0 + Duration::from_secs(n as u64);
+        follow_at(&mut follows, id(n), Urgency::Resting, at);
+        follows.looked(&id(n), at);
+    }
+    let now = T0 + LOOK_AFTER * 2;
+    let drawn: BTreeSet<_> = (0..100).filter_map(|_| follows.next_look(now, &mut rng)).collect();
+    assert_eq!(drawn.len(), 8);
+
+    let mut follows = Follows::new();
+    let (least, most) = LOOK_AFTER_A_TALK;
+    for n in 0..50 {
+        let urgency = Urgency::Active(0);
+        follows.follow(id(n), urgency, of_a_talk(true), T0, &mut rng);
+    }
+    let after: BTreeSet<_> =
+        follows.all().map(|(_, followed)| followed.patience(T0).as_secs()).collect();
+    assert_eq!(after, BTreeSet::from([LOOK_AT_FIRST.as_secs()]), "of new keys");
+    follows.own.values_mut().for_each(|followed| followed.begins = false);
+    let after: BTreeSet<_> = follows.all().map(|(_, followed)| followed.patience(T0)).collect();
+    assert_eq!(after.len(), 50);
+    assert!(after.iter().all(|after| (least..=most).contains(after)));
+}
+
+/// So long as a writer has tickets to begin with, boxes are not registered: neighbours would be known by it.
+#[test]
+fn after_a_talk_boxes_are_registered_when_its_tickets_are_almost_over() {
+    let mut rng = rng();
+    for minutes in [0, 20, 60, 100] {
+        let mut follows = Follows::new();
+        let until = T0 + Duration::from_secs(60 * minutes);
+        let whose = Whose { lasting: (minutes > 0).then_some(until), ..of_a_talk(true) };
+        follows.follow(id(1), Urgency::Active(1), whose, T0, &mut rng);
+        let due = follows.own[&id(1)].due.expect("sometime");
+        let (least, most) = QUIET;
+        assert!(due >= (until - most).max(T0 + least), "{minutes}: {due:?}");
+        assert!(due <= (until - least).max(T0 + most), "{minutes}: {due:?}");
+    }
 }
 
 /// What decoys may have does not change with the owner's talks, or they would come and go with them.

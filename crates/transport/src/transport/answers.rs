@@ -82,7 +82,10 @@ impl Transport {
             }
             Purpose::Check { id, store } => {
                 match self.verified(&signed, &store, &id, now)? {
-                    Answer::Found(boxed) => self.found(boxed, now, out),
+                    Answer::Found(boxed) => {
+                        self.follows.found(&id);
+                        self.found(boxed, now, out);
+                    }
                     Answer::Expired => self.expired(&id, now, out),
                     Answer::Empty | Answer::Refused(_) => {}
                     _ => return Err(NotBelieved),
@@ -113,8 +116,8 @@ impl Transport {
                 match self.verified(&signed, &store, &id, now)? {
                     Answer::Registered { life } => {
                         self.notice_life(store, life, now);
-                        let Rotation { period, lifetime, .. } = self.rotation();
-                        let (renew_at, until) = (now + period, now + lifetime);
+                        let Rotation { ready, lifetime, .. } = self.rotation();
+                        let (renew_at, until) = (now + ready, now + lifetime);
                         let standing = Standing { store, session, mixes, renew_at, until };
                         let failing = self.mixes.avoided_mixes(&self.document, now);
                         if standing.passes(&failing) || standing.is_gone(&id, &self.document) {

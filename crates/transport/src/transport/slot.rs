@@ -121,7 +121,7 @@ impl Transport {
     /// Sends one packet, if there is a route for one.
     fn fill(&mut self, coin: f64, now: Timestamp, rng: &mut Rng, out: &mut Vec<Effect>) -> bool {
         let is_loop = coin * 100.0 < f64::from(self.document.parameters.loop_percent);
-        let kind = if is_loop { Kind::Loop } else { self.choose(now) };
+        let kind = if is_loop { Kind::Loop } else { self.choose(now, rng) };
         self.emit(kind, now, rng, out) || self.emit(Kind::Loop, now, rng, out)
     }
 
@@ -158,7 +158,7 @@ impl Transport {
     }
 
     /// Work by priority, unless a kind has run out of patience.
-    fn choose(&mut self, now: Timestamp) -> Kind {
+    fn choose(&mut self, now: Timestamp, rng: &mut Rng) -> Kind {
         let capacity = self.rotation().capacity;
         let slot = self.turns.slot;
         // Deliveries to a session that was never asked about are dropped: first open, then register.
@@ -221,7 +221,7 @@ impl Transport {
         }
         let every = if self.follows.in_a_hurry(now) { HURRIED_LOOK_EVERY } else { TALK_LOOK_EVERY };
         if waited(self.turns.looked) >= every
-            && let Some((id, in_a_talk)) = self.follows.next_look(now)
+            && let Some((id, in_a_talk)) = self.follows.next_look(now, rng)
             && (in_a_talk || waited(self.turns.looked) >= LOOK_EVERY)
         {
             return Kind::Look(id);

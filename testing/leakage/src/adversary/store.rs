@@ -29,6 +29,7 @@ struct Known {
     registered: Vec<Micros>,
     /// Reads before it was written, and afterwards.
     reads: (u32, u32),
+    first_read: Option<Micros>,
     last_read: Option<Micros>,
 }
 
@@ -89,6 +90,7 @@ impl Stores {
                 let (before, after) = &mut known.reads;
                 let count = if known.written.is_none() { before } else { after };
                 *count += 1;
+                known.first_read.get_or_insert(at);
                 known.last_read = Some(at);
             }
             Asked::Write { .. } | Asked::Register { .. } | Asked::Collect { .. } => {}
@@ -221,6 +223,11 @@ impl Stores {
             (counts[0] - counts[1]).abs(),
             stood(one.0, a) - stood(two.0, b),
             (reads(known) - reads(other)).abs(),
+            reads(known),
+            reads(other),
+            // Nobody looks at a box before the one before it has come.
+            other.first_read.map_or(20.0, |first| signed_log(one.0, first)),
+            other.first_read.map_or(20.0, |first| signed_log(first, two.0)),
             apart(tickets[0].as_ref(), tickets[1].as_ref()),
             ages[0],
             ages[1],
@@ -231,7 +238,7 @@ impl Stores {
     fn box_features(&self, writes: &[(Micros, u64)], index: usize) -> Vec<f64> {
         let (at, id) = writes[index];
         let known = &self.boxes[&id];
-        let Known { registered, reads, last_read, .. } = known;
+        let Known { registered, reads, first_read, last_read, .. } = known;
         let gap = |other: Option<&(Micros, u64)>| {
             other.map_or(0.0, |(then, _)| log_seconds(at.abs_diff(*then)))
         };
@@ -252,6 +259,7 @@ impl Stores {
             within(600),
             reads.0.into(),
             reads.1.into(),
+            since(first_read.as_ref()),
             since(last_read.as_ref()),
             since(self.ticket(known).as_ref()),
         ]
@@ -259,7 +267,7 @@ impl Stores {
 }
 
 /// What is looked at of two boxes, in the order of the features.
-pub const OF_PAIRS: [&str; 15] = [
+pub const OF_PAIRS: [&str; 19] = [
     "time between the writes",
     "time between the first registrations",
     "time between the last registrations",
@@ -271,6 +279,10 @@ pub const OF_PAIRS: [&str; 15] = [
     "difference of the numbers of registrations",
     "difference of the times from registration to write",
     "difference of the numbers of reads",
+    "reads of the first one",
+    "reads of the second one",
+    "from the first one's write to the second one's first read",
+    "from the second one's first read to its write",
     "time between the registrations of their tickets",
     "age of the first one's ticket",
     "age of the second one's ticket",
@@ -278,7 +290,7 @@ pub const OF_PAIRS: [&str; 15] = [
 ];
 
 /// What is looked at of one box.
-pub const OF_BOXES: [&str; 12] = [
+pub const OF_BOXES: [&str; 13] = [
     "time since the first registration",
     "time since the last registration",
     "registrations",
@@ -289,6 +301,7 @@ pub const OF_BOXES: [&str; 12] = [
     "writes within 600 s",
     "reads before it was written",
     "reads afterwards",
+    "time since the first read",
     "time since the last read",
     "age of its ticket",
 ];
