@@ -157,7 +157,9 @@ table says where.
 const SIGNS: &str = "How well each thing that a store sees would do alone; with everything together, its guess is the line at the top of each attack. Aimed at is 0.53 for both.
 
 **Chains are above it, and this is why.** In a talk a reader registers for nothing: its writer names tickets, which were registered before and at other times ([ADR 12](adr/0012-tickets.md)). The first three boxes of a sitting are registered as ever, which neither box of another lane nor a later one
-of the same lane is; and a client that talks for long has used up its older tickets, so the ages of those that its boxes are told by are more alike.
+of the same lane is, unless its writer still has tickets of the last one; a client that talks for long has used up its older tickets, so the ages of those that its boxes are told by are more alike; and a box that is looked at before it is written was first looked at when the one before it had come ([ADR 13](adr/0013-looks.md)).
+
+**A store alone** is each of a run's six stores, of which each keeps half of all boxes.
 
 **Decoys** live as their owner does, outlive the program, and renew their keys as people do ([ADR 10](adr/0010-decoys-by-habit.md)). What is left: a decoy's two people are online at the same times and use the same slots, and after a start of all programs at one moment, as in these
 runs, conversations are there at once and decoys within some minutes.
@@ -177,7 +179,7 @@ const ATTACKS: &str = "## Attacks
   system; and the other way round. Entropy of what it is left with.
 - **Disclosure over days.** Whoever gets more than usual when one person sends, summed up over days. Rounds: messages that the person had sent when
   somebody whom it writes to led for good.
-- **Which boxes belong together**, **which boxes are real**: of stores only.
+- **Which boxes belong together**, **which boxes are real**: of stores only. Ridge regression, a random forest or boosted trees, whichever does better on training seeds.
 - **Presence alone.** Pairs that know each other against pairs that do not, by when they are online; these are not matched. In this traffic people do not come
   online because of one another, so it shows nothing; of people who do, no system hides it.
 ";
