@@ -11,6 +11,9 @@ use crate::status::CollectorHealth;
 /// A collector is replaced after this, times a random factor between one half and three halves.
 const LIFE: Duration = Duration::from_secs(4 * 3_600);
 
+/// For so long at most one that was replaced goes on being asked: until the next is replaced, at the earliest.
+pub(crate) const OVERLAP: Duration = Duration::from_secs(LIFE.as_secs() / 2);
+
 /// A collector in use is given up after so many collects in a row without an answer, if others answer.
 const SILENT_AFTER: u32 = 8;
 

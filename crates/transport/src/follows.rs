@@ -136,8 +136,10 @@ struct Followed {
     /// Since when others behind it are known to be written, and how often it was looked at since: it may never be.
     overdue: Option<Timestamp>,
     overdue_looks: u32,
-    /// Something may have been told of it by a ticket that is void.
+    /// Something may have been told of it in vain: it is to be looked at.
     suspect: bool,
+    /// The same of it or of what comes next, as long as no store has said that it was not there.
+    doubted: bool,
     /// Drawn anew for each registration: of boxes that are due since the same moment the lowest is registered first.
     turn: u32,
     /// In whose talk it is awaited.
@@ -193,6 +195,7 @@ impl Follows {
             overdue: None,
             overdue_looks: 0,
             suspect: false,
+            doubted: false,
             turn: rng.next_u32(),
             talk,
             due: None,
@@ -222,10 +225,9 @@ impl Follows {
             // It has been written: to be told when it is, is too late.
             Urgency::Overdue => None,
             _ if goes_on => {
-                let (least, most) = QUIET;
-                let drawn = least + (most - least).mul_f64(random::unit(rng));
-                let before = lasting.map_or(Timestamp::ZERO, |until| until - drawn);
-                Some(before.max(now + drawn))
+                let quiet = drawn(rng);
+                let before = lasting.map_or(Timestamp::ZERO, |until| until - quiet);
+                Some(before.max(now + quiet))
             }
             Urgency::Active(_) | Urgency::Resting => Some(Timestamp::ZERO),
             Urgency::Ahead(_) => {
@@ -247,19 +249,33 @@ impl Follows {
     }
 
     /// The writers in these talks have lost some tickets, by which something may have been told already: what is awaited next is looked at.
-    pub(crate) fn suspect(&mut self, talks: &BTreeSet<Talk>) {
+    /// And what is written there later may be told by those: they are registered as after a talk without any.
+    pub(crate) fn suspect(&mut self, talks: &BTreeSet<Talk>, now: Timestamp, rng: &mut Rng) {
         if talks.is_empty() {
             return;
         }
         for (_, followed) in self.all_mut() {
-            let is_next = followed.urgency == Urgency::Active(0);
-            followed.suspect |= is_next && followed.talk.is_some_and(|talk| talks.contains(&talk));
+            if followed.talk.is_some_and(|talk| talks.contains(&talk)) {
+                let is_next = followed.urgency == Urgency::Active(0);
+                followed.suspect |= is_next;
+                followed.doubted |= is_next;
+                let quiet = now + drawn(rng);
+                followed.due = followed.due.map(|due| due.min(quiet));
+            }
         }
     }
 
     /// After which time, in periods of the rotation, the present registration of a box is to be renewed.
     pub(crate) fn renewal(rng: &mut Rng) -> f64 {
         EARLIEST_RENEWAL + 2.0 * (1.0 - EARLIEST_RENEWAL) * random::unit(rng)
+    }
+
+    /// It has arrived; in whose talk, if it was followed. If it was what may have been lost, what comes next may be too.
+    pub(crate) fn arrived(&mut self, id: &BoxId) -> Option<Option<Talk>> {
+        if self.get(id).is_some_and(|followed| followed.doubted) {
+            self.found(id);
+        }
+        self.remove(id)
     }
 
     /// It is followed no more; in whose talk it was, if it was.
@@ -361,8 +377,8 @@ impl Follows {
 
     /// The box to look at, and whether that is of use in a talk: one behind which others have arrived, or the next one of a lane in use when
     /// an item may just have been lost; then the next one of a lane that was talked in after [`LOOK_AFTER_A_TALK`], or the next one of any lane
-    /// after [`LOOK_AFTER`]. Any of them: of the one that was waited for longest stores would see when the one before it came. Never one
-    /// that others come before, for the same reason.
+    /// after [`LOOK_AFTER`]. Any of them that was not waited for half as long as another: of the one that was waited for longest stores
+    /// would see when the one before it came. Never one that others come before, for the same reason.
     pub(crate) fn next_look(&self, now: Timestamp, rng: &mut Rng) -> Option<(BoxId, bool)> {
         self.all()
             .filter(|(_, f)| !f.in_flight)
@@ -371,11 +387,13 @@ impl Follows {
                 let silent = now.since(f.looked_at.max(f.lane_heard));
                 let need = match f.urgency {
                     _ if Self::hurries(f, now) => 2,
-                    Urgency::Active(0) if f.was_talked_in(now) && silent >= f.patience(now) => 1,
+                    Urgency::Active(0) if f.was_talked_in(now) => {
+                        (silent >= f.patience(now)).then_some(1)?
+                    }
                     Urgency::Active(0) | Urgency::Resting if silent >= LOOK_AFTER => 0,
                     _ => return None,
                 };
-                Some((need, rng.next_u32(), id))
+                Some((need, silent.mul_f64(0.5 + random::unit(rng) / 2.0), id))
             })
             .max()
             .map(|(need, _, id)| (*id, need > 0))
@@ -401,6 +419,13 @@ impl Follows {
             followed.looked_at = now;
             followed.suspect = false;
             followed.overdue_looks += u32::from(followed.overdue.is_some());
+        }
+    }
+
+    /// A look has found nothing.
+    pub(crate) fn empty(&mut self, id: &BoxId) {
+        if let Some(followed) = self.find(id) {
+            followed.doubted = false;
         }
     }
 
@@ -442,6 +467,8 @@ impl Follows {
         let Some(followed) = self.get_mut(id) else { return };
         followed.standing = Some(standing);
         followed.refused = 0;
+        // Its store has said that it is not there.
+        (followed.suspect, followed.doubted) = (false, false);
         if followed.attempts == number {
             followed.in_flight = false;
         }
@@ -468,19 +495,22 @@ impl Follows {
     pub(crate) fn collect_lost(&mut self, sent: Timestamp) {
         for (_, followed) in self.all_mut() {
             // Of what nothing was ever asked about nothing is lost, but in a talk, by a ticket.
-            let was_told = followed.looked_at > Timestamp::ZERO || followed.is_talked_in(sent);
-            let since = followed.looked_at.max(followed.lane_heard);
+            let by_ticket = followed.talk.is_some() && followed.lane_heard > Timestamp::ZERO;
+            let was_told = followed.looked_at > Timestamp::ZERO || by_ticket;
             let is_next = followed.urgency == Urgency::Active(0);
-            followed.suspect |= is_next && was_told && since <= sent;
+            let is_doubted = is_next && was_told && followed.looked_at <= sent;
+            followed.suspect |= is_doubted;
+            followed.doubted |= is_doubted;
         }
     }
 
-    /// A look has found this box, of which nothing was told. (Of what lies behind one that was overdue something was told.)
+    /// This box was there, and of that nothing was told. (Of what lies behind one that was overdue something was.)
     pub(crate) fn found(&mut self, id: &BoxId) {
         let found = self.get(id).filter(|followed| followed.urgency != Urgency::Overdue);
         let talk = found.and_then(|followed| followed.talk);
-        if self.found_in.len() < MAX_FOUND {
-            self.found_in.extend(talk);
+        self.found_in.extend(talk);
+        if self.found_in.len() > MAX_FOUND {
+            self.found_in.pop_first();
         }
     }
 
@@ -569,6 +599,12 @@ impl Follows {
         let over = all.iter().filter(|standing| standing.passes(&[*mix])).count();
         (all.len(), over)
     }
+}
+
+/// For how long nothing more has to have come after a talk before what comes next is registered.
+fn drawn(rng: &mut Rng) -> Duration {
+    let (least, most) = QUIET;
+    least + (most - least).mul_f64(random::unit(rng))
 }
 
 impl Followed {

@@ -5,6 +5,7 @@ use core::time::Duration;
 use xchat_directory::Parameters;
 use xchat_sphinx::Pace;
 
+use crate::collectors::OVERLAP;
 use crate::follows::READ_SET;
 use crate::tickets::TICKETS;
 
@@ -19,7 +20,7 @@ pub(crate) struct Rotation {
     pub(crate) ticket_share: f64,
     /// A registration is renewed after this.
     pub(crate) period: Duration,
-    /// What a registration asks of the store, of a box as of a ticket, or it could tell them apart: two periods. A box is registered anew
+    /// What a registration asks of the store, of a box as of a ticket, or it could tell them apart: two periods, if it may. A box is registered anew
     /// before; a ticket is of use for all of it.
     pub(crate) lifetime: Duration,
     /// Share of the slots that renewals of boxes may take.
@@ -42,7 +43,8 @@ impl Rotation {
         let all = READ_SET + TICKETS;
         let part = (MAX_SHARE * slots / all as f64).min(1.0);
         let of = |count: usize| ((part * count as f64).round() as usize).clamp(1, count);
-        let lifetime = parameters.registration_lifetime.min(period * 2);
+        // Nor the time for which its collector is asked.
+        let lifetime = parameters.registration_lifetime.min(period * 2).min(OVERLAP);
         let ready = lifetime * 3 / 4;
         let periods = ready.as_secs_f64() / period.as_secs_f64();
         Self {

@@ -56,7 +56,7 @@ pub(crate) enum Talk {
     Decoy(u32, usize),
 }
 
-/// A ticket for which a store stands ready. It is handed out until it would be renewed, if it were a box.
+/// A ticket for which a store stands ready. It is handed out as long as there is enough left of its time.
 struct Ready {
     ticket: Ticket,
     id: BoxId,
@@ -70,6 +70,10 @@ struct Known {
     /// Used since the talk began.
     used: usize,
     heard: Timestamp,
+    /// What came last came without one: its writer had none, or none that is good.
+    untold: bool,
+    /// Some that its writer may still have are good for nothing, until then.
+    void_until: Timestamp,
     /// Something has come and there were none: if there are none then, boxes are registered.
     missed_at: Option<Timestamp>,
 }
@@ -155,6 +159,8 @@ impl Tickets {
         self.expire(now);
         let Some(handed) = self.talk(talk) else { return Handed::default() };
         let only = handed.counted(now) == 0;
+        // Who forgets what it has has none that are void.
+        handed.void_until = if only { Timestamp::ZERO } else { handed.void_until };
         let wanted =
             (FIRST + 2 * handed.used).min(MOST).saturating_sub(handed.counted(now)).min(most);
         let mut dated = Vec::new();
@@ -179,7 +185,7 @@ impl Tickets {
     /// was handed.
     pub(crate) fn heard(&mut self, talk: Talk, by_ticket: bool, now: Timestamp) {
         let Some(handed) = self.talk(talk) else { return };
-        handed.heard = now;
+        (handed.heard, handed.untold) = (now, !by_ticket);
         let lost = if by_ticket { None } else { handed.tickets.pop() };
         if handed.counted(now) == 0 {
             handed.missed_at.get_or_insert(now + ANSWERED_WITHIN);
@@ -198,17 +204,23 @@ impl Tickets {
         })
     }
 
-    /// Until when whoever writes in this talk can begin with tickets as with boxes that are registered; nothing, if there are too few for that.
+    /// Until when whoever writes in this talk can begin with tickets as with boxes that are registered; nothing, if there are too few for
+    /// that, or it may not have them yet, or others that are void.
     pub(crate) fn lasting(&self, talk: Talk, now: Timestamp) -> Option<Timestamp> {
-        let mut untils: Vec<_> =
-            self.talks.get(&talk)?.tickets.iter().map(|(_, standing)| standing.until).collect();
+        let known = self.talks.get(&talk)?;
+        if known.untold || known.void_until > now {
+            return None;
+        }
+        let mut untils: Vec<_> = known.tickets.iter().map(|(_, standing)| standing.until).collect();
         untils.sort_unstable_by(|one, other| other.cmp(one));
         untils.get(NEXT as usize - 1).copied().filter(|until| *until > now + COUNTED_FOR)
     }
 
     /// Whether none was used in it yet, and its writer may have none.
     pub(crate) fn begins(&self, talk: Talk, now: Timestamp) -> bool {
-        self.talks.get(&talk).is_none_or(|handed| handed.used == 0 && handed.counted(now) == 0)
+        self.talks
+            .get(&talk)
+            .is_none_or(|handed| handed.used == 0 && (handed.untold || handed.counted(now) == 0))
     }
 
     fn talk(&mut self, talk: Talk) -> Option<&mut Known> {
@@ -263,6 +275,7 @@ impl Tickets {
                 let kept = keep(id, standing);
                 if !kept {
                     self.owners.remove(id);
+                    handed.void_until = handed.void_until.max(standing.until);
                 }
                 kept
             });
@@ -400,6 +413,28 @@ mod tests {
         // Used twice, or somebody's who is not known.
         tickets.used(&Ticket::from_bytes([0; 16]).tell().id);
         assert!(tickets.take_ended(T0).is_empty());
+    }
+
+    /// As long as its writer may use those that are void, or has shown that it has none.
+    #[test]
+    fn what_may_not_be_good_does_not_last() {
+        let (mut tickets, mut rng) = (Tickets::default(), ChaCha20Rng::seed_from_u64(6));
+        let talk = Talk::Own(7);
+        add(&mut tickets, 60, T0, &mut rng);
+        let held = tickets.hand_out(talk, 8, T0, &mut rng).tickets;
+        tickets.heard(talk, true, T0);
+        assert!(tickets.lasting(talk, T0).is_some());
+        tickets.heard(talk, false, T0);
+        assert!(tickets.lasting(talk, T0).is_none() && tickets.begins(talk, T0));
+        tickets.heard(talk, true, T0);
+        assert!(tickets.lasting(talk, T0).is_some());
+        let void = held[0].ticket.tell().id;
+        tickets.retain(|id, _| *id != void);
+        assert_eq!((tickets.take_lost().len(), tickets.lasting(talk, T0)), (1, None));
+        // All are void: it is told to forget them.
+        tickets.retain(|id, _| !held.iter().any(|dated| dated.ticket.tell().id == *id));
+        assert!(tickets.hand_out(talk, 8, T0, &mut rng).only);
+        assert!(tickets.lasting(talk, T0).is_some());
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! A small campaign with seeds of its own: the attacks find what is there, nothing where nothing is, and every part of
 //! the design missing where it was taken away.
 
+use xchat_leakage::adversary::store;
 use xchat_leakage::bounds::{QUICK, broken};
-use xchat_leakage::campaign::{Extent, Findings, measure};
+use xchat_leakage::campaign::{Attack, Extent, Figure, Finding, Findings, measure};
 use xchat_leakage::systems::{Decoys, Direct, Ideal, Nym, System, ThreeHop, TwoHop};
 
 /// Enough to tell pairs and boxes apart.
@@ -65,8 +66,16 @@ fn decoys_off_is_noticed() {
 
 #[test]
 fn decoys_without_a_rhythm_are_noticed() {
-    let faults = faults_of(FEW, |design| design.decoys = Decoys::Poisson);
-    assert!(faults.iter().any(|fault| fault.contains("stores, Decoys")), "{faults:?}");
+    let design = Ideal { decoys: Decoys::Poisson, ..Ideal::default() };
+    let found = findings(&design, FEW);
+    let is_it = |line: &&Finding| line.adversary == store::NAME && line.attack == Attack::Decoys;
+    // All of the interval: of few seeds that of the design as it is meant is wide too.
+    match found.lines.iter().find(is_it).map(|line| &line.figure) {
+        Some(Figure::Auc(auc, _)) => {
+            assert!(QUICK.decoys.is_some_and(|bound| auc.low > bound), "{auc:?}");
+        }
+        other => unreachable!("{other:?}"),
+    }
 }
 
 #[test]

@@ -6,9 +6,9 @@ use std::time::Duration;
 use xchat_base::Timestamp;
 use xchat_pigeonhole::{BoxId, DeliveryKey};
 
-/// Registrations a store holds. One is about 700 bytes, so 92 MB when full; a client at desk keeps
-/// about 740, spread over the stores. Beyond it a store answers `Busy`.
-pub const MAX_REGISTRATIONS: usize = 131_072;
+/// Registrations a store holds. One is about 700 bytes, so 138 MB when full; a client at desk keeps
+/// about 900, spread over the stores. Beyond it a store answers `Busy`.
+pub const MAX_REGISTRATIONS: usize = 196_608;
 
 /// Registrations for one box. A box has as many readers as its lane: the members of a group with
 /// their devices, one or two overlapping registrations each. It also bounds the burst that a write sets off.

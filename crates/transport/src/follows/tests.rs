@@ -170,7 +170,8 @@ fn of_what_may_be_lost_only_the_next_box_is_looked_at_and_the_one_after_what_is_
     // It is found; and what is awaited next in another lane is not looked at for that.
     follows.found(&id(0));
     follows.remove(&id(0));
-    follows.follow(id(9), Urgency::Active(0), whose(false), now, &mut rng);
+    let other = Whose { talk: Some(Talk::Own(2)), ..of_a_talk(false) };
+    follows.follow(id(9), Urgency::Active(0), other, now, &mut rng);
     assert!(!follows.in_a_hurry(now));
     follows.follow(id(1), Urgency::Active(0), of_a_talk(true), now, &mut rng);
     assert_eq!((look(&follows, now), follows.in_a_hurry(now)), (Some(id(1)), true));
@@ -181,6 +182,56 @@ fn of_what_may_be_lost_only_the_next_box_is_looked_at_and_the_one_after_what_is_
     follows.remove(&id(1));
     follows.follow(id(2), Urgency::Active(0), of_a_talk(true), now, &mut rng);
     assert!(!follows.in_a_hurry(now));
+}
+
+/// It came, and what was lost is what came after it. But it is not suspected for ever.
+#[test]
+fn what_arrives_while_it_is_doubted_has_the_next_one_looked_at_once() {
+    let (mut follows, mut rng) = (Follows::new(), rng());
+    let mut next = |follows: &mut Follows, n: usize, now: Timestamp| {
+        follows.follow(id(n), Urgency::Ahead(1), of_a_talk(true), now, &mut rng);
+        follows.follow(id(n), Urgency::Active(0), of_a_talk(true), now, &mut rng);
+    };
+    let at = |seconds| T0 + Duration::from_secs(seconds);
+    // The first one came after the collect was sent that brought nothing.
+    next(&mut follows, 0, at(7));
+    follows.collect_lost(at(1));
+    assert!(follows.in_a_hurry(at(8)));
+    assert_eq!(follows.arrived(&id(0)), Some(Some(Talk::Own(1))));
+    next(&mut follows, 1, at(9));
+    assert_eq!((look(&follows, at(9)), follows.in_a_hurry(at(9))), (Some(id(1)), true));
+    follows.looked(&id(1), at(9));
+    follows.arrived(&id(1));
+    next(&mut follows, 2, at(12));
+    assert!(!follows.in_a_hurry(at(12)), "what was told has come");
+    // Nothing was there when it was looked at.
+    follows.collect_lost(at(20));
+    follows.looked(&id(2), at(21));
+    follows.empty(&id(2));
+    follows.arrived(&id(2));
+    next(&mut follows, 3, at(30));
+    assert!(!follows.in_a_hurry(at(30)));
+    follows.collect_lost(at(40));
+    register(&mut follows, id(3), at(41), 10);
+    assert!(!follows.in_a_hurry(at(41)), "its store has said so");
+}
+
+/// A writer that has some which are void may use those.
+#[test]
+fn where_some_tickets_are_void_boxes_are_registered_as_without_any() {
+    let (mut follows, mut rng) = (Follows::new(), rng());
+    let lasting = Some(T0 + Duration::from_secs(7_200));
+    for ahead in 0..3 {
+        let urgency = Urgency::of(true, ahead as u8);
+        let whose = Whose { lasting, ..of_a_talk(true) };
+        follows.follow(id(ahead), urgency, whose, T0, &mut rng);
+    }
+    let due = |follows: &Follows, after| follows.own.values().all(|f| f.is_due(T0 + after));
+    assert!(!due(&follows, QUIET.1));
+    follows.suspect(&BTreeSet::from([Talk::Own(2)]), T0, &mut rng);
+    assert!(!due(&follows, QUIET.1));
+    follows.suspect(&BTreeSet::from([Talk::Own(1)]), T0, &mut rng);
+    assert!(due(&follows, QUIET.1));
 }
 
 #[test]
@@ -437,8 +488,13 @@ fn which_box_is_looked_at_does_not_tell_which_was_waited_for_longest() {
         follows.looked(&id(n), at);
     }
     let now = T0 + LOOK_AFTER * 2;
-    let drawn: BTreeSet<_> = (0..100).filter_map(|_| follows.next_look(now, &mut rng)).collect();
+    let drawn: BTreeSet<_> = (0..200).filter_map(|_| follows.next_look(now, &mut rng)).collect();
     assert_eq!(drawn.len(), 8);
+    // But none waits for twice as long as another.
+    let now = T0 + LOOK_AFTER * 8;
+    (1..8).for_each(|n| follows.looked(&id(n), now - LOOK_AFTER * 3));
+    let drawn: BTreeSet<_> = (0..200).filter_map(|_| follows.next_look(now, &mut rng)).collect();
+    assert_eq!(drawn, BTreeSet::from([(id(0), false)]));
 
     let mut follows = Follows::new();
     let (least, most) = LOOK_AFTER_A_TALK;
@@ -497,7 +553,7 @@ fn what_may_have_been_told_in_vain_is_looked_at_once() {
     let now = T0 + Duration::from_secs(10);
     follows.looked(&id(0), now);
     assert_eq!(look(&follows, now), None);
-    follows.suspect(&BTreeSet::from([Talk::Own(1)]));
+    follows.suspect(&BTreeSet::from([Talk::Own(1)]), now, &mut rng);
     assert_eq!((look(&follows, now), follows.in_a_hurry(now)), (Some(id(0)), true));
     follows.looked(&id(0), now);
     assert!(!follows.in_a_hurry(now));

@@ -87,7 +87,8 @@ impl Transport {
                         self.found(boxed, now, out);
                     }
                     Answer::Expired => self.expired(&id, now, out),
-                    Answer::Empty | Answer::Refused(_) => {}
+                    Answer::Empty => self.follows.empty(&id),
+                    Answer::Refused(_) => {}
                     _ => return Err(NotBelieved),
                 }
                 Ok(())
@@ -285,7 +286,7 @@ impl Transport {
     ) {
         let id = boxed.id();
         let was_read = self.end_read(id, ReadOutcome::Found(boxed.clone()), now, out);
-        let Some(talk) = self.follows.remove(&id) else {
+        let Some(talk) = self.follows.arrived(&id) else {
             if by_ticket && !was_read {
                 self.unclaimed.add(boxed, now);
             }

@@ -106,7 +106,7 @@ impl Transport {
         let ended = self.tickets.take_ended(now);
         self.follows.uncover(&ended);
         let lost = self.tickets.take_lost();
-        self.follows.suspect(&lost);
+        self.follows.suspect(&lost, now, rng);
 
         let timely = !self.document.is_expired(now) && !self.document.is_early(now);
         if timely && self.fill(slot.coin, now, rng, out) {

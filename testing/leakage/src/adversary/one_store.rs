@@ -5,22 +5,19 @@ use std::collections::BTreeMap;
 use crate::record::{Asked, Heard, Inside, Insight, Micros, Observer, SECOND};
 use crate::systems::Truth;
 
-use super::store::{StoreSamples, Stores};
+use super::store::{NOBODYS, StoreSamples, Stores};
 
 /// What one store sees, in the words of the report.
 pub const NAME: &str = "a store";
 
 /// See [`super::Lens::sees`].
 pub const SEES: &str = "Each request to one store, and what other stores tell it: boxes that it is to keep as well, boxes that \
-    somebody looks for there, and tickets that it is to deliver to. Which box such a ticket came with it is not told; it takes the \
+    somebody looks at or registers for there, and tickets that it is to deliver to. Which box such a ticket came with it is not told; it takes the \
     last one that the same store had it keep. The questions are those put to all stores, about the boxes that it keeps; each store of \
     a run is asked.";
 
 /// Longer ago than that the other store would have told of the box's ticket.
 const TOLD_WITHIN: Micros = SECOND;
-
-/// No box has this id, and no ticket.
-const NONE: u64 = u64::MAX;
 
 /// What one of them has seen.
 #[derive(Debug, Default)]
@@ -56,7 +53,7 @@ impl Observer for EachStore {
         match insight.inside {
             Inside::Request(asked) => own.seen.take(asked, at),
             Inside::Heard { from, what: Heard::Keep(id) } => {
-                own.seen.take(Asked::Write { id, told: NONE }, at);
+                own.seen.take(Asked::Write { id, told: NOBODYS }, at);
                 own.kept.insert(from, (id, at));
             }
             Inside::Heard { what: Heard::Query(id), .. } => own.seen.take(Asked::Read(id), at),
@@ -133,6 +130,6 @@ mod tests {
         see(&mut stores, 0, 20, heard(Heard::Keep(22)));
         see(&mut stores, 0, 22, heard(Heard::Told(5)));
         let told = |id: u64| stores.stores[&0].seen.told(id);
-        assert_eq!([20, 21, 22].map(told), [Some(5), Some(NONE), Some(NONE)]);
+        assert_eq!([20, 21, 22].map(told), [Some(5), Some(NOBODYS), Some(NOBODYS)]);
     }
 }

@@ -33,6 +33,9 @@ struct Known {
     last_read: Option<Micros>,
 }
 
+/// The ticket of a box of which none is known.
+pub(super) const NOBODYS: u64 = u64::MAX;
+
 /// Registrations of a box that are kept.
 const KEPT: usize = 32;
 
@@ -83,6 +86,8 @@ impl Stores {
             Asked::Write { told, .. } if known.written.is_none() => {
                 (known.written, known.told) = (Some(at), told);
             }
+            // A copy of it came first, without.
+            Asked::Write { told, .. } if known.told == NOBODYS => known.told = told,
             Asked::Register { .. } if known.registered.len() < KEPT => {
                 known.registered.push(at);
             }
