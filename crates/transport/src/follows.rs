@@ -37,10 +37,6 @@ const LOOK_AT_FIRST: Duration = Duration::from_secs(3);
 /// the other, doubled each time.
 const OVERDUE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(4));
 
-/// A lane in which nothing arrived for so long is looked at no more often than one at rest: by the looks before a box is written a
-/// store would see how soon people come back to each other, which is nobody's habit but theirs.
-const TALK: Duration = Duration::from_secs(180);
-
 /// Talks in which something was found, that are remembered: more than are looked at meanwhile.
 const MAX_FOUND: usize = READ_SET;
 
@@ -634,11 +630,8 @@ impl Followed {
         matches!(self.urgency, Urgency::Active(_) | Urgency::Overdue)
     }
 
-    fn is_talked_in(&self, now: Timestamp) -> bool {
-        self.is_active() && now.since(self.lane_heard) < TALK
-    }
-
-    /// Not much longer ago than anybody is patient.
+    /// Not much longer ago than anybody is patient. Later it is looked at no more often than one at rest: by the looks before a box is
+    /// written a store would see how soon people come back to each other, which is nobody's habit but theirs.
     fn was_talked_in(&self, now: Timestamp) -> bool {
         self.is_active() && now.since(self.lane_heard) < LOOK_AFTER_A_TALK.1 * 5 / 4
     }
