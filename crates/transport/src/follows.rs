@@ -27,8 +27,7 @@ pub(crate) const LOOK_AFTER: Duration = Duration::from_secs(160);
 /// And after a talk, before all others: a time from this to that after the one before it arrived, drawn for each box. Seldom sooner than
 /// the next one comes, since only a box that comes next is ever looked at before it is written: by when it was looked at first
 /// stores find the one before it.
-const LOOK_AFTER_A_TALK: (Duration, Duration) =
-    (Duration::from_secs(120), Duration::from_secs(480));
+const LOOK_AFTER_A_TALK: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(140));
 
 /// At the beginning of a talk its writer has no tickets, and may write a third box before it has some: it is looked at once so soon.
 const LOOK_AT_FIRST: Duration = Duration::from_secs(3);
