@@ -88,7 +88,7 @@ pub(crate) struct Whose {
     pub(crate) goes_on: bool,
     /// Until when it has enough of them to begin another one with.
     pub(crate) lasting: Option<Timestamp>,
-    /// It has only just begun: none has been used in it yet.
+    /// It has only just begun: none has been used in it yet, and its writer may have none.
     pub(crate) begins: bool,
 }
 
