@@ -29,8 +29,11 @@ pub(crate) const LOOK_AFTER: Duration = Duration::from_secs(160);
 /// stores find the one before it.
 const LOOK_AFTER_A_TALK: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(140));
 
-/// At the beginning of a talk its writer has no tickets, and may write a third box before it has some: it is looked at once so soon.
+/// What was written without a ticket, because its writer had none yet or none any more, is told to nobody where it is not registered. So if what
+/// came last was, what comes next is looked at so soon, and after twice that again, as often as its writer may take to have some; in the lane of
+/// new keys, whose writer has some as a rule, once.
 const LOOK_AT_FIRST: Duration = Duration::from_secs(3);
+const LOOKS_AT_FIRST: u32 = 4;
 
 /// Of a box behind which others have arrived the delivery is lost, if it does not come within the one; and it is looked at again after
 /// the other, doubled each time.
@@ -88,8 +91,19 @@ pub(crate) struct Whose {
     pub(crate) goes_on: bool,
     /// Until when it has enough of them to begin another one with.
     pub(crate) lasting: Option<Timestamp>,
-    /// It has only just begun: none has been used in it yet, and its writer may have none.
-    pub(crate) begins: bool,
+}
+
+/// Why a box is to be looked at, the most urgent last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Need {
+    /// It may have been lost long ago.
+    Rest,
+    /// The same in a talk.
+    Talk,
+    /// It may have been told to nobody.
+    Untold,
+    /// It may just have been lost, or is known to be.
+    Lost,
 }
 
 /// What is to be registered next.
@@ -126,8 +140,10 @@ struct Followed {
     urgency: Urgency,
     /// When something last arrived in its lane, as far as that was said: at a start nothing has.
     lane_heard: Timestamp,
-    /// The talk in which it is awaited has only just begun.
-    begins: bool,
+    /// How often it was looked at since, but for suspicions.
+    looks: u32,
+    /// It is the first one of its lane, which is new in a talk.
+    is_first: bool,
     /// Since when others behind it are known to be written, and how often it was looked at since: it may never be.
     overdue: Option<Timestamp>,
     overdue_looks: u32,
@@ -179,14 +195,15 @@ impl Follows {
         self.idle_until = Timestamp::ZERO;
         // Followed again when one before it has arrived, in order or not.
         // Whose it is was said when it was first followed: a decoy that is given up has commands under way.
-        let Whose { is_decoy, talk, goes_on, lasting, begins } = whose;
+        let Whose { is_decoy, talk, goes_on, lasting } = whose;
         let is_decoy = self.decoys.contains_key(&id) || is_decoy && !self.own.contains_key(&id);
         let boxes = if is_decoy { &mut self.decoys } else { &mut self.own };
         let again = boxes.contains_key(&id);
         let followed = boxes.entry(id).or_insert_with(|| Followed {
             urgency,
             lane_heard: Timestamp::ZERO,
-            begins,
+            looks: 0,
+            is_first: false,
             overdue: None,
             overdue_looks: 0,
             suspect: false,
@@ -202,12 +219,11 @@ impl Follows {
             looked_at: Timestamp::ZERO,
         });
         followed.urgency = urgency;
-        followed.begins = begins;
         if again {
-            followed.lane_heard = now;
+            (followed.lane_heard, followed.looks, followed.is_first) = (now, 0, false);
         } else if goes_on && urgency == Urgency::Active(0) {
             // Of the lane of new keys. Something may be there already.
-            (followed.lane_heard, followed.begins) = (now, true);
+            (followed.lane_heard, followed.is_first) = (now, true);
         }
         if urgency == Urgency::Overdue {
             followed.overdue.get_or_insert(now);
@@ -370,48 +386,40 @@ impl Follows {
         Next { new: new.id(), due: renewal.id() }
     }
 
-    /// The box to look at, and whether that is of use in a talk: one behind which others have arrived, or the next one of a lane in use when
-    /// an item may just have been lost; then the next one of a lane that was talked in after [`LOOK_AFTER_A_TALK`], or the next one of any lane
-    /// after [`LOOK_AFTER`]. Any of them that was not waited for half as long as another: of the one that was waited for longest stores
-    /// would see when the one before it came. Never one that others come before, for the same reason.
-    pub(crate) fn next_look(&self, now: Timestamp, rng: &mut Rng) -> Option<(BoxId, bool)> {
+    /// The box to look at, and how urgently: one behind which others have arrived, or the next one of a lane in use when an item may just have
+    /// been lost; then what may have been told to nobody ([`LOOKS_AT_FIRST`]); then the next one of a lane that was talked in after
+    /// [`LOOK_AFTER_A_TALK`], or the next one of any lane after [`LOOK_AFTER`]. Any of them that was not waited for half as long as another: of
+    /// the one that was waited for longest stores would see when the one before it came. Never one that others come before, for the same reason.
+    pub(crate) fn next_look(
+        &self,
+        now: Timestamp,
+        is_untold: impl Fn(Talk) -> bool,
+        rng: &mut Rng,
+    ) -> Option<(BoxId, Need)> {
         self.all()
             .filter(|(_, f)| !f.in_flight)
             .filter_map(|(id, f)| {
-                // Of what has been awaited in a talk alone, nothing was asked.
-                let silent = now.since(f.looked_at.max(f.lane_heard));
+                let silent = f.silent(now);
                 let need = match f.urgency {
-                    _ if Self::hurries(f, now) => 2,
+                    _ if f.hurries(now) => Need::Lost,
+                    _ if f.is_early(now, &is_untold) => Need::Untold,
                     Urgency::Active(0) if f.was_talked_in(now) => {
-                        (silent >= f.patience(now)).then_some(1)?
+                        (silent >= f.patience()).then_some(Need::Talk)?
                     }
-                    Urgency::Active(0) | Urgency::Resting if silent >= LOOK_AFTER => 0,
+                    Urgency::Active(0) | Urgency::Resting if silent >= LOOK_AFTER => Need::Rest,
                     _ => return None,
                 };
                 Some((need, silent.mul_f64(0.5 + random::unit(rng) / 2.0), id))
             })
             .max()
-            .map(|(need, _, id)| (*id, need > 0))
-    }
-
-    /// Whether a look is more urgent than usual.
-    pub(crate) fn in_a_hurry(&self, now: Timestamp) -> bool {
-        self.all().any(|(_, f)| !f.in_flight && Self::hurries(f, now))
-    }
-
-    fn hurries(followed: &Followed, now: Timestamp) -> bool {
-        let (late, again) = OVERDUE;
-        if followed.overdue.is_some_and(|since| now.since(since) >= late) {
-            let again = (again * (1 << followed.overdue_looks.min(8))).min(LOOK_AFTER);
-            return now.since(followed.looked_at) >= again;
-        }
-        followed.suspect
+            .map(|(need, _, id)| (*id, need))
     }
 
     /// A request about it that is not a registration leaves.
     pub(crate) fn looked(&mut self, id: &BoxId, now: Timestamp) {
         if let Some(followed) = self.find(id) {
             followed.looked_at = now;
+            followed.looks += u32::from(!followed.suspect);
             followed.suspect = false;
             followed.overdue_looks += u32::from(followed.overdue.is_some());
         }
@@ -635,11 +643,34 @@ impl Followed {
         self.is_active() && now.since(self.lane_heard) < LOOK_AFTER_A_TALK.1 * 5 / 4
     }
 
-    /// For how long nothing has to have come before it is looked at, where somebody talked.
-    fn patience(&self, now: Timestamp) -> Duration {
-        if self.begins && self.looked_at < self.lane_heard && !self.stands(now) {
-            return LOOK_AT_FIRST;
+    /// For how long nothing has come in its lane and nothing was asked of it. Of what has been awaited in a talk alone, nothing was asked.
+    fn silent(&self, now: Timestamp) -> Duration {
+        now.since(self.looked_at.max(self.lane_heard))
+    }
+
+    /// Whether it is known to be there, or may just have been lost.
+    fn hurries(&self, now: Timestamp) -> bool {
+        let (late, again) = OVERDUE;
+        if self.overdue.is_some_and(|since| now.since(since) >= late) {
+            let again = (again * (1 << self.overdue_looks.min(8))).min(LOOK_AFTER);
+            return now.since(self.looked_at) >= again;
         }
+        self.suspect
+    }
+
+    /// Whether it may have been told to nobody, and was not looked at often enough for that.
+    fn is_early(&self, now: Timestamp, is_untold: impl Fn(Talk) -> bool) -> bool {
+        let is_next = self.urgency == Urgency::Active(0) && self.was_talked_in(now);
+        let again = LOOK_AT_FIRST * (1 << self.looks.min(LOOKS_AT_FIRST));
+        if !is_next || self.silent(now) < again || self.stands(now) {
+            return false;
+        }
+        self.looks == 0 && self.is_first
+            || self.looks < LOOKS_AT_FIRST && self.talk.is_some_and(is_untold)
+    }
+
+    /// For how long nothing has to have come before it is looked at in any case, where somebody talked.
+    fn patience(&self) -> Duration {
         let (least, most) = LOOK_AFTER_A_TALK;
         least + (most - least).mul_f64(f64::from(self.turn) / f64::from(u32::MAX))
     }

@@ -2,6 +2,7 @@
 //! to us. In a talk nothing else is registered, so that stores do not see by registrations which boxes follow one another,
 //! nor which are of conversations (spec 08, 8.4).
 
+use core::ops::Range;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,25 +64,70 @@ struct Ready {
     standing: Standing,
 }
 
+/// One that was handed out and was not used, as far as is known.
+struct Out {
+    id: BoxId,
+    standing: Standing,
+    /// Counts those of its talk, from 1.
+    number: u64,
+    /// Its writer does not have it any more, or never had, as far as is known.
+    is_spent: bool,
+}
+
 /// What one talk has.
 #[derive(Default)]
 struct Known {
-    tickets: Vec<(BoxId, Standing)>,
+    tickets: Vec<Out>,
+    /// How many were handed out, the number of the one by which something came last, and the highest of such numbers.
+    count: u64,
+    last: u64,
+    top: u64,
     /// Used since the talk began.
     used: usize,
     heard: Timestamp,
-    /// What came last came without one: its writer had none, or none that is good.
-    untold: bool,
+    /// What came last, if it came without one: its writer had none, or none that is good, or the other way was the shorter one.
+    untold: Option<BoxId>,
     /// Some that its writer may still have are good for nothing, until then.
     void_until: Timestamp,
     /// Something has come and there were none: if there are none then, boxes are registered.
     missed_at: Option<Timestamp>,
 }
 
+impl Out {
+    fn counts(&self, now: Timestamp) -> bool {
+        !self.is_spent && self.standing.until > now + COUNTED_FOR
+    }
+}
+
 impl Known {
     fn counted(&self, now: Timestamp) -> usize {
-        let counts = |standing: &Standing| standing.until > now + COUNTED_FOR;
-        self.tickets.iter().filter(|(_, standing)| counts(standing)).count()
+        self.tickets.iter().filter(|out| out.counts(now)).count()
+    }
+
+    /// The one that its writer is sure to have and would use first. It uses the last that came first (04, 4.7): when one was used, those that were
+    /// handed out before it were there, and still are.
+    fn left(&self, now: Timestamp) -> Option<&Out> {
+        self.tickets.iter().rev().find(|out| out.number < self.last && out.counts(now))
+    }
+
+    /// One was used, but which? If none is sure to have been there, some may be lost, or on their way to be used last.
+    fn spend(&mut self, now: Timestamp) {
+        let sure = self.left(now).map(|out| out.number);
+        let mut others = self.tickets.iter_mut().filter(|out| out.counts(now));
+        if let Some(used) = others.find(|out| sure.is_none_or(|number| out.number == number)) {
+            used.is_spent = true;
+        }
+    }
+
+    /// Its writer has none of these.
+    fn give_up(&mut self, numbers: Range<u64>) {
+        for out in self.tickets.iter_mut().filter(|out| numbers.contains(&out.number)) {
+            out.is_spent = true;
+        }
+    }
+
+    fn is_out(&self) -> bool {
+        self.tickets.iter().all(|out| out.is_spent)
     }
 }
 
@@ -175,23 +221,27 @@ impl Tickets {
             self.owners.insert(id, talk);
             dated.push(Dated { ticket, until: standing.until });
             if let Some(known) = self.talks.get_mut(&talk) {
-                known.tickets.push((id, standing));
+                known.count += 1;
+                known.tickets.push(Out { id, standing, number: known.count, is_spent: false });
             }
         }
         Handed { only, tickets: dated }
     }
 
-    /// Something has come in a talk, by a ticket or otherwise. Its writer has used one for it in any case, if there was one, and the last that it
-    /// was handed.
-    pub(crate) fn heard(&mut self, talk: Talk, by_ticket: bool, now: Timestamp) {
+    /// This box has come in a talk, by a ticket or otherwise. Its writer has used one for it in any case, if there was one.
+    pub(crate) fn heard(&mut self, talk: Talk, id: BoxId, by_ticket: bool, now: Timestamp) {
         let Some(handed) = self.talk(talk) else { return };
-        (handed.heard, handed.untold) = (now, !by_ticket);
-        let lost = if by_ticket { None } else { handed.tickets.pop() };
+        let again = handed.untold.is_some();
+        (handed.heard, handed.untold) = (now, (!by_ticket).then_some(id));
+        if !by_ticket {
+            handed.spend(now);
+        }
+        if !by_ticket && again {
+            // It has none of those before one that it has used: what told it of them was sealed anew, or was lost.
+            handed.give_up(0..handed.top);
+        }
         if handed.counted(now) == 0 {
             handed.missed_at.get_or_insert(now + ANSWERED_WITHIN);
-        }
-        if let Some((id, _)) = lost {
-            self.owners.remove(&id);
         }
     }
 
@@ -208,19 +258,19 @@ impl Tickets {
     /// that, or it may not have them yet, or others that are void.
     pub(crate) fn lasting(&self, talk: Talk, now: Timestamp) -> Option<Timestamp> {
         let known = self.talks.get(&talk)?;
-        if known.untold || known.void_until > now {
+        if known.untold.is_some() || known.void_until > now {
             return None;
         }
-        let mut untils: Vec<_> = known.tickets.iter().map(|(_, standing)| standing.until).collect();
+        let good = known.tickets.iter().filter(|out| !out.is_spent);
+        let mut untils: Vec<_> = good.map(|out| out.standing.until).collect();
         untils.sort_unstable_by(|one, other| other.cmp(one));
         untils.get(NEXT as usize - 1).copied().filter(|until| *until > now + COUNTED_FOR)
     }
 
-    /// Whether none was used in it yet, and its writer may have none.
-    pub(crate) fn begins(&self, talk: Talk, now: Timestamp) -> bool {
-        self.talks
-            .get(&talk)
-            .is_none_or(|handed| handed.used == 0 && (handed.untold || handed.counted(now) == 0))
+    /// Whether its writer may have none now: what came last came without, or by the last of those that it is known to have.
+    pub(crate) fn is_untold(&self, talk: Talk, now: Timestamp) -> bool {
+        let known = self.talks.get(&talk);
+        known.is_none_or(|handed| handed.untold.is_some() || handed.left(now).is_none())
     }
 
     fn talk(&mut self, talk: Talk) -> Option<&mut Known> {
@@ -228,13 +278,20 @@ impl Tickets {
         (is_known || self.talks.len() < MAX_TALKS).then(|| self.talks.entry(talk).or_default())
     }
 
-    /// One was used.
-    pub(crate) fn used(&mut self, id: &BoxId) {
+    /// One was used, for this box.
+    pub(crate) fn used(&mut self, id: &BoxId, boxed: BoxId) {
         let Some(talk) = self.owners.remove(id) else { return };
         let Some(handed) = self.talks.get_mut(&talk) else { return };
-        handed.tickets.retain(|(handed, _)| handed != id);
+        let at = handed.tickets.iter().position(|out| out.id == *id);
+        let Some(out) = at.map(|at| handed.tickets.remove(at)) else { return };
+        handed.last = out.number;
+        // It would have used these first.
+        handed.give_up(out.number..handed.top);
+        handed.top = handed.top.max(out.number);
+        // It came sooner by a registration.
+        handed.untold.take_if(|untold| *untold == boxed);
         handed.used = (handed.used + 1).min(MOST);
-        if handed.tickets.is_empty() {
+        if handed.is_out() {
             self.ended.insert(talk);
         }
     }
@@ -242,11 +299,11 @@ impl Tickets {
     /// The talks that have come to have none since this was asked last: their boxes are to be registered.
     pub(crate) fn take_ended(&mut self, now: Timestamp) -> BTreeSet<Talk> {
         for (talk, handed) in &mut self.talks {
-            if !handed.tickets.is_empty() && handed.counted(now) == 0 {
+            if !handed.is_out() && handed.counted(now) == 0 {
                 // What is left of them is not enough.
                 self.ended.insert(*talk);
-                for (id, _) in handed.tickets.drain(..) {
-                    self.owners.remove(&id);
+                for out in handed.tickets.drain(..) {
+                    self.owners.remove(&out.id);
                 }
             }
             if handed.missed_at.take_if(|at| *at <= now).is_some() && handed.counted(now) == 0 {
@@ -271,7 +328,7 @@ impl Tickets {
         self.ready.retain(|ready| keep(&ready.id, &ready.standing));
         for (talk, handed) in &mut self.talks {
             let before = handed.tickets.len();
-            handed.tickets.retain(|(id, standing)| {
+            handed.tickets.retain(|Out { id, standing, .. }| {
                 let kept = keep(id, standing);
                 if !kept {
                     self.owners.remove(id);
@@ -280,8 +337,7 @@ impl Tickets {
                 kept
             });
             if handed.tickets.len() < before {
-                let talks =
-                    if handed.tickets.is_empty() { &mut self.ended } else { &mut self.lost };
+                let talks = if handed.is_out() { &mut self.ended } else { &mut self.lost };
                 talks.insert(*talk);
             }
         }
@@ -300,10 +356,10 @@ impl Tickets {
         self.ready.retain(|ready| ready.standing.renew_at > now);
         self.talks.retain(|_, handed| {
             let owners = &mut self.owners;
-            handed.tickets.retain(|(id, standing)| {
-                let lasts = standing.until > now;
+            handed.tickets.retain(|out| {
+                let lasts = out.standing.until > now;
                 if !lasts {
-                    owners.remove(id);
+                    owners.remove(&out.id);
                 }
                 lasts
             });
@@ -358,6 +414,7 @@ mod tests {
 
     const T0: Timestamp = Timestamp::from_secs(10_000);
     const LIFE: Duration = Duration::from_secs(80 * 60);
+    const BOX: BoxId = BoxId::from_bytes([1; 32]);
 
     fn standing(now: Timestamp) -> Standing {
         Standing {
@@ -389,30 +446,79 @@ mod tests {
         assert!(tickets.hand_out(talk, 8, T0, &mut rng).tickets.is_empty(), "it has enough");
         assert!(!tickets.goes_on(talk, T0), "nothing has come");
         assert_eq!(tickets.lasting(talk, T0), Some(coarse(T0 + LIFE)));
-        assert!(
-            tickets.begins(Talk::Own(8), T0) && !tickets.begins(talk, T0),
-            "its writer has some"
-        );
-        tickets.heard(talk, true, T0);
+        tickets.heard(talk, BOX, true, T0);
         assert!(tickets.goes_on(talk, T0));
         for _ in 0..12 {
-            tickets.used(&held.pop().expect("topped up").ticket.tell().id);
+            tickets.used(&held.pop().expect("topped up").ticket.tell().id, BOX);
             held.extend(tickets.hand_out(talk, 2, T0, &mut rng).tickets);
         }
         assert_eq!(held.len(), MOST);
         assert!(!tickets.goes_on(talk, T0 + TALK), "the talk is over");
         assert!(tickets.take_ended(T0 + TALK).is_empty());
-        for (left, dated) in (0..MOST).rev().zip(held.drain(..)) {
+        for (left, dated) in (0..MOST).rev().zip(held.drain(..).rev()) {
             assert_eq!(dated.until, coarse(T0 + LIFE));
-            tickets.used(&dated.ticket.tell().id);
+            tickets.used(&dated.ticket.tell().id, BOX);
             let lasts = tickets.lasting(talk, T0).is_some();
             assert_eq!(lasts, left >= usize::from(NEXT), "{left}");
         }
         assert_eq!(tickets.lasting(talk, T0 + LIFE), None);
         assert_eq!(tickets.take_ended(T0), BTreeSet::from([talk]));
         // Used twice, or somebody's who is not known.
-        tickets.used(&Ticket::from_bytes([0; 16]).tell().id);
+        tickets.used(&Ticket::from_bytes([0; 16]).tell().id, BOX);
         assert!(tickets.take_ended(T0).is_empty());
+    }
+
+    /// Its writer uses the last that came first: when one was used, those that were handed out before it are still there.
+    #[test]
+    fn whose_writer_may_have_used_its_last_one_is_known() {
+        let (mut tickets, mut rng) = (Tickets::default(), ChaCha20Rng::seed_from_u64(8));
+        let talk = Talk::Own(7);
+        add(&mut tickets, 60, T0, &mut rng);
+        let use_one = |tickets: &mut Tickets, dated: Option<Dated>| {
+            tickets.used(&dated.expect("one").ticket.tell().id, BOX);
+            tickets.heard(talk, BOX, true, T0);
+        };
+        let mut held = tickets.hand_out(talk, 8, T0, &mut rng).tickets;
+        assert!(tickets.is_untold(talk, T0), "it may not have them yet");
+        let mut under_way = Vec::new();
+        for left in (0..FIRST).rev() {
+            use_one(&mut tickets, held.pop());
+            // What is on its way to it now says nothing of what it has.
+            under_way.extend(tickets.hand_out(talk, 1, T0, &mut rng).tickets);
+            assert_eq!(tickets.is_untold(talk, T0), left == 0, "{left}");
+        }
+        // One of them is there after all, and so are those before it.
+        assert!(under_way.len() > 3);
+        use_one(&mut tickets, under_way.get(2).cloned());
+        assert!(!tickets.is_untold(talk, T0));
+        use_one(&mut tickets, under_way.first().cloned());
+        assert!(tickets.is_untold(talk, T0), "the others were sealed into a box that never came");
+        assert!(tickets.is_untold(talk, T0 + LIFE), "they are over");
+    }
+
+    /// One is counted as used for what comes without; if that was told by one too, and a registration was sooner, nothing else is.
+    #[test]
+    fn what_comes_without_shows_that_there_was_none_unless_its_ticket_comes_later() {
+        let (mut tickets, mut rng) = (Tickets::default(), ChaCha20Rng::seed_from_u64(9));
+        let talk = Talk::Own(7);
+        add(&mut tickets, 60, T0, &mut rng);
+        let held = tickets.hand_out(talk, 8, T0, &mut rng).tickets;
+        let id = |at: usize| held[at].ticket.tell().id;
+        tickets.used(&id(4), BOX);
+        tickets.heard(talk, BOX, true, T0);
+        let another = BoxId::from_bytes([2; 32]);
+        tickets.heard(talk, another, false, T0);
+        assert!(tickets.is_untold(talk, T0));
+        assert_eq!(tickets.lasting(talk, T0), None);
+        tickets.used(&id(2), BOX);
+        assert!(tickets.is_untold(talk, T0), "that was for another box");
+        tickets.used(&id(3), another);
+        assert!(!tickets.is_untold(talk, T0));
+        // Those that never reach it are counted out one by one, and others are handed out in their place.
+        let before = tickets.talks[&talk].counted(T0);
+        (0..before).for_each(|_| tickets.heard(talk, another, false, T0));
+        assert_eq!(tickets.talks[&talk].counted(T0), 0);
+        assert!(tickets.hand_out(talk, 8, T0, &mut rng).only);
     }
 
     /// As long as its writer may use those that are void, or has shown that it has none.
@@ -422,11 +528,11 @@ mod tests {
         let talk = Talk::Own(7);
         add(&mut tickets, 60, T0, &mut rng);
         let held = tickets.hand_out(talk, 8, T0, &mut rng).tickets;
-        tickets.heard(talk, true, T0);
+        tickets.heard(talk, BOX, true, T0);
         assert!(tickets.lasting(talk, T0).is_some());
-        tickets.heard(talk, false, T0);
-        assert!(tickets.lasting(talk, T0).is_none() && tickets.begins(talk, T0));
-        tickets.heard(talk, true, T0);
+        tickets.heard(talk, BOX, false, T0);
+        assert!(tickets.lasting(talk, T0).is_none() && tickets.is_untold(talk, T0));
+        tickets.heard(talk, BOX, true, T0);
         assert!(tickets.lasting(talk, T0).is_some());
         let void = held[0].ticket.tell().id;
         tickets.retain(|id, _| *id != void);
@@ -441,8 +547,8 @@ mod tests {
     fn who_has_none_is_answered_soon_or_boxes_are_registered() {
         let (mut tickets, mut rng) = (Tickets::default(), ChaCha20Rng::seed_from_u64(4));
         let (one, two) = (Talk::Own(1), Talk::Own(2));
-        tickets.heard(one, true, T0);
-        tickets.heard(two, true, T0 + ANSWERED_WITHIN / 2);
+        tickets.heard(one, BOX, true, T0);
+        tickets.heard(two, BOX, true, T0 + ANSWERED_WITHIN / 2);
         assert!(!tickets.goes_on(one, T0), "there are none to be had");
         add(&mut tickets, 10, T0, &mut rng);
         assert!(tickets.goes_on(one, T0));
@@ -451,7 +557,7 @@ mod tests {
         let later = T0 + ANSWERED_WITHIN * 2;
         assert_eq!(tickets.take_ended(later), BTreeSet::from([one]));
         assert!(tickets.take_ended(later).is_empty(), "it is said once");
-        tickets.heard(one, true, later);
+        tickets.heard(one, BOX, true, later);
         assert_eq!(tickets.take_ended(later + ANSWERED_WITHIN), BTreeSet::from([one]));
     }
 
@@ -461,7 +567,7 @@ mod tests {
         let talk = Talk::Decoy(1, 0);
         add(&mut tickets, 10, T0, &mut rng);
         assert_eq!(tickets.hand_out(talk, 8, T0, &mut rng).tickets.len(), FIRST);
-        tickets.heard(talk, true, T0);
+        tickets.heard(talk, BOX, true, T0);
         tickets.retain(|_, standing| standing.session != CollectorSession::from_bytes([2; 32]));
         assert_eq!((tickets.ready(), tickets.take_ended(T0).len()), (5, 0));
         tickets.retain(|_, standing| standing.session != CollectorSession::from_bytes([1; 32]));
@@ -471,7 +577,7 @@ mod tests {
         add(&mut tickets, 10, T0, &mut rng);
         assert_eq!(tickets.hand_out(talk, 8, T0, &mut rng).tickets.len(), FIRST);
         let late = T0 + LIFE - COUNTED_FOR;
-        tickets.heard(talk, true, late);
+        tickets.heard(talk, BOX, true, late);
         let ended = tickets.take_ended(late + ANSWERED_WITHIN);
         assert_eq!(ended.len(), 1, "their writer may not use them any more");
         tickets.expire(late);
@@ -518,8 +624,8 @@ mod tests {
     #[test]
     fn talks_and_tickets_are_bounded() {
         let (mut tickets, mut rng) = (Tickets::default(), ChaCha20Rng::seed_from_u64(3));
-        (0..MAX_TALKS as u64).for_each(|n| tickets.heard(Talk::Own(n), true, T0));
-        tickets.heard(Talk::Own(u64::MAX), true, T0);
+        (0..MAX_TALKS as u64).for_each(|n| tickets.heard(Talk::Own(n), BOX, true, T0));
+        tickets.heard(Talk::Own(u64::MAX), BOX, true, T0);
         assert!(!tickets.goes_on(Talk::Own(u64::MAX), T0));
         add(&mut tickets, FIRST, T0, &mut rng);
         assert!(tickets.hand_out(Talk::Own(u64::MAX), 8, T0, &mut rng).tickets.is_empty());

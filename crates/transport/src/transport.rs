@@ -279,9 +279,8 @@ impl Transport {
                 let decoy = self.decoys.follower(&id);
                 let (is_decoy, talk) = (decoy.is_some(), decoy.or(talk.map(Talk::Own)));
                 let goes_on = talk.is_some_and(|talk| self.tickets.goes_on(talk, now));
-                let begins = talk.is_some_and(|talk| self.tickets.begins(talk, now));
                 let lasting = talk.and_then(|talk| self.tickets.lasting(talk, now));
-                let whose = Whose { is_decoy, talk, goes_on, lasting, begins };
+                let whose = Whose { is_decoy, talk, goes_on, lasting };
                 self.follows.follow(id, urgency, whose, now, rng);
             }
             Command::Unfollow { id } => {

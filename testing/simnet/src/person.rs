@@ -1,7 +1,7 @@
 //! A person: the engine over the transport, as the client drives them, with a database that
 //! survives a crash and nothing else that does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use xchat_base::Timestamp;
 use xchat_base::random::Rng;
@@ -21,6 +21,23 @@ pub(crate) enum Want {
     /// At the time of its slot.
     SendAt(Vec<u8>, Timestamp),
     Solve(Puzzle),
+}
+
+/// What is to be done, in order: as in a client's driver, all that follows from one input comes before what follows from that.
+enum Step {
+    Engine(Input),
+    Transport(xchat_transport::Command),
+}
+
+/// What an event of a transport is to whoever has conversations.
+pub(crate) fn told(event: xchat_transport::Event) -> Option<Input> {
+    use xchat_transport::Event;
+    match event {
+        Event::Written { id, outcome } => Some(Input::Written { id, outcome }),
+        Event::Read { id, outcome } => Some(Input::Read { id, outcome }),
+        Event::Arrived(boxed) => Some(Input::Arrived(boxed)),
+        _ => None,
+    }
 }
 
 /// The running app.
@@ -193,6 +210,51 @@ impl Person {
         rng: &mut Rng,
         wants: &mut Vec<Want>,
     ) {
+        let mut steps = VecDeque::new();
+        self.engine_effects(effects, now, &mut steps);
+        self.work(steps, now, rng, wants);
+    }
+
+    fn carry_out_transport(
+        &mut self,
+        effects: Vec<xchat_transport::Effect>,
+        now: Timestamp,
+        rng: &mut Rng,
+        wants: &mut Vec<Want>,
+    ) {
+        let mut steps = VecDeque::new();
+        self.transport_effects(effects, wants, &mut steps);
+        self.work(steps, now, rng, wants);
+    }
+
+    fn work(
+        &mut self,
+        mut steps: VecDeque<Step>,
+        now: Timestamp,
+        rng: &mut Rng,
+        wants: &mut Vec<Want>,
+    ) {
+        while let Some(step) = steps.pop_front() {
+            match step {
+                Step::Engine(input) => {
+                    let effects = self.app().engine(input, now, rng);
+                    self.engine_effects(effects, now, &mut steps);
+                }
+                Step::Transport(order) => {
+                    let input = xchat_transport::Input::Command(order);
+                    let effects = self.app().transport.handle(input, now, rng);
+                    self.transport_effects(effects, wants, &mut steps);
+                }
+            }
+        }
+    }
+
+    fn engine_effects(
+        &mut self,
+        effects: Vec<xchat_engine::Effect>,
+        now: Timestamp,
+        steps: &mut VecDeque<Step>,
+    ) {
         use xchat_engine::Effect;
         use xchat_transport::Command as Order;
         for effect in effects {
@@ -227,26 +289,21 @@ impl Person {
                 }
                 Effect::Recall { conversation, after, limit } => {
                     let recalled = self.recall(conversation, after, limit);
-                    let input = Input::Recalled { conversation, recalled };
-                    let effects = self.app().engine(input, now, rng);
-                    self.carry_out_engine(effects, now, rng, wants);
+                    steps.push_back(Step::Engine(Input::Recalled { conversation, recalled }));
                     continue;
                 }
             };
-            let effects =
-                self.app().transport.handle(xchat_transport::Input::Command(order), now, rng);
-            self.carry_out_transport(effects, now, rng, wants);
+            steps.push_back(Step::Transport(order));
         }
     }
 
-    fn carry_out_transport(
+    fn transport_effects(
         &mut self,
         effects: Vec<xchat_transport::Effect>,
-        now: Timestamp,
-        rng: &mut Rng,
         wants: &mut Vec<Want>,
+        steps: &mut VecDeque<Step>,
     ) {
-        use xchat_transport::{Effect, Event};
+        use xchat_transport::Effect;
         for effect in effects {
             match effect {
                 Effect::Connect { gateway, .. } => wants.push(Want::Connect(gateway)),
@@ -259,16 +316,7 @@ impl Person {
                 Effect::PersistDecoys => {
                     self.kept_decoys = Some(self.app().transport.kept_decoys());
                 }
-                Effect::Event(event) => {
-                    let input = match event {
-                        Event::Written { id, outcome } => Input::Written { id, outcome },
-                        Event::Read { id, outcome } => Input::Read { id, outcome },
-                        Event::Arrived(boxed) => Input::Arrived(boxed),
-                        _ => continue,
-                    };
-                    let effects = self.app().engine(input, now, rng);
-                    self.carry_out_engine(effects, now, rng, wants);
-                }
+                Effect::Event(event) => steps.extend(told(event).map(Step::Engine)),
                 _ => {}
             }
         }

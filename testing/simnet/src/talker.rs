@@ -1,7 +1,7 @@
 //! A talker: the production transport under the production conversations, and no MLS. What a person's device
 //! asks of the network it asks for too, at the same times; what it says is filler.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use xchat_base::random::Rng;
 use xchat_base::{Secret, Timestamp};
@@ -19,6 +19,12 @@ use crate::plain::PlainGroup;
 
 /// Hexadecimal digits of a message's number, with which its text begins.
 const NUMBER_LEN: usize = 16;
+
+/// What is to be done, in order: as in a client's driver, all that follows from one input comes before what follows from that.
+enum Step {
+    Talk(Input),
+    Transport(Command),
+}
 
 /// Something became of what was said, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,9 +149,8 @@ impl Talker {
         }
         let mut wants = Vec::new();
         self.start(network, now, rng, &mut wants);
-        for order in std::mem::take(&mut self.orders) {
-            self.order(order, now, rng, &mut wants);
-        }
+        let orders = std::mem::take(&mut self.orders).into_iter().map(Step::Transport);
+        self.work(orders.collect(), now, rng, &mut wants);
         wants
     }
 
@@ -324,6 +329,68 @@ impl Talker {
         rng: &mut Rng,
         wants: &mut Vec<Want>,
     ) {
+        let mut steps = VecDeque::new();
+        self.talk_effects(number, effects, now, &mut steps);
+        self.work(steps, now, rng, wants);
+    }
+
+    fn carry_out_transport(
+        &mut self,
+        effects: Vec<xchat_transport::Effect>,
+        now: Timestamp,
+        rng: &mut Rng,
+        wants: &mut Vec<Want>,
+    ) {
+        let mut steps = VecDeque::new();
+        self.transport_effects(effects, wants, &mut steps);
+        self.work(steps, now, rng, wants);
+    }
+
+    fn work(
+        &mut self,
+        mut steps: VecDeque<Step>,
+        now: Timestamp,
+        rng: &mut Rng,
+        wants: &mut Vec<Want>,
+    ) {
+        while let Some(step) = steps.pop_front() {
+            match step {
+                Step::Talk(input) => {
+                    let Some(number) = self.whose(&input) else { continue };
+                    let mut tickets = hand_out(&mut self.transport, number, now);
+                    let effects = self.sides[number].talk.handle(input, now, rng, &mut tickets);
+                    drop(tickets);
+                    self.talk_effects(number, effects, now, &mut steps);
+                }
+                Step::Transport(order) => {
+                    let Some(transport) = &mut self.transport else {
+                        self.orders.push(order);
+                        continue;
+                    };
+                    let input = xchat_transport::Input::Command(order);
+                    let effects = transport.handle(input, now, rng);
+                    self.transport_effects(effects, wants, &mut steps);
+                }
+            }
+        }
+    }
+
+    fn whose(&self, input: &Input) -> Option<usize> {
+        let id = match input {
+            Input::Written { id, .. } | Input::Read { id, .. } => *id,
+            Input::Arrived(boxed) => boxed.id(),
+            _ => return None,
+        };
+        self.sides.iter().position(|side| side.talk.owns(&id))
+    }
+
+    fn talk_effects(
+        &mut self,
+        number: usize,
+        effects: Vec<Effect>,
+        now: Timestamp,
+        steps: &mut VecDeque<Step>,
+    ) {
         for effect in effects {
             let order = match effect {
                 Effect::Write(boxed, ticket) => {
@@ -360,17 +427,8 @@ impl Talker {
                 // Only who has to rejoin asks for the history, which is the world's.
                 Effect::Recall { .. } | Effect::Done { .. } => continue,
             };
-            self.order(order, now, rng, wants);
+            steps.push_back(Step::Transport(order));
         }
-    }
-
-    fn order(&mut self, order: Command, now: Timestamp, rng: &mut Rng, wants: &mut Vec<Want>) {
-        let Some(transport) = &mut self.transport else {
-            self.orders.push(order);
-            return;
-        };
-        let effects = transport.handle(xchat_transport::Input::Command(order), now, rng);
-        self.carry_out_transport(effects, now, rng, wants);
     }
 
     fn note(&mut self, number: usize, event: Event, now: Timestamp) {
@@ -399,61 +457,27 @@ impl Talker {
         }
     }
 
-    fn carry_out_transport(
+    fn transport_effects(
         &mut self,
         effects: Vec<xchat_transport::Effect>,
-        now: Timestamp,
-        rng: &mut Rng,
         wants: &mut Vec<Want>,
+        steps: &mut VecDeque<Step>,
     ) {
-        use xchat_transport::{Effect, Event};
+        use xchat_transport::Effect;
         for effect in effects {
-            let input = match effect {
-                Effect::Connect { gateway, .. } => {
-                    wants.push(Want::Connect(gateway));
-                    continue;
+            match effect {
+                Effect::Connect { gateway, .. } => wants.push(Want::Connect(gateway)),
+                Effect::Disconnect => wants.push(Want::Disconnect),
+                Effect::Send(frame) => wants.push(Want::Send(frame)),
+                Effect::Packet { frame, at } => wants.push(Want::SendAt(frame, at)),
+                Effect::Solve(puzzle) => wants.push(Want::Solve(puzzle)),
+                Effect::WakeAt(at) => self.transport_wake = Some(at),
+                Effect::Persist(pins) => self.pins = Some(pins),
+                Effect::Event(event) => {
+                    steps.extend(crate::person::told(event).map(Step::Talk));
                 }
-                Effect::Disconnect => {
-                    wants.push(Want::Disconnect);
-                    continue;
-                }
-                Effect::Send(frame) => {
-                    wants.push(Want::Send(frame));
-                    continue;
-                }
-                Effect::Packet { frame, at } => {
-                    wants.push(Want::SendAt(frame, at));
-                    continue;
-                }
-                Effect::Solve(puzzle) => {
-                    wants.push(Want::Solve(puzzle));
-                    continue;
-                }
-                Effect::WakeAt(at) => {
-                    self.transport_wake = Some(at);
-                    continue;
-                }
-                Effect::Persist(pins) => {
-                    self.pins = Some(pins);
-                    continue;
-                }
-                Effect::Event(Event::Written { id, outcome }) => Input::Written { id, outcome },
-                Effect::Event(Event::Read { id, outcome }) => Input::Read { id, outcome },
-                Effect::Event(Event::Arrived(boxed)) => Input::Arrived(boxed),
-                _ => continue,
-            };
-            let id = match &input {
-                Input::Written { id, .. } | Input::Read { id, .. } => *id,
-                Input::Arrived(boxed) => boxed.id(),
-                _ => continue,
-            };
-            let Some(number) = self.sides.iter().position(|side| side.talk.owns(&id)) else {
-                continue;
-            };
-            let mut tickets = hand_out(&mut self.transport, number, now);
-            let effects = self.sides[number].talk.handle(input, now, rng, &mut tickets);
-            drop(tickets);
-            self.carry_out_talk(number, effects, now, rng, wants);
+                _ => {}
+            }
         }
     }
 }

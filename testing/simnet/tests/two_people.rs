@@ -75,6 +75,31 @@ fn a_message_takes_about_a_second_at_the_fast_pace() {
     assert!(median <= 1_300, "median {median} ms");
 }
 
+/// Eight lines in twenty seconds at `desk`, of somebody who has tickets for the first ones only: what is written without may be the last that is
+/// said for long. Three times in ten it was delivered after two minutes and more, when its reader looked as it does after every talk.
+#[test]
+fn what_is_said_quickly_is_delivered_to_the_end() {
+    const LINES: usize = 8;
+    for seed in 20..24 {
+        let shape = Shape { pace: Some(1_000), mixes_per_layer: 2, stores: 6, ..Shape::default() };
+        let mut world = World::new(seed, &shape, Links::good());
+        let (alice, bob) = (world.add("alice"), world.add("bob"));
+        let [from_alice, from_bob] = world.meet(alice, bob);
+        world.run_for(5 * MINUTE);
+        world.send(alice, from_alice, "hi");
+        world.send(bob, from_bob, "hi");
+        world.run_for(Duration::from_secs(5));
+        for n in 0..LINES {
+            world.send(alice, from_alice, &format!("line {n}"));
+            world.run_for(Duration::from_millis(2_500));
+        }
+        world.run_until("everything is delivered", MINUTE * 3 / 2, |world| {
+            world.people[alice].all_sent_are(MessageState::Delivered)
+        });
+        assert_exactly_once_in_order(&world);
+    }
+}
+
 #[test]
 fn a_store_that_is_away_changes_nothing() {
     let (mut world, conversations) = met(3, Links::good());

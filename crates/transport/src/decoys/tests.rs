@@ -113,7 +113,9 @@ impl Client {
                 let (with, without) = &mut self.told;
                 *if ticket.is_some() { with } else { without } += 1;
                 // By the transport, when it comes.
-                ticket.iter().for_each(|ticket| self.tickets.used(&ticket.tell().id));
+                ticket.iter().for_each(|ticket| {
+                    self.tickets.used(&ticket.tell().id, BoxId::from_bytes([1; 32]))
+                });
             }
             match command {
                 Command::Follow { id, .. } => {

@@ -29,11 +29,19 @@ fn follow_at(follows: &mut Follows, id: BoxId, urgency: Urgency, now: Timestamp)
 
 /// In no talk.
 fn whose(is_decoy: bool) -> Whose {
-    Whose { is_decoy, talk: None, goes_on: false, lasting: None, begins: false }
+    Whose { is_decoy, talk: None, goes_on: false, lasting: None }
+}
+
+fn next_look(follows: &Follows, now: Timestamp) -> Option<(BoxId, Need)> {
+    follows.next_look(now, |_| false, &mut rng())
+}
+
+fn hurries(follows: &Follows, now: Timestamp) -> bool {
+    follows.all().any(|(_, followed)| !followed.in_flight && followed.hurries(now))
 }
 
 fn look(follows: &Follows, now: Timestamp) -> Option<BoxId> {
-    follows.next_look(now, &mut rng()).map(|(id, _)| id)
+    next_look(follows, now).map(|(id, _)| id)
 }
 
 fn standing(now: Timestamp) -> Standing {
@@ -120,7 +128,7 @@ fn boxes_are_looked_at_when_nothing_was_heard_or_an_item_may_be_lost() {
     let soon = T0 + Duration::from_secs(2);
     assert_eq!(look(&follows, soon), None);
     follows.collect_lost(T0 + Duration::from_secs(1));
-    assert!(follows.in_a_hurry(T0));
+    assert!(hurries(&follows, T0));
     assert_eq!(look(&follows, soon), Some(id(1)));
     follows.looked(&id(1), soon);
     assert_eq!(look(&follows, soon), None);
@@ -139,19 +147,19 @@ fn when_nobody_talks_any_more_the_next_box_alone_is_looked_at_and_more_rarely() 
     (0..2).for_each(|n| follow(&mut follows, id(n), Urgency::Active(n as u8)));
     assert_eq!(look(&follows, T0 + least / 2), None);
     let talking = T0 + most;
-    assert_eq!(follows.next_look(talking, &mut rng()), Some((id(0), true)));
+    assert_eq!(next_look(&follows, talking), Some((id(0), Need::Talk)));
     follows.looked(&id(0), talking);
     assert_eq!(look(&follows, talking), None);
     // It arrives, and the other one, registered for long, is the next.
     follows.remove(&id(0));
     follow_at(&mut follows, id(1), Urgency::Active(0), talking);
     assert_eq!(look(&follows, talking + least / 2), None);
-    assert_eq!(follows.next_look(talking + most, &mut rng()), Some((id(1), true)));
+    assert_eq!(next_look(&follows, talking + most), Some((id(1), Need::Talk)));
     let silent = talking + most * 2;
     follows.looked(&id(1), silent);
     assert_eq!(look(&follows, silent + LOOK_AFTER / 2), None);
     let later = silent + LOOK_AFTER;
-    assert_eq!(follows.next_look(later, &mut rng()), Some((id(1), false)));
+    assert_eq!(next_look(&follows, later), Some((id(1), Need::Rest)));
 }
 
 /// If it is not what was lost, what comes after it is not either.
@@ -166,22 +174,22 @@ fn of_what_may_be_lost_only_the_next_box_is_looked_at_and_the_one_after_what_is_
     follows.collect_lost(now);
     assert_eq!(look(&follows, now), Some(id(0)));
     follows.looked(&id(0), now);
-    assert!(!follows.in_a_hurry(now));
+    assert!(!hurries(&follows, now));
     // It is found; and what is awaited next in another lane is not looked at for that.
     follows.found(&id(0));
     follows.remove(&id(0));
     let other = Whose { talk: Some(Talk::Own(2)), ..of_a_talk(false) };
     follows.follow(id(9), Urgency::Active(0), other, now, &mut rng);
-    assert!(!follows.in_a_hurry(now));
+    assert!(!hurries(&follows, now));
     follows.follow(id(1), Urgency::Active(0), of_a_talk(true), now, &mut rng);
-    assert_eq!((look(&follows, now), follows.in_a_hurry(now)), (Some(id(1)), true));
+    assert_eq!((look(&follows, now), hurries(&follows, now)), (Some(id(1)), true));
     follows.looked(&id(1), now);
     // What others lie behind was not told either, but they were.
     follows.follow(id(1), Urgency::Overdue, of_a_talk(true), now, &mut rng);
     follows.found(&id(1));
     follows.remove(&id(1));
     follows.follow(id(2), Urgency::Active(0), of_a_talk(true), now, &mut rng);
-    assert!(!follows.in_a_hurry(now));
+    assert!(!hurries(&follows, now));
 }
 
 /// It came, and what was lost is what came after it. But it is not suspected for ever.
@@ -196,24 +204,24 @@ fn what_arrives_while_it_is_doubted_has_the_next_one_looked_at_once() {
     // The first one came after the collect was sent that brought nothing.
     next(&mut follows, 0, at(7));
     follows.collect_lost(at(1));
-    assert!(follows.in_a_hurry(at(8)));
+    assert!(hurries(&follows, at(8)));
     assert_eq!(follows.arrived(&id(0)), Some(Some(Talk::Own(1))));
     next(&mut follows, 1, at(9));
-    assert_eq!((look(&follows, at(9)), follows.in_a_hurry(at(9))), (Some(id(1)), true));
+    assert_eq!((look(&follows, at(9)), hurries(&follows, at(9))), (Some(id(1)), true));
     follows.looked(&id(1), at(9));
     follows.arrived(&id(1));
     next(&mut follows, 2, at(12));
-    assert!(!follows.in_a_hurry(at(12)), "what was told has come");
+    assert!(!hurries(&follows, at(12)), "what was told has come");
     // Nothing was there when it was looked at.
     follows.collect_lost(at(20));
     follows.looked(&id(2), at(21));
     follows.empty(&id(2));
     follows.arrived(&id(2));
     next(&mut follows, 3, at(30));
-    assert!(!follows.in_a_hurry(at(30)));
+    assert!(!hurries(&follows, at(30)));
     follows.collect_lost(at(40));
     register(&mut follows, id(3), at(41), 10);
-    assert!(!follows.in_a_hurry(at(41)), "its store has said so");
+    assert!(!hurries(&follows, at(41)), "its store has said so");
 }
 
 /// A writer that has some which are void may use those.
@@ -258,16 +266,16 @@ fn what_may_be_lost_is_looked_at_before_all_that_has_waited_for_long() {
     (110..118).for_each(|n| follows.looked(&id(n), now));
     follows.collect_lost(now);
     for _ in 110..118 {
-        assert!(follows.in_a_hurry(T0));
+        assert!(hurries(&follows, T0));
         let next = look(&follows, now).expect("late ones");
         follows.looked(&next, now + Duration::from_secs(1));
     }
-    assert!(!follows.in_a_hurry(T0));
+    assert!(!hurries(&follows, T0));
 }
 
 /// Of a talk that goes on and one that is over.
 fn of_a_talk(goes_on: bool) -> Whose {
-    Whose { is_decoy: false, talk: Some(Talk::Own(1)), goes_on, lasting: None, begins: false }
+    Whose { is_decoy: false, talk: Some(Talk::Own(1)), goes_on, lasting: None }
 }
 
 #[test]
@@ -439,43 +447,66 @@ fn a_box_behind_which_others_have_arrived_is_looked_at_soon_and_not_registered()
     follows.follow(id(1), Urgency::Overdue, of_a_talk(true), T0, &mut rng);
     follows.uncover(&BTreeSet::from([Talk::Own(1)]));
     let (late, again) = OVERDUE;
-    assert_eq!((look(&follows, T0), follows.in_a_hurry(T0)), (None, false));
+    assert_eq!((look(&follows, T0), hurries(&follows, T0)), (None, false));
     // What arrives meanwhile does not put it off.
     follows.follow(id(1), Urgency::Overdue, of_a_talk(true), T0 + late / 2, &mut rng);
     let now = T0 + late;
-    assert_eq!((look(&follows, now), follows.in_a_hurry(now)), (Some(id(1)), true));
+    assert_eq!((look(&follows, now), hurries(&follows, now)), (Some(id(1)), true));
     // It may be a lie, or its writer may be gone: there are others to be looked at.
     let (mut now, mut wait) = (now, again);
     for _ in 0..12 {
         follows.looked(&id(1), now);
         wait = (wait * 2).min(LOOK_AFTER);
-        assert!(!follows.in_a_hurry(now + wait - Duration::from_secs(1)), "{wait:?}");
+        assert!(!hurries(&follows, now + wait - Duration::from_secs(1)), "{wait:?}");
         now = now + wait;
-        assert!(follows.in_a_hurry(now), "{wait:?}");
+        assert!(hurries(&follows, now), "{wait:?}");
     }
     assert_eq!((wait, look(&follows, now)), (LOOK_AFTER, Some(id(1))));
     assert_eq!(follows.next(now, 0, 10).new, None, "it has been written");
 }
 
-/// Its writer has no tickets yet, or something was written by new keys before the reader had them.
+/// Its writer may have no tickets: what it has written without may be the last that it says for long.
 #[test]
-fn at_the_beginning_of_a_talk_the_next_box_is_looked_at_once_soon() {
+fn what_may_have_been_told_to_nobody_is_looked_at_soon_some_times() {
+    let (mut follows, mut draws) = (Follows::new(), rng());
+    let untold =
+        |follows: &Follows, now| follows.next_look(now, |talk| talk == Talk::Own(1), &mut rng());
+    let second = Duration::from_secs(1);
+    follows.follow(id(1), Urgency::Ahead(3), of_a_talk(true), T0, &mut draws);
+    follows.follow(id(1), Urgency::Active(0), of_a_talk(true), T0, &mut draws);
+    let (mut now, mut wait) = (T0, LOOK_AT_FIRST);
+    for _ in 0..LOOKS_AT_FIRST {
+        assert_eq!(untold(&follows, now + wait - second), None, "{wait:?}");
+        now = now + wait;
+        assert_eq!(look(&follows, now), None, "its writer had some left");
+        assert_eq!(untold(&follows, now), Some((id(1), Need::Untold)), "{wait:?}");
+        follows.looked(&id(1), now);
+        wait *= 2;
+    }
+    assert!(now.since(T0) < LOOK_AFTER_A_TALK.0);
+    assert_eq!(untold(&follows, now + LOOK_AFTER_A_TALK.0 - second), None);
+    // Something has come.
+    follows.follow(id(1), Urgency::Active(0), of_a_talk(true), now, &mut draws);
+    assert_eq!(untold(&follows, now + LOOK_AT_FIRST), Some((id(1), Need::Untold)));
+    // A look for another reason does not count.
+    follows.suspect(&BTreeSet::from([Talk::Own(1)]), now, &mut draws);
+    assert_eq!(untold(&follows, now), Some((id(1), Need::Lost)));
+    follows.looked(&id(1), now);
+    assert_eq!(untold(&follows, now + LOOK_AT_FIRST), Some((id(1), Need::Untold)));
+    // Where a store stands ready there is nothing to be hasty about.
+    register(&mut follows, id(1), now, 10);
+    assert_eq!(untold(&follows, now + LOOK_AT_FIRST), None);
+}
+
+#[test]
+fn something_may_be_written_by_new_keys_before_the_reader_has_them() {
     let (mut follows, mut rng) = (Follows::new(), rng());
-    let begins = Whose { begins: true, ..of_a_talk(true) };
-    follows.follow(id(1), Urgency::Ahead(3), begins, T0, &mut rng);
-    follows.follow(id(1), Urgency::Active(0), begins, T0, &mut rng);
+    follows.follow(id(1), Urgency::Active(0), of_a_talk(true), T0, &mut rng);
     assert_eq!(look(&follows, T0 + LOOK_AT_FIRST / 2), None);
     let now = T0 + LOOK_AT_FIRST;
     assert_eq!(look(&follows, now), Some(id(1)));
     follows.looked(&id(1), now);
-    assert_eq!(look(&follows, now + LOOK_AT_FIRST), None, "once");
-    follows.follow(id(2), Urgency::Active(0), of_a_talk(true), now, &mut rng);
-    assert_eq!(look(&follows, now + LOOK_AT_FIRST), Some(id(2)), "of the lane of new keys");
-    // Where a store stands ready there is nothing to be hasty about.
-    follows.follow(id(3), Urgency::Active(0), of_a_talk(true), now, &mut rng);
-    register(&mut follows, id(3), T0, 10);
-    follows.looked(&id(2), now + LOOK_AT_FIRST);
-    assert_eq!(look(&follows, now + LOOK_AT_FIRST), None);
+    assert_eq!(look(&follows, now + LOOK_AT_FIRST * 2), None, "once");
 }
 
 /// Any of those whose time has come, and of a talk not always after the same time.
@@ -488,13 +519,15 @@ fn which_box_is_looked_at_does_not_tell_which_was_waited_for_longest() {
         follows.looked(&id(n), at);
     }
     let now = T0 + LOOK_AFTER * 2;
-    let drawn: BTreeSet<_> = (0..200).filter_map(|_| follows.next_look(now, &mut rng)).collect();
+    let drawn: BTreeSet<_> =
+        (0..200).filter_map(|_| follows.next_look(now, |_| false, &mut rng)).collect();
     assert_eq!(drawn.len(), 8);
     // But none waits for twice as long as another.
     let now = T0 + LOOK_AFTER * 8;
     (1..8).for_each(|n| follows.looked(&id(n), now - LOOK_AFTER * 3));
-    let drawn: BTreeSet<_> = (0..200).filter_map(|_| follows.next_look(now, &mut rng)).collect();
-    assert_eq!(drawn, BTreeSet::from([(id(0), false)]));
+    let drawn: BTreeSet<_> =
+        (0..200).filter_map(|_| follows.next_look(now, |_| false, &mut rng)).collect();
+    assert_eq!(drawn, BTreeSet::from([(id(0), Need::Rest)]));
 
     let mut follows = Follows::new();
     let (least, most) = LOOK_AFTER_A_TALK;
@@ -502,11 +535,7 @@ fn which_box_is_looked_at_does_not_tell_which_was_waited_for_longest() {
         let urgency = Urgency::Active(0);
         follows.follow(id(n), urgency, of_a_talk(true), T0, &mut rng);
     }
-    let after: BTreeSet<_> =
-        follows.all().map(|(_, followed)| followed.patience(T0).as_secs()).collect();
-    assert_eq!(after, BTreeSet::from([LOOK_AT_FIRST.as_secs()]), "of new keys");
-    follows.own.values_mut().for_each(|followed| followed.begins = false);
-    let after: BTreeSet<_> = follows.all().map(|(_, followed)| followed.patience(T0)).collect();
+    let after: BTreeSet<_> = follows.all().map(|(_, followed)| followed.patience()).collect();
     assert_eq!(after.len(), 50);
     assert!(after.iter().all(|after| (least..=most).contains(after)));
 }
@@ -554,7 +583,7 @@ fn what_may_have_been_told_in_vain_is_looked_at_once() {
     follows.looked(&id(0), now);
     assert_eq!(look(&follows, now), None);
     follows.suspect(&BTreeSet::from([Talk::Own(1)]), now, &mut rng);
-    assert_eq!((look(&follows, now), follows.in_a_hurry(now)), (Some(id(0)), true));
+    assert_eq!((look(&follows, now), hurries(&follows, now)), (Some(id(0)), true));
     follows.looked(&id(0), now);
-    assert!(!follows.in_a_hurry(now));
+    assert!(!hurries(&follows, now));
 }

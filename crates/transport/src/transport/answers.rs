@@ -266,7 +266,7 @@ impl Transport {
         };
         self.deliveries.remove(delivery_id);
         if let Some(id) = ticket {
-            self.tickets.used(&id);
+            self.tickets.used(&id, boxed.id());
         }
         self.came(boxed, ticket.is_some(), now, out);
     }
@@ -294,7 +294,7 @@ impl Transport {
         };
         self.unclaimed.claimed(id);
         if let Some(talk) = talk {
-            self.tickets.heard(talk, by_ticket, now);
+            self.tickets.heard(talk, id, by_ticket, now);
         }
         if !self.decoys.arrived(&id, now) {
             out.push(Effect::Event(Event::Arrived(boxed)));

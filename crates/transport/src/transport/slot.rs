@@ -11,7 +11,7 @@ use crate::api::Effect;
 use crate::collectors::Collector;
 use crate::decoys::Means;
 use crate::deliveries::Awaited;
-use crate::follows::{Follows, Next};
+use crate::follows::{Follows, Need, Next};
 use crate::outstanding::{Lost, Purpose};
 use crate::pace::Rotation;
 use crate::queue::Attempt;
@@ -39,8 +39,16 @@ const LOOK_EVERY: u64 = 16;
 /// The same of what is talked in: with fewer, lanes of decoys would be looked at more rarely than others, of which two are in each talk.
 const TALK_LOOK_EVERY: u64 = 10;
 
-/// The same when an item may just have been lost, or is known to be.
+/// The same when an item may just have been lost, or is known to be, or may have been told to nobody.
 const HURRIED_LOOK_EVERY: u64 = 3;
+
+const fn look_every(need: Need) -> u64 {
+    match need {
+        Need::Rest => LOOK_EVERY,
+        Need::Talk => TALK_LOOK_EVERY,
+        Need::Untold | Need::Lost => HURRIED_LOOK_EVERY,
+    }
+}
 
 /// Renewals that slots full of writes have held back are made up for, to this many.
 const MAX_RENEWAL_CREDIT: f64 = 4.0;
@@ -219,10 +227,11 @@ impl Transport {
         if ticket && self.turns.ticket_credit >= 1.0 {
             return Kind::Ticket;
         }
-        let every = if self.follows.in_a_hurry(now) { HURRIED_LOOK_EVERY } else { TALK_LOOK_EVERY };
-        if waited(self.turns.looked) >= every
-            && let Some((id, in_a_talk)) = self.follows.next_look(now, rng)
-            && (in_a_talk || waited(self.turns.looked) >= LOOK_EVERY)
+        let looked = waited(self.turns.looked);
+        let is_untold = |talk| self.tickets.is_untold(talk, now);
+        if looked >= HURRIED_LOOK_EVERY
+            && let Some((id, need)) = self.follows.next_look(now, is_untold, rng)
+            && looked >= look_every(need)
         {
             return Kind::Look(id);
         }
