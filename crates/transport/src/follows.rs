@@ -140,8 +140,9 @@ struct Followed {
     urgency: Urgency,
     /// When something last arrived in its lane, as far as that was said: at a start nothing has.
     lane_heard: Timestamp,
-    /// How often it was looked at since, but for suspicions.
+    /// How often it was looked at since because it may have been told to nobody, and when last.
     looks: u32,
+    early_at: Timestamp,
     /// It is the first one of its lane, which is new in a talk.
     is_first: bool,
     /// Since when others behind it are known to be written, and how often it was looked at since: it may never be.
@@ -203,6 +204,7 @@ impl Follows {
             urgency,
             lane_heard: Timestamp::ZERO,
             looks: 0,
+            early_at: Timestamp::ZERO,
             is_first: false,
             overdue: None,
             overdue_looks: 0,
@@ -293,6 +295,11 @@ impl Follows {
     pub(crate) fn remove(&mut self, id: &BoxId) -> Option<Option<Talk>> {
         let followed = self.own.remove(id).or_else(|| self.decoys.remove(id));
         followed.map(|followed| followed.talk)
+    }
+
+    /// Whether a store has promised to deliver it.
+    pub(crate) fn is_promised(&self, id: &BoxId, now: Timestamp) -> bool {
+        self.get(id).is_some_and(|followed| followed.stands(now))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -389,11 +396,13 @@ impl Follows {
     /// The box to look at, and how urgently: one behind which others have arrived, or the next one of a lane in use when an item may just have
     /// been lost; then what may have been told to nobody ([`LOOKS_AT_FIRST`]); then the next one of a lane that was talked in after
     /// [`LOOK_AFTER_A_TALK`], or the next one of any lane after [`LOOK_AFTER`]. Any of them that was not waited for half as long as another: of
-    /// the one that was waited for longest stores would see when the one before it came. Never one that others come before, for the same reason.
+    /// the one that was waited for longest stores would see when the one before it came. Never one that others come before, for the same reason;
+    /// and only for what `may` be looked at now.
     pub(crate) fn next_look(
         &self,
         now: Timestamp,
         is_untold: impl Fn(Talk) -> bool,
+        may: impl Fn(Need) -> bool,
         rng: &mut Rng,
     ) -> Option<(BoxId, Need)> {
         self.all()
@@ -409,20 +418,23 @@ impl Follows {
                     Urgency::Active(0) | Urgency::Resting if silent >= LOOK_AFTER => Need::Rest,
                     _ => return None,
                 };
-                Some((need, silent.mul_f64(0.5 + random::unit(rng) / 2.0), id))
+                may(need).then(|| (need, silent.mul_f64(0.5 + random::unit(rng) / 2.0), id))
             })
             .max()
             .map(|(need, _, id)| (*id, need))
     }
 
-    /// A request about it that is not a registration leaves.
-    pub(crate) fn looked(&mut self, id: &BoxId, now: Timestamp) {
-        if let Some(followed) = self.find(id) {
-            followed.looked_at = now;
-            followed.looks += u32::from(!followed.suspect);
-            followed.suspect = false;
-            followed.overdue_looks += u32::from(followed.overdue.is_some());
+    /// A look at it leaves.
+    pub(crate) fn looked(&mut self, id: &BoxId, need: Need, now: Timestamp) {
+        let Some(followed) = self.find(id) else { return };
+        if need == Need::Untold {
+            // What may have been lost is looked at all the same.
+            (followed.looks, followed.early_at) = (followed.looks + 1, now);
+            return;
         }
+        followed.looked_at = now;
+        followed.suspect = false;
+        followed.overdue_looks += u32::from(followed.overdue.is_some());
     }
 
     /// A look has found nothing.
@@ -662,7 +674,8 @@ impl Followed {
     fn is_early(&self, now: Timestamp, is_untold: impl Fn(Talk) -> bool) -> bool {
         let is_next = self.urgency == Urgency::Active(0) && self.was_talked_in(now);
         let again = LOOK_AT_FIRST * (1 << self.looks.min(LOOKS_AT_FIRST));
-        if !is_next || self.silent(now) < again || self.stands(now) {
+        let silent = self.silent(now).min(now.since(self.early_at));
+        if !is_next || silent < again || self.stands(now) {
             return false;
         }
         self.looks == 0 && self.is_first

@@ -57,6 +57,15 @@ pub(crate) enum Talk {
     Decoy(u32, usize),
 }
 
+/// How something came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Ticket,
+    /// A store had promised to deliver the box. It may have been told by a ticket too, which comes later.
+    Registration,
+    Other,
+}
+
 /// A ticket for which a store stands ready. It is handed out as long as there is enough left of its time.
 struct Ready {
     ticket: Ticket,
@@ -87,8 +96,9 @@ struct Known {
     heard: Timestamp,
     /// What came last, if it came without one: its writer had none, or none that is good, or the other way was the shorter one.
     untold: Option<BoxId>,
-    /// Some that its writer may still have are good for nothing, until then.
+    /// Some that its writer may still have are good for nothing, until then; the highest number of those.
     void_until: Timestamp,
+    void: u64,
     /// Something has come and there were none: if there are none then, boxes are registered.
     missed_at: Option<Timestamp>,
 }
@@ -108,6 +118,12 @@ impl Known {
     /// handed out before it were there, and still are.
     fn left(&self, now: Timestamp) -> Option<&Out> {
         self.tickets.iter().rev().find(|out| out.number < self.last && out.counts(now))
+    }
+
+    /// Whether what its writer would use next is surely good.
+    fn is_told(&self, now: Timestamp) -> bool {
+        let is_void = |number: u64| self.void > number && self.void_until > now;
+        self.untold.is_none() && self.left(now).is_some_and(|out| !is_void(out.number))
     }
 
     /// One was used, but which? If none is sure to have been there, some may be lost, or on their way to be used last.
@@ -206,7 +222,9 @@ impl Tickets {
         let Some(handed) = self.talk(talk) else { return Handed::default() };
         let only = handed.counted(now) == 0;
         // Who forgets what it has has none that are void.
-        handed.void_until = if only { Timestamp::ZERO } else { handed.void_until };
+        if only {
+            (handed.void_until, handed.void) = (Timestamp::ZERO, 0);
+        }
         let wanted =
             (FIRST + 2 * handed.used).min(MOST).saturating_sub(handed.counted(now)).min(most);
         let mut dated = Vec::new();
@@ -229,14 +247,14 @@ impl Tickets {
     }
 
     /// This box has come in a talk, by a ticket or otherwise. Its writer has used one for it in any case, if there was one.
-    pub(crate) fn heard(&mut self, talk: Talk, id: BoxId, by_ticket: bool, now: Timestamp) {
+    pub(crate) fn heard(&mut self, talk: Talk, id: BoxId, by: Way, now: Timestamp) {
         let Some(handed) = self.talk(talk) else { return };
         let again = handed.untold.is_some();
-        (handed.heard, handed.untold) = (now, (!by_ticket).then_some(id));
-        if !by_ticket {
+        (handed.heard, handed.untold) = (now, (by != Way::Ticket).then_some(id));
+        if by != Way::Ticket {
             handed.spend(now);
         }
-        if !by_ticket && again {
+        if by == Way::Other && again {
             // It has none of those before one that it has used: what told it of them was sealed anew, or was lost.
             handed.give_up(0..handed.top);
         }
@@ -267,10 +285,9 @@ impl Tickets {
         untils.get(NEXT as usize - 1).copied().filter(|until| *until > now + COUNTED_FOR)
     }
 
-    /// Whether its writer may have none now: what came last came without, or by the last of those that it is known to have.
+    /// Whether its writer may have none now, or none that is good: what came last came without, or by the last of those that it is known to have.
     pub(crate) fn is_untold(&self, talk: Talk, now: Timestamp) -> bool {
-        let known = self.talks.get(&talk);
-        known.is_none_or(|handed| handed.untold.is_some() || handed.left(now).is_none())
+        self.talks.get(&talk).is_none_or(|handed| !handed.is_told(now))
     }
 
     fn talk(&mut self, talk: Talk) -> Option<&mut Known> {
@@ -288,6 +305,9 @@ impl Tickets {
         // It would have used these first.
         handed.give_up(out.number..handed.top);
         handed.top = handed.top.max(out.number);
+        if out.number < handed.void {
+            handed.void = 0;
+        }
         // It came sooner by a registration.
         handed.untold.take_if(|untold| *untold == boxed);
         handed.used = (handed.used + 1).min(MOST);
@@ -327,16 +347,20 @@ impl Tickets {
     pub(crate) fn retain(&mut self, keep: impl Fn(&BoxId, &Standing) -> bool) {
         self.ready.retain(|ready| keep(&ready.id, &ready.standing));
         for (talk, handed) in &mut self.talks {
-            let before = handed.tickets.len();
-            handed.tickets.retain(|Out { id, standing, .. }| {
+            let mut has_lost = false;
+            handed.tickets.retain(|Out { id, standing, number, is_spent }| {
                 let kept = keep(id, standing);
                 if !kept {
                     self.owners.remove(id);
+                }
+                if !kept && !is_spent {
+                    has_lost = true;
                     handed.void_until = handed.void_until.max(standing.until);
+                    handed.void = handed.void.max(*number);
                 }
                 kept
             });
-            if handed.tickets.len() < before {
+            if has_lost {
                 let talks = if handed.is_out() { &mut self.ended } else { &mut self.lost };
                 talks.insert(*talk);
             }
@@ -446,7 +470,7 @@ mod tests {
         assert!(tickets.hand_out(talk, 8, T0, &mut rng).tickets.is_empty(), "it has enough");
         assert!(!tickets.goes_on(talk, T0), "nothing has come");
         assert_eq!(tickets.lasting(talk, T0), Some(coarse(T0 + LIFE)));
-        tickets.heard(talk, BOX, true, T0);
+        tickets.heard(talk, BOX, Way::Ticket, T0);
         assert!(tickets.goes_on(talk, T0));
         for _ in 0..12 {
             tickets.used(&held.pop().expect("topped up").ticket.tell().id, BOX);
@@ -476,7 +500,7 @@ mod tests {
         add(&mut tickets, 60, T0, &mut rng);
         let use_one = |tickets: &mut Tickets, dated: Option<Dated>| {
             tickets.used(&dated.expect("one").ticket.tell().id, BOX);
-            tickets.heard(talk, BOX, true, T0);
+            tickets.heard(talk, BOX, Way::Ticket, T0);
         };
         let mut held = tickets.hand_out(talk, 8, T0, &mut rng).tickets;
         assert!(tickets.is_untold(talk, T0), "it may not have them yet");
@@ -491,9 +515,9 @@ mod tests {
         assert!(under_way.len() > 3);
         use_one(&mut tickets, under_way.get(2).cloned());
         assert!(!tickets.is_untold(talk, T0));
+        assert!(tickets.is_untold(talk, T0 + LIFE), "they are over");
         use_one(&mut tickets, under_way.first().cloned());
         assert!(tickets.is_untold(talk, T0), "the others were sealed into a box that never came");
-        assert!(tickets.is_untold(talk, T0 + LIFE), "they are over");
     }
 
     /// One is counted as used for what comes without; if that was told by one too, and a registration was sooner, nothing else is.
@@ -505,19 +529,55 @@ mod tests {
         let held = tickets.hand_out(talk, 8, T0, &mut rng).tickets;
         let id = |at: usize| held[at].ticket.tell().id;
         tickets.used(&id(4), BOX);
-        tickets.heard(talk, BOX, true, T0);
+        tickets.heard(talk, BOX, Way::Ticket, T0);
         let another = BoxId::from_bytes([2; 32]);
-        tickets.heard(talk, another, false, T0);
+        tickets.heard(talk, another, Way::Other, T0);
         assert!(tickets.is_untold(talk, T0));
         assert_eq!(tickets.lasting(talk, T0), None);
         tickets.used(&id(2), BOX);
         assert!(tickets.is_untold(talk, T0), "that was for another box");
         tickets.used(&id(3), another);
         assert!(!tickets.is_untold(talk, T0));
+        // What is registered comes sooner so than by its ticket, time and again.
+        let count = |tickets: &Tickets| tickets.talks[&talk].counted(T0);
+        let before = count(&tickets);
+        assert!(before >= 2);
+        tickets.hand_out(talk, 8, T0, &mut rng);
+        let more = count(&tickets);
+        assert!(more > before + 2);
+        (1..=2).for_each(|n| {
+            tickets.heard(talk, another, Way::Registration, T0);
+            assert_eq!(count(&tickets), more - n, "one for each");
+        });
         // Those that never reach it are counted out one by one, and others are handed out in their place.
-        let before = tickets.talks[&talk].counted(T0);
-        (0..before).for_each(|_| tickets.heard(talk, another, false, T0));
-        assert_eq!(tickets.talks[&talk].counted(T0), 0);
+        (1..=more - 2).for_each(|n| {
+            tickets.heard(talk, another, Way::Other, T0);
+            assert_eq!(count(&tickets), more - 2 - n);
+        });
+        assert!(tickets.hand_out(talk, 8, T0, &mut rng).only);
+    }
+
+    /// It has none of those that were handed out before one that it has used, if it writes without, and did before.
+    #[test]
+    fn what_never_arrived_is_given_up() {
+        let (mut tickets, mut rng) = (Tickets::default(), ChaCha20Rng::seed_from_u64(10));
+        let talk = Talk::Own(7);
+        add(&mut tickets, 60, T0, &mut rng);
+        tickets.heard(talk, BOX, Way::Ticket, T0);
+        tickets.hand_out(talk, 8, T0, &mut rng);
+        tickets.talks.get_mut(&talk).expect("known").used = MOST;
+        let arrived = tickets.hand_out(talk, 4, T0, &mut rng).tickets;
+        assert_eq!(arrived.len(), 4);
+        let count = |tickets: &Tickets| tickets.talks[&talk].counted(T0);
+        for dated in arrived.iter().rev() {
+            tickets.used(&dated.ticket.tell().id, BOX);
+            tickets.heard(talk, BOX, Way::Ticket, T0);
+        }
+        assert_eq!(count(&tickets), FIRST);
+        tickets.heard(talk, BOX, Way::Other, T0);
+        assert_eq!(count(&tickets), FIRST - 1, "it may be that its ticket only comes later");
+        tickets.heard(talk, BOX, Way::Other, T0);
+        assert_eq!(count(&tickets), 0);
         assert!(tickets.hand_out(talk, 8, T0, &mut rng).only);
     }
 
@@ -528,13 +588,13 @@ mod tests {
         let talk = Talk::Own(7);
         add(&mut tickets, 60, T0, &mut rng);
         let held = tickets.hand_out(talk, 8, T0, &mut rng).tickets;
-        tickets.heard(talk, BOX, true, T0);
+        tickets.heard(talk, BOX, Way::Ticket, T0);
         assert!(tickets.lasting(talk, T0).is_some());
-        tickets.heard(talk, BOX, false, T0);
+        tickets.heard(talk, BOX, Way::Other, T0);
         assert!(tickets.lasting(talk, T0).is_none() && tickets.is_untold(talk, T0));
-        tickets.heard(talk, BOX, true, T0);
+        tickets.heard(talk, BOX, Way::Ticket, T0);
         assert!(tickets.lasting(talk, T0).is_some());
-        let void = held[0].ticket.tell().id;
+        let void = held[2].ticket.tell().id;
         tickets.retain(|id, _| *id != void);
         assert_eq!((tickets.take_lost().len(), tickets.lasting(talk, T0)), (1, None));
         // All are void: it is told to forget them.
@@ -547,8 +607,8 @@ mod tests {
     fn who_has_none_is_answered_soon_or_boxes_are_registered() {
         let (mut tickets, mut rng) = (Tickets::default(), ChaCha20Rng::seed_from_u64(4));
         let (one, two) = (Talk::Own(1), Talk::Own(2));
-        tickets.heard(one, BOX, true, T0);
-        tickets.heard(two, BOX, true, T0 + ANSWERED_WITHIN / 2);
+        tickets.heard(one, BOX, Way::Ticket, T0);
+        tickets.heard(two, BOX, Way::Ticket, T0 + ANSWERED_WITHIN / 2);
         assert!(!tickets.goes_on(one, T0), "there are none to be had");
         add(&mut tickets, 10, T0, &mut rng);
         assert!(tickets.goes_on(one, T0));
@@ -557,7 +617,7 @@ mod tests {
         let later = T0 + ANSWERED_WITHIN * 2;
         assert_eq!(tickets.take_ended(later), BTreeSet::from([one]));
         assert!(tickets.take_ended(later).is_empty(), "it is said once");
-        tickets.heard(one, BOX, true, later);
+        tickets.heard(one, BOX, Way::Ticket, later);
         assert_eq!(tickets.take_ended(later + ANSWERED_WITHIN), BTreeSet::from([one]));
     }
 
@@ -567,7 +627,7 @@ mod tests {
         let talk = Talk::Decoy(1, 0);
         add(&mut tickets, 10, T0, &mut rng);
         assert_eq!(tickets.hand_out(talk, 8, T0, &mut rng).tickets.len(), FIRST);
-        tickets.heard(talk, BOX, true, T0);
+        tickets.heard(talk, BOX, Way::Ticket, T0);
         tickets.retain(|_, standing| standing.session != CollectorSession::from_bytes([2; 32]));
         assert_eq!((tickets.ready(), tickets.take_ended(T0).len()), (5, 0));
         tickets.retain(|_, standing| standing.session != CollectorSession::from_bytes([1; 32]));
@@ -577,7 +637,7 @@ mod tests {
         add(&mut tickets, 10, T0, &mut rng);
         assert_eq!(tickets.hand_out(talk, 8, T0, &mut rng).tickets.len(), FIRST);
         let late = T0 + LIFE - COUNTED_FOR;
-        tickets.heard(talk, BOX, true, late);
+        tickets.heard(talk, BOX, Way::Ticket, late);
         let ended = tickets.take_ended(late + ANSWERED_WITHIN);
         assert_eq!(ended.len(), 1, "their writer may not use them any more");
         tickets.expire(late);
@@ -624,8 +684,8 @@ mod tests {
     #[test]
     fn talks_and_tickets_are_bounded() {
         let (mut tickets, mut rng) = (Tickets::default(), ChaCha20Rng::seed_from_u64(3));
-        (0..MAX_TALKS as u64).for_each(|n| tickets.heard(Talk::Own(n), BOX, true, T0));
-        tickets.heard(Talk::Own(u64::MAX), BOX, true, T0);
+        (0..MAX_TALKS as u64).for_each(|n| tickets.heard(Talk::Own(n), BOX, Way::Ticket, T0));
+        tickets.heard(Talk::Own(u64::MAX), BOX, Way::Ticket, T0);
         assert!(!tickets.goes_on(Talk::Own(u64::MAX), T0));
         add(&mut tickets, FIRST, T0, &mut rng);
         assert!(tickets.hand_out(Talk::Own(u64::MAX), 8, T0, &mut rng).tickets.is_empty());

@@ -28,7 +28,7 @@ use crate::outstanding::Outstanding;
 use crate::pace::Rotation;
 use crate::queue::Queue;
 use crate::status::{CollectorHealth, GatewayState, Status, Trouble};
-use crate::tickets::{Talk, Tickets};
+use crate::tickets::{Talk, Tickets, Way};
 use crate::unclaimed::Unclaimed;
 use link::{Link, Resumable};
 use slot::Turns;
@@ -288,7 +288,7 @@ impl Transport {
             }
         }
         if let Some(boxed) = asked.and_then(|id| self.unclaimed.take(&id)) {
-            self.came(boxed, true, now, out);
+            self.came(boxed, Way::Ticket, now, out);
         }
     }
 

@@ -76,7 +76,7 @@ fn a_message_takes_about_a_second_at_the_fast_pace() {
 }
 
 /// Eight lines in twenty seconds at `desk`, of somebody who has tickets for the first ones only: what is written without may be the last that is
-/// said for long. Three times in ten it was delivered after two minutes and more, when its reader looked as it does after every talk.
+/// said for long. Four times in ten it was delivered after two minutes and more, when its reader looked as it does after every talk.
 #[test]
 fn what_is_said_quickly_is_delivered_to_the_end() {
     const LINES: usize = 8;

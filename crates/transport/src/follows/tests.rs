@@ -33,7 +33,7 @@ fn whose(is_decoy: bool) -> Whose {
 }
 
 fn next_look(follows: &Follows, now: Timestamp) -> Option<(BoxId, Need)> {
-    follows.next_look(now, |_| false, &mut rng())
+    follows.next_look(now, |_| false, |_| true, &mut rng())
 }
 
 fn hurries(follows: &Follows, now: Timestamp) -> bool {
@@ -116,7 +116,7 @@ fn an_active_box_displaces_a_resting_one_at_once_and_never_the_other_way() {
     assert_eq!(follows.next(T0, 0, 1).new, None);
     assert_eq!(follows.next(T0, 0, 1).due, None);
     let later = T0 + Duration::from_secs(3_600);
-    follows.looked(&id(2), later);
+    follows.looked(&id(2), Need::Rest, later);
     assert_eq!(look(&follows, later), Some(id(1)), "it is looked at in its turn");
 }
 
@@ -130,7 +130,7 @@ fn boxes_are_looked_at_when_nothing_was_heard_or_an_item_may_be_lost() {
     follows.collect_lost(T0 + Duration::from_secs(1));
     assert!(hurries(&follows, T0));
     assert_eq!(look(&follows, soon), Some(id(1)));
-    follows.looked(&id(1), soon);
+    follows.looked(&id(1), Need::Rest, soon);
     assert_eq!(look(&follows, soon), None);
     assert_eq!(look(&follows, soon + LOOK_AFTER), Some(id(1)));
 }
@@ -148,7 +148,7 @@ fn when_nobody_talks_any_more_the_next_box_alone_is_looked_at_and_more_rarely() 
     assert_eq!(look(&follows, T0 + least / 2), None);
     let talking = T0 + most;
     assert_eq!(next_look(&follows, talking), Some((id(0), Need::Talk)));
-    follows.looked(&id(0), talking);
+    follows.looked(&id(0), Need::Rest, talking);
     assert_eq!(look(&follows, talking), None);
     // It arrives, and the other one, registered for long, is the next.
     follows.remove(&id(0));
@@ -156,7 +156,7 @@ fn when_nobody_talks_any_more_the_next_box_alone_is_looked_at_and_more_rarely() 
     assert_eq!(look(&follows, talking + least / 2), None);
     assert_eq!(next_look(&follows, talking + most), Some((id(1), Need::Talk)));
     let silent = talking + most * 2;
-    follows.looked(&id(1), silent);
+    follows.looked(&id(1), Need::Rest, silent);
     assert_eq!(look(&follows, silent + LOOK_AFTER / 2), None);
     let later = silent + LOOK_AFTER;
     assert_eq!(next_look(&follows, later), Some((id(1), Need::Rest)));
@@ -173,7 +173,7 @@ fn of_what_may_be_lost_only_the_next_box_is_looked_at_and_the_one_after_what_is_
     let now = T0 + Duration::from_secs(10);
     follows.collect_lost(now);
     assert_eq!(look(&follows, now), Some(id(0)));
-    follows.looked(&id(0), now);
+    follows.looked(&id(0), Need::Rest, now);
     assert!(!hurries(&follows, now));
     // It is found; and what is awaited next in another lane is not looked at for that.
     follows.found(&id(0));
@@ -183,7 +183,7 @@ fn of_what_may_be_lost_only_the_next_box_is_looked_at_and_the_one_after_what_is_
     assert!(!hurries(&follows, now));
     follows.follow(id(1), Urgency::Active(0), of_a_talk(true), now, &mut rng);
     assert_eq!((look(&follows, now), hurries(&follows, now)), (Some(id(1)), true));
-    follows.looked(&id(1), now);
+    follows.looked(&id(1), Need::Rest, now);
     // What others lie behind was not told either, but they were.
     follows.follow(id(1), Urgency::Overdue, of_a_talk(true), now, &mut rng);
     follows.found(&id(1));
@@ -208,13 +208,13 @@ fn what_arrives_while_it_is_doubted_has_the_next_one_looked_at_once() {
     assert_eq!(follows.arrived(&id(0)), Some(Some(Talk::Own(1))));
     next(&mut follows, 1, at(9));
     assert_eq!((look(&follows, at(9)), hurries(&follows, at(9))), (Some(id(1)), true));
-    follows.looked(&id(1), at(9));
+    follows.looked(&id(1), Need::Rest, at(9));
     follows.arrived(&id(1));
     next(&mut follows, 2, at(12));
     assert!(!hurries(&follows, at(12)), "what was told has come");
     // Nothing was there when it was looked at.
     follows.collect_lost(at(20));
-    follows.looked(&id(2), at(21));
+    follows.looked(&id(2), Need::Rest, at(21));
     follows.empty(&id(2));
     follows.arrived(&id(2));
     next(&mut follows, 3, at(30));
@@ -263,12 +263,12 @@ fn what_may_be_lost_is_looked_at_before_all_that_has_waited_for_long() {
         follow(&mut follows, id(n), Urgency::Active(0));
     }
     let now = T0 + Duration::from_secs(3_600);
-    (110..118).for_each(|n| follows.looked(&id(n), now));
+    (110..118).for_each(|n| follows.looked(&id(n), Need::Rest, now));
     follows.collect_lost(now);
     for _ in 110..118 {
         assert!(hurries(&follows, T0));
         let next = look(&follows, now).expect("late ones");
-        follows.looked(&next, now + Duration::from_secs(1));
+        follows.looked(&next, Need::Lost, now + Duration::from_secs(1));
     }
     assert!(!hurries(&follows, T0));
 }
@@ -420,7 +420,7 @@ fn nothing_that_is_due_is_overlooked_whatever_happened_before() {
                 3 => follows.refused(&one, number, slot),
                 4 => follows.unanswered(&one, number),
                 5 => follows.registered(&one, number, standing(now)),
-                6 => follows.looked(&one, now),
+                6 => follows.looked(&one, Need::Rest, now),
                 7 if slot % 8 == 0 => follows.all_unanswered(),
                 8 if slot % 8 == 0 => follows.retain_standing(|_| false),
                 9 if slot % 8 == 0 => follows.anew(|_, _| true, now, slot, &mut rng),
@@ -455,7 +455,7 @@ fn a_box_behind_which_others_have_arrived_is_looked_at_soon_and_not_registered()
     // It may be a lie, or its writer may be gone: there are others to be looked at.
     let (mut now, mut wait) = (now, again);
     for _ in 0..12 {
-        follows.looked(&id(1), now);
+        follows.looked(&id(1), Need::Rest, now);
         wait = (wait * 2).min(LOOK_AFTER);
         assert!(!hurries(&follows, now + wait - Duration::from_secs(1)), "{wait:?}");
         now = now + wait;
@@ -469,8 +469,9 @@ fn a_box_behind_which_others_have_arrived_is_looked_at_soon_and_not_registered()
 #[test]
 fn what_may_have_been_told_to_nobody_is_looked_at_soon_some_times() {
     let (mut follows, mut draws) = (Follows::new(), rng());
-    let untold =
-        |follows: &Follows, now| follows.next_look(now, |talk| talk == Talk::Own(1), &mut rng());
+    let untold = |follows: &Follows, now| {
+        follows.next_look(now, |talk| talk == Talk::Own(1), |_| true, &mut rng())
+    };
     let second = Duration::from_secs(1);
     follows.follow(id(1), Urgency::Ahead(3), of_a_talk(true), T0, &mut draws);
     follows.follow(id(1), Urgency::Active(0), of_a_talk(true), T0, &mut draws);
@@ -480,18 +481,20 @@ fn what_may_have_been_told_to_nobody_is_looked_at_soon_some_times() {
         now = now + wait;
         assert_eq!(look(&follows, now), None, "its writer had some left");
         assert_eq!(untold(&follows, now), Some((id(1), Need::Untold)), "{wait:?}");
-        follows.looked(&id(1), now);
+        follows.looked(&id(1), Need::Untold, now);
         wait *= 2;
     }
-    assert!(now.since(T0) < LOOK_AFTER_A_TALK.0);
-    assert_eq!(untold(&follows, now + LOOK_AFTER_A_TALK.0 - second), None);
+    let (least, most) = LOOK_AFTER_A_TALK;
+    assert!(now.since(T0) < least);
+    assert_eq!(untold(&follows, T0 + least - second), None);
+    assert_eq!(untold(&follows, T0 + most), Some((id(1), Need::Talk)), "no later than without");
     // Something has come.
     follows.follow(id(1), Urgency::Active(0), of_a_talk(true), now, &mut draws);
     assert_eq!(untold(&follows, now + LOOK_AT_FIRST), Some((id(1), Need::Untold)));
     // A look for another reason does not count.
     follows.suspect(&BTreeSet::from([Talk::Own(1)]), now, &mut draws);
     assert_eq!(untold(&follows, now), Some((id(1), Need::Lost)));
-    follows.looked(&id(1), now);
+    follows.looked(&id(1), Need::Lost, now);
     assert_eq!(untold(&follows, now + LOOK_AT_FIRST), Some((id(1), Need::Untold)));
     // Where a store stands ready there is nothing to be hasty about.
     register(&mut follows, id(1), now, 10);
@@ -505,7 +508,7 @@ fn something_may_be_written_by_new_keys_before_the_reader_has_them() {
     assert_eq!(look(&follows, T0 + LOOK_AT_FIRST / 2), None);
     let now = T0 + LOOK_AT_FIRST;
     assert_eq!(look(&follows, now), Some(id(1)));
-    follows.looked(&id(1), now);
+    follows.looked(&id(1), Need::Untold, now);
     assert_eq!(look(&follows, now + LOOK_AT_FIRST * 2), None, "once");
 }
 
@@ -516,17 +519,17 @@ fn which_box_is_looked_at_does_not_tell_which_was_waited_for_longest() {
     for n in 0..8 {
         let at = T0 + Duration::from_secs(n as u64);
         follow_at(&mut follows, id(n), Urgency::Resting, at);
-        follows.looked(&id(n), at);
+        follows.looked(&id(n), Need::Rest, at);
     }
     let now = T0 + LOOK_AFTER * 2;
     let drawn: BTreeSet<_> =
-        (0..200).filter_map(|_| follows.next_look(now, |_| false, &mut rng)).collect();
+        (0..200).filter_map(|_| follows.next_look(now, |_| false, |_| true, &mut rng)).collect();
     assert_eq!(drawn.len(), 8);
     // But none waits for twice as long as another.
     let now = T0 + LOOK_AFTER * 8;
-    (1..8).for_each(|n| follows.looked(&id(n), now - LOOK_AFTER * 3));
+    (1..8).for_each(|n| follows.looked(&id(n), Need::Rest, now - LOOK_AFTER * 3));
     let drawn: BTreeSet<_> =
-        (0..200).filter_map(|_| follows.next_look(now, |_| false, &mut rng)).collect();
+        (0..200).filter_map(|_| follows.next_look(now, |_| false, |_| true, &mut rng)).collect();
     assert_eq!(drawn, BTreeSet::from([(id(0), Need::Rest)]));
 
     let mut follows = Follows::new();
@@ -580,10 +583,10 @@ fn what_may_have_been_told_in_vain_is_looked_at_once() {
         follows.follow(id(ahead), urgency, of_a_talk(true), T0, &mut rng);
     }
     let now = T0 + Duration::from_secs(10);
-    follows.looked(&id(0), now);
+    follows.looked(&id(0), Need::Rest, now);
     assert_eq!(look(&follows, now), None);
     follows.suspect(&BTreeSet::from([Talk::Own(1)]), now, &mut rng);
     assert_eq!((look(&follows, now), hurries(&follows, now)), (Some(id(0)), true));
-    follows.looked(&id(0), now);
+    follows.looked(&id(0), Need::Rest, now);
     assert!(!hurries(&follows, now));
 }

@@ -15,6 +15,7 @@ use crate::follows::Standing;
 use crate::outstanding::Purpose;
 use crate::pace::Rotation;
 use crate::queue::Attempt;
+use crate::tickets::Way;
 
 /// The answer is not to be believed, or not an answer to what was asked.
 struct NotBelieved;
@@ -268,33 +269,36 @@ impl Transport {
         if let Some(id) = ticket {
             self.tickets.used(&id, boxed.id());
         }
-        self.came(boxed, ticket.is_some(), now, out);
+        let way = if ticket.is_some() { Way::Ticket } else { Way::Registration };
+        self.came(boxed, way, now, out);
     }
 
     /// A box's value, verified: everybody who waits for it has it now, and each once.
     fn found(&mut self, boxed: SealedBox, now: Timestamp, out: &mut Vec<Effect>) {
-        self.came(boxed, false, now, out);
+        let is_promised = self.follows.is_promised(&boxed.id(), now);
+        let way = if is_promised { Way::Registration } else { Way::Other };
+        self.came(boxed, way, now, out);
     }
 
     /// The same, by a ticket or otherwise. What nobody has asked for yet is kept for a while if it came by a ticket: it was sent to somebody.
     pub(super) fn came(
         &mut self,
         boxed: SealedBox,
-        by_ticket: bool,
+        way: Way,
         now: Timestamp,
         out: &mut Vec<Effect>,
     ) {
         let id = boxed.id();
         let was_read = self.end_read(id, ReadOutcome::Found(boxed.clone()), now, out);
         let Some(talk) = self.follows.arrived(&id) else {
-            if by_ticket && !was_read {
+            if way == Way::Ticket && !was_read {
                 self.unclaimed.add(boxed, now);
             }
             return;
         };
         self.unclaimed.claimed(id);
         if let Some(talk) = talk {
-            self.tickets.heard(talk, id, by_ticket, now);
+            self.tickets.heard(talk, id, way, now);
         }
         if !self.decoys.arrived(&id, now) {
             out.push(Effect::Event(Event::Arrived(boxed)));

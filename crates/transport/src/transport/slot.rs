@@ -42,14 +42,6 @@ const TALK_LOOK_EVERY: u64 = 10;
 /// The same when an item may just have been lost, or is known to be, or may have been told to nobody.
 const HURRIED_LOOK_EVERY: u64 = 3;
 
-const fn look_every(need: Need) -> u64 {
-    match need {
-        Need::Rest => LOOK_EVERY,
-        Need::Talk => TALK_LOOK_EVERY,
-        Need::Untold | Need::Lost => HURRIED_LOOK_EVERY,
-    }
-}
-
 /// Renewals that slots full of writes have held back are made up for, to this many.
 const MAX_RENEWAL_CREDIT: f64 = 4.0;
 
@@ -67,6 +59,7 @@ pub(super) struct Turns {
     registered: u64,
     read: u64,
     looked: u64,
+    hurried: u64,
     collected: u64,
     pub(super) last_item: u64,
     ticketed: u64,
@@ -83,7 +76,7 @@ enum Kind {
     Renewal(BoxId),
     Read,
     Ticket,
-    Look(BoxId),
+    Look(BoxId, Need),
     Collect,
 }
 
@@ -227,13 +220,17 @@ impl Transport {
         if ticket && self.turns.ticket_credit >= 1.0 {
             return Kind::Ticket;
         }
-        let looked = waited(self.turns.looked);
+        let (looked, hurried) = (waited(self.turns.looked), waited(self.turns.hurried));
+        let may = |need| match need {
+            Need::Rest => looked >= LOOK_EVERY,
+            Need::Talk => looked >= TALK_LOOK_EVERY,
+            Need::Untold | Need::Lost => hurried >= HURRIED_LOOK_EVERY,
+        };
         let is_untold = |talk| self.tickets.is_untold(talk, now);
-        if looked >= HURRIED_LOOK_EVERY
-            && let Some((id, need)) = self.follows.next_look(now, is_untold, rng)
-            && looked >= look_every(need)
+        if (looked >= TALK_LOOK_EVERY || hurried >= HURRIED_LOOK_EVERY)
+            && let Some((id, need)) = self.follows.next_look(now, is_untold, may, rng)
         {
-            return Kind::Look(id);
+            return Kind::Look(id, need);
         }
         Kind::Collect
     }
@@ -279,9 +276,13 @@ impl Transport {
                     (self.turns.ticket_credit - 1.0).max(-MAX_RENEWAL_CREDIT);
                 self.emit_ticket(now, rng, out)
             }
-            Kind::Look(id) => {
-                self.turns.looked = slot;
-                self.emit_look(id, now, rng, out)
+            Kind::Look(id, need) => {
+                let turn = match need {
+                    Need::Untold | Need::Lost => &mut self.turns.hurried,
+                    Need::Talk | Need::Rest => &mut self.turns.looked,
+                };
+                *turn = slot;
+                self.emit_look(id, need, now, rng, out)
             }
             Kind::Collect => {
                 self.turns.collected = slot;
@@ -321,6 +322,7 @@ impl Transport {
     fn emit_look(
         &mut self,
         id: BoxId,
+        need: Need,
         now: Timestamp,
         rng: &mut Rng,
         out: &mut Vec<Effect>,
@@ -330,7 +332,7 @@ impl Transport {
         let Some(store) = self.replica(&id, turn, now) else { return false };
         let op = Op::Read { placement: self.document.placement.epoch.0, id };
         let built = self.routes(now).and_then(|mut routes| routes.request(&store, op, rng));
-        self.follows.looked(&id, now);
+        self.follows.looked(&id, need, now);
         self.send(built, Purpose::Check { id, store }, now, out)
     }
 
