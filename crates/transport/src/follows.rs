@@ -13,7 +13,7 @@ use xchat_sphinx::CollectorSession;
 
 use crate::api::{NEXT, Urgency};
 use crate::queue::backoff_slots;
-use crate::tickets::Talk;
+use crate::tickets::{Doubt, Talk};
 
 /// Boxes that stand registered at once, at most: 192 registrations an hour are 5 % of the slots at
 /// `desk`, and tickets take 7 % besides.
@@ -30,10 +30,10 @@ pub(crate) const LOOK_AFTER: Duration = Duration::from_secs(160);
 const LOOK_AFTER_A_TALK: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(140));
 
 /// What was written without a ticket, because its writer had none yet or none any more, is told to nobody where it is not registered. So if what
-/// came last was, what comes next is looked at so soon, and after twice that again, as often as its writer may take to have some; in the lane of
-/// new keys, whose writer has some as a rule, once.
+/// came last was, what comes next is looked at so soon, and after twice that again, as often as its writer may take to have some; fewer times where
+/// a registration may only have been sooner than a ticket; and in the lane of new keys, whose writer has some as a rule, once.
 const LOOK_AT_FIRST: Duration = Duration::from_secs(3);
-const LOOKS_AT_FIRST: u32 = 4;
+const LOOKS_AT_FIRST: (u32, u32) = (2, 4);
 
 /// Of a box behind which others have arrived the delivery is lost, if it does not come within the one; and it is looked at again after
 /// the other, doubled each time.
@@ -401,7 +401,7 @@ impl Follows {
     pub(crate) fn next_look(
         &self,
         now: Timestamp,
-        is_untold: impl Fn(Talk) -> bool,
+        doubt: impl Fn(Talk) -> Doubt,
         may: impl Fn(Need) -> bool,
         rng: &mut Rng,
     ) -> Option<(BoxId, Need)> {
@@ -411,7 +411,7 @@ impl Follows {
                 let silent = f.silent(now);
                 let need = match f.urgency {
                     _ if f.hurries(now) => Need::Lost,
-                    _ if f.is_early(now, &is_untold) => Need::Untold,
+                    _ if f.is_early(now, &doubt) => Need::Untold,
                     Urgency::Active(0) if f.was_talked_in(now) => {
                         (silent >= f.patience()).then_some(Need::Talk)?
                     }
@@ -671,15 +671,19 @@ impl Followed {
     }
 
     /// Whether it may have been told to nobody, and was not looked at often enough for that.
-    fn is_early(&self, now: Timestamp, is_untold: impl Fn(Talk) -> bool) -> bool {
+    fn is_early(&self, now: Timestamp, doubt: impl Fn(Talk) -> Doubt) -> bool {
         let is_next = self.urgency == Urgency::Active(0) && self.was_talked_in(now);
-        let again = LOOK_AT_FIRST * (1 << self.looks.min(LOOKS_AT_FIRST));
+        let again = LOOK_AT_FIRST * (1 << self.looks.min(LOOKS_AT_FIRST.1));
         let silent = self.silent(now).min(now.since(self.early_at));
         if !is_next || silent < again || self.stands(now) {
             return false;
         }
-        self.looks == 0 && self.is_first
-            || self.looks < LOOKS_AT_FIRST && self.talk.is_some_and(is_untold)
+        let wanted = match self.talk.map_or(Doubt::None, doubt) {
+            Doubt::None => u32::from(self.is_first),
+            Doubt::Some => LOOKS_AT_FIRST.0,
+            Doubt::Great => LOOKS_AT_FIRST.1,
+        };
+        self.looks < wanted
     }
 
     /// For how long nothing has to have come before it is looked at in any case, where somebody talked.

@@ -33,7 +33,7 @@ fn whose(is_decoy: bool) -> Whose {
 }
 
 fn next_look(follows: &Follows, now: Timestamp) -> Option<(BoxId, Need)> {
-    follows.next_look(now, |_| false, |_| true, &mut rng())
+    follows.next_look(now, |_| Doubt::None, |_| true, &mut rng())
 }
 
 fn hurries(follows: &Follows, now: Timestamp) -> bool {
@@ -470,16 +470,19 @@ fn a_box_behind_which_others_have_arrived_is_looked_at_soon_and_not_registered()
 fn what_may_have_been_told_to_nobody_is_looked_at_soon_some_times() {
     let (mut follows, mut draws) = (Follows::new(), rng());
     let untold = |follows: &Follows, now| {
-        follows.next_look(now, |talk| talk == Talk::Own(1), |_| true, &mut rng())
+        let doubt = |talk| if talk == Talk::Own(1) { Doubt::Great } else { Doubt::None };
+        follows.next_look(now, doubt, |_| true, &mut rng())
     };
     let second = Duration::from_secs(1);
     follows.follow(id(1), Urgency::Ahead(3), of_a_talk(true), T0, &mut draws);
     follows.follow(id(1), Urgency::Active(0), of_a_talk(true), T0, &mut draws);
     let (mut now, mut wait) = (T0, LOOK_AT_FIRST);
-    for _ in 0..LOOKS_AT_FIRST {
+    for n in 0..LOOKS_AT_FIRST.1 {
         assert_eq!(untold(&follows, now + wait - second), None, "{wait:?}");
         now = now + wait;
         assert_eq!(look(&follows, now), None, "its writer had some left");
+        let some = follows.next_look(now, |_| Doubt::Some, |_| true, &mut rng());
+        assert_eq!(some.is_some(), n < LOOKS_AT_FIRST.0, "{n}");
         assert_eq!(untold(&follows, now), Some((id(1), Need::Untold)), "{wait:?}");
         follows.looked(&id(1), Need::Untold, now);
         wait *= 2;
@@ -522,14 +525,16 @@ fn which_box_is_looked_at_does_not_tell_which_was_waited_for_longest() {
         follows.looked(&id(n), Need::Rest, at);
     }
     let now = T0 + LOOK_AFTER * 2;
-    let drawn: BTreeSet<_> =
-        (0..200).filter_map(|_| follows.next_look(now, |_| false, |_| true, &mut rng)).collect();
+    let drawn: BTreeSet<_> = (0..200)
+        .filter_map(|_| follows.next_look(now, |_| Doubt::None, |_| true, &mut rng))
+        .collect();
     assert_eq!(drawn.len(), 8);
     // But none waits for twice as long as another.
     let now = T0 + LOOK_AFTER * 8;
     (1..8).for_each(|n| follows.looked(&id(n), Need::Rest, now - LOOK_AFTER * 3));
-    let drawn: BTreeSet<_> =
-        (0..200).filter_map(|_| follows.next_look(now, |_| false, |_| true, &mut rng)).collect();
+    let drawn: BTreeSet<_> = (0..200)
+        .filter_map(|_| follows.next_look(now, |_| Doubt::None, |_| true, &mut rng))
+        .collect();
     assert_eq!(drawn, BTreeSet::from([(id(0), Need::Rest)]));
 
     let mut follows = Follows::new();

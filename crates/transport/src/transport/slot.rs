@@ -226,9 +226,9 @@ impl Transport {
             Need::Talk => looked >= TALK_LOOK_EVERY,
             Need::Untold | Need::Lost => hurried >= HURRIED_LOOK_EVERY,
         };
-        let is_untold = |talk| self.tickets.is_untold(talk, now);
+        let doubt = |talk| self.tickets.doubt(talk, now);
         if (looked >= TALK_LOOK_EVERY || hurried >= HURRIED_LOOK_EVERY)
-            && let Some((id, need)) = self.follows.next_look(now, is_untold, may, rng)
+            && let Some((id, need)) = self.follows.next_look(now, doubt, may, rng)
         {
             return Kind::Look(id, need);
         }
