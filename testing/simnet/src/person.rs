@@ -40,6 +40,16 @@ pub(crate) fn told(event: xchat_transport::Event) -> Option<Input> {
     }
 }
 
+/// What whoever has conversations wants of a box, to a transport.
+pub(crate) const fn wanted(urgency: Urgency) -> xchat_transport::Urgency {
+    match urgency {
+        Urgency::Active(boxes) => xchat_transport::Urgency::Active(boxes),
+        Urgency::Overdue => xchat_transport::Urgency::Overdue,
+        Urgency::Resting => xchat_transport::Urgency::Resting,
+        Urgency::Ahead(boxes) => xchat_transport::Urgency::Ahead(boxes),
+    }
+}
+
 /// The running app.
 struct App {
     engine: Engine,
@@ -266,12 +276,7 @@ impl Person {
                 Effect::Write(boxed, ticket) => Order::Write { boxed, ticket },
                 Effect::Read(id) => Order::Read { id },
                 Effect::Follow(id, urgency, told) => {
-                    let urgency = match urgency {
-                        Urgency::Active(boxes) => xchat_transport::Urgency::Active(boxes),
-                        Urgency::Overdue => xchat_transport::Urgency::Overdue,
-                        Urgency::Resting => xchat_transport::Urgency::Resting,
-                        Urgency::Ahead(boxes) => xchat_transport::Urgency::Ahead(boxes),
-                    };
+                    let urgency = wanted(urgency);
                     Order::Follow { id, urgency, talk: told.as_ref().map(talk) }
                 }
                 Effect::Unfollow(id) => Order::Unfollow { id },

@@ -6,15 +6,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use xchat_base::random::Rng;
 use xchat_base::{Secret, Timestamp};
 use xchat_directory::{Root, VerifiedDocument};
-use xchat_engine::{
-    Content, ConversationId, Direction, Effect, Event, Input, MessageState, Talk, Urgency,
-};
+use xchat_engine::{Content, ConversationId, Direction, Effect, Event, Input, MessageState, Talk};
 use xchat_pigeonhole::{BoxId, Handed};
 use xchat_sphinx::{CollectorSession, PacketFormat};
 use xchat_transport::{Command, DecoyLanes, Pace, Said, Transport};
 
 use crate::disk::Disk;
-use crate::person::Want;
+use crate::person::{Want, told, wanted};
 use crate::plain::PlainGroup;
 
 /// Hexadecimal digits of a message's number, with which its text begins.
@@ -403,12 +401,7 @@ impl Talker {
                 }
                 Effect::Read(id) => Command::Read { id },
                 Effect::Follow(id, urgency, told) => {
-                    let urgency = match urgency {
-                        Urgency::Active(boxes) => xchat_transport::Urgency::Active(boxes),
-                        Urgency::Overdue => xchat_transport::Urgency::Overdue,
-                        Urgency::Resting => xchat_transport::Urgency::Resting,
-                        Urgency::Ahead(boxes) => xchat_transport::Urgency::Ahead(boxes),
-                    };
+                    let urgency = wanted(urgency);
                     Command::Follow { id, urgency, talk: told.map(|_| talk(number)) }
                 }
                 Effect::Unfollow(id) => Command::Unfollow { id },
@@ -474,7 +467,7 @@ impl Talker {
                 Effect::WakeAt(at) => self.transport_wake = Some(at),
                 Effect::Persist(pins) => self.pins = Some(pins),
                 Effect::Event(event) => {
-                    steps.extend(crate::person::told(event).map(Step::Talk));
+                    steps.extend(told(event).map(Step::Talk));
                 }
                 _ => {}
             }

@@ -3,6 +3,7 @@
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use super::followed::{LOOK_AFTER_A_TALK, LOOK_AT_FIRST, LOOKS_AT_FIRST, OVERDUE};
 use super::*;
 
 const T0: Timestamp = Timestamp::from_secs(1_000);
