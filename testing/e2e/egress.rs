@@ -148,7 +148,7 @@ fn nodes(network: &Path) -> Vec<Value> {
 fn nodes_elsewhere(network: &Path, [alice, bob]: &[Person; 2]) {
     let gateways = move_nodes(network);
     let dir = network.to_str().expect("utf-8");
-    let mut far = FarEnd::new("near2", "far2", &[XCHAT, "--json", "net", "up", "--dir", dir]);
+    let mut far = FarEnd::new("near", "far", &[XCHAT, "--json", "net", "up", "--dir", dir]);
     // Before the wire is up, so that it hears everything.
     let mut capture = Capture::here();
     far.go();

@@ -99,9 +99,13 @@ impl FarEnd {
 
 impl Drop for FarEnd {
     fn drop(&mut self) {
-        // The namespace goes with the last process in it, and the wire with the namespace.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // Both ends and what leads there. They would go with the other namespace too, but the kernel clears
+        // that away when it comes to it (`netns` work queue), and the next wire has the same addresses. It
+        // may have come to it: there is nothing to take away then.
+        let _ =
+            Command::new("ip").args(["link", "delete", self.near]).stderr(Stdio::null()).status();
     }
 }
 
