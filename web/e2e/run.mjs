@@ -23,4 +23,5 @@ await import('./test/keeping.mjs');
 await import('./test/hearing.mjs');
 await import('./test/admission.mjs');
 await import('./test/views.mjs');
+await import('./test/long.mjs');
 await import('./test/troubles.mjs');

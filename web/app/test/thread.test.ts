@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { PAGE, Thread } from '$lib/stores/thread.svelte';
+import { MOST_LOADED, PAGE, Thread } from '$lib/stores/thread.svelte';
 import { Program } from './runtime';
 
 function begin(count: number): { program: Program; thread: Thread } {
@@ -64,6 +64,48 @@ describe('the messages of a conversation', () => {
     expect(ids(thread).slice(-2)).toEqual([200, 201]);
     expect(program.of('send')).toEqual([{ contact: 'a', text: 't200', wait: 'no', from_draft: 'this tab' }]);
     expect(PAGE).toBe(50);
+  });
+
+  it('are never more than a bound: the end that nobody looks at is let go, and comes again', async () => {
+    const { program, thread } = begin(2 * MOST_LOADED);
+    await thread.load();
+    // Upwards to the first one.
+    while (!thread.complete) {
+      await thread.loadEarlier();
+      expect(thread.messages.length).toBeLessThanOrEqual(MOST_LOADED);
+      expect(ids(thread)).toEqual(from(ids(thread)[0] ?? 0, thread.newest));
+    }
+    expect([ids(thread)[0], thread.later]).toEqual([1, true]);
+    // And back.
+    while (thread.later) {
+      await thread.loadLater();
+      expect(thread.messages.length).toBeLessThanOrEqual(MOST_LOADED);
+      expect(ids(thread)).toEqual(from(ids(thread)[0] ?? 0, thread.newest));
+    }
+    expect([thread.newest, thread.complete]).toEqual([2 * MOST_LOADED, false]);
+    // Whoever stays at the end sees what comes, however much it is.
+    for (const message of program.say(...from(2 * MOST_LOADED + 1, 4 * MOST_LOADED))) {
+      thread.message(message);
+      expect(thread.messages.length).toBeLessThanOrEqual(MOST_LOADED);
+    }
+    expect(thread.newest).toBe(4 * MOST_LOADED);
+    expect(ids(thread)).toEqual(from(ids(thread)[0] ?? 0, 4 * MOST_LOADED));
+    // What was let go is no gap that a late event fills.
+    const [old] = program.messages;
+    if (old) thread.message(old);
+    expect(ids(thread)[0]).toBeGreaterThan(1);
+  });
+
+  it('stay where they are read, however much comes meanwhile', async () => {
+    const { program, thread } = begin(PAGE);
+    await thread.load();
+    thread.held = true;
+    for (const message of program.say(...from(PAGE + 1, 3 * MOST_LOADED))) thread.message(message);
+    expect(ids(thread)).toEqual(from(1, MOST_LOADED));
+    expect([thread.later, thread.heard]).toEqual([true, 3 * MOST_LOADED]);
+    thread.held = false;
+    while (thread.later) await thread.loadLater();
+    expect(thread.newest).toBe(3 * MOST_LOADED);
   });
 
   it('that were said while the program was away are said again, and the draft of something newer stays', async () => {

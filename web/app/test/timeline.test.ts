@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Message, MessageState } from '$lib/api/types';
-import { timeline, type Row } from '$lib/model/timeline';
+import { kept, timeline, type Row } from '$lib/model/timeline';
 
 const NOON = new Date(2026, 5, 17, 12, 0).getTime();
 const MINUTE = 60_000;
@@ -65,5 +65,19 @@ describe('the timeline', () => {
     const pending = [{ key: 1, text: 't', written_at: NOON, after: 1, unsure: false, failed: null }];
     const rows = timeline([message(1, 0, 'stored')], pending, null);
     expect(rows.map((row) => row.key)).toEqual(['day-m1', 'm1', 'p1']);
+  });
+});
+
+describe('rows that have not changed', () => {
+  it('are the same ones, so that only the others are drawn anew', () => {
+    const messages = Array.from({ length: 100 }, (_, at) => message(at + 1, 0, 'stored'));
+    const before = timeline(messages, [], null);
+    const changed = messages.with(49, message(50, 0, 'delivered'));
+    const rows = timeline([...changed, message(101, 0, 'received')], [], null);
+    const after = kept(before, rows);
+    expect(after).toEqual(rows);
+    const drawn = after.filter((row) => !before.includes(row)).map((row) => row.key);
+    // Its own, the one before it, behind which a part of another state begins now, and the new one.
+    expect(drawn).toEqual(['m49', 'm50', 'm101']);
   });
 });

@@ -1,5 +1,6 @@
 // What is written and read.
 import assert from 'node:assert/strict';
+import { firstInView, topOf } from '../lib/reading.mjs';
 import { scenario } from '../lib/scenario.mjs';
 import { world } from '../lib/world.mjs';
 
@@ -94,7 +95,9 @@ scenario('earlier messages come page by page, and what is read stays where it is
   const pane = page.tab.locator('.pane');
   while ((await page.message('line 1').count()) === 0) {
     const loaded = await page.tab.locator('[data-message]').count();
-    const { id, top } = await pane.evaluate(upwards);
+    // Near to the beginning of what is loaded.
+    await pane.evaluate((each) => (each.scrollTop = 300));
+    const { id, top } = await pane.evaluate(firstInView);
     await page.tab.waitForFunction((count) => document.querySelectorAll('[data-message]').length > count, loaded);
     const moved = (await pane.evaluate(topOf, id)) - top;
     assert.ok(Math.abs(moved) < 2, `message ${id} moved by ${moved} px`);
@@ -103,16 +106,3 @@ scenario('earlier messages come page by page, and what is read stays where it is
   const lines = texts.filter((text) => text.startsWith('line '));
   assert.deepEqual(lines, Array.from({ length: COUNT }, (_, at) => `line ${at + 1}`));
 });
-
-/** In the page: goes near to the beginning of what is loaded; the first message in view there, and where it is. */
-function upwards(pane) {
-  pane.scrollTop = 300;
-  const edge = pane.getBoundingClientRect().top;
-  const bubbles = [...pane.querySelectorAll('[data-message] .bubble')];
-  const bubble = bubbles.find((each) => each.getBoundingClientRect().top >= edge);
-  return { id: bubble.closest('[data-message]').dataset.message, top: bubble.getBoundingClientRect().top - edge };
-}
-
-function topOf(pane, id) {
-  return pane.querySelector(`[data-message="${id}"] .bubble`).getBoundingClientRect().top - pane.getBoundingClientRect().top;
-}

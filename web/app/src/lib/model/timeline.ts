@@ -64,6 +64,20 @@ export function timeline(messages: Message[], pending: Pending[], unreadAfter: n
   return rows;
 }
 
+/** `rows`, with those of before that are the same: what has not changed is not drawn anew. */
+export function kept(before: Row[], rows: Row[]): Row[] {
+  const known = new Map(before.map((row) => [row.key, row]));
+  return rows.map((row) => {
+    const old = known.get(row.key);
+    return old && isSame(old, row) ? old : row;
+  });
+}
+
+function isSame(a: Row, b: Row): boolean {
+  const other = new Map<string, unknown>(Object.entries(b));
+  return Object.entries(a).every(([name, value]) => other.get(name) === value);
+}
+
 function follows(before: Said, said: Said): boolean {
   return before.mine === said.mine && Math.abs(said.time - before.time) < RUN_MS;
 }

@@ -2,6 +2,7 @@ import type { Command, ErrorBody, FromDaemon, ToDaemon, Welcome } from '$lib/api
 import type { Answer, Arguments, Asked, CommandName } from '$lib/api/wire';
 import { admit, forgetToken, takeFragment, token } from './admission';
 import { Backoff } from './backoff';
+import { Inbox } from './inbox';
 import { RuntimeError, type Listener, type Runtime } from './runtime';
 
 interface Waiting {
@@ -14,6 +15,7 @@ export class Daemon implements Runtime {
   readonly face = crypto.randomUUID();
   #listener: Listener | undefined;
   #socket: WebSocket | undefined;
+  #inbox = new Inbox<FromDaemon>((frame) => this.#receive(frame));
   #timer: ReturnType<typeof setTimeout> | undefined;
   #backoff = new Backoff();
   #waiting = new Map<number, Waiting>();
@@ -43,6 +45,7 @@ export class Daemon implements Runtime {
     removeEventListener('hashchange', this.#open);
     clearTimeout(this.#timer);
     this.#socket?.close();
+    this.#inbox.close();
   }
 
   command<C extends CommandName>(name: C, args: Arguments<C>): Promise<Answer<C>> {
@@ -109,7 +112,7 @@ export class Daemon implements Runtime {
       const hello: ToDaemon = { type: 'hello', token: secret, after: this.#seen };
       socket.send(JSON.stringify(hello));
     };
-    socket.onmessage = (message: MessageEvent<string>) => this.#receive(JSON.parse(message.data) as FromDaemon);
+    socket.onmessage = (message: MessageEvent<string>) => this.#inbox.put(JSON.parse(message.data) as FromDaemon);
     socket.onclose = () => this.#closed(socket);
   }
 
@@ -156,6 +159,7 @@ export class Daemon implements Runtime {
 
   #closed(socket: WebSocket): void {
     if (socket !== this.#socket || this.#stopped) return;
+    this.#inbox.empty();
     this.#socket = undefined;
     this.#welcomed = false;
     const waiting = [...this.#waiting.values()];

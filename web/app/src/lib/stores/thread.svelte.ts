@@ -7,6 +7,11 @@ import { Draft } from './draft.svelte';
 /** As many messages as are asked for at once. */
 export const PAGE = 50;
 
+/** As many are loaded at most; where there would be more, the end that nobody looks at is let go. */
+export const MOST_LOADED = 10 * PAGE;
+/** So many stay then, so that it does not happen with every message. */
+const KEPT_LOADED = 8 * PAGE;
+
 /**
  * One conversation: the messages that are loaded, what is being written and what is being sent. The loaded ones have no
  * gap between them; they end with the newest, unless somebody has gone to an old one.
@@ -20,6 +25,8 @@ export class Thread {
   loading = $state(false);
   /** Nothing lies before the first loaded message. */
   complete = $state(false);
+  /** Somebody reads what lies before the end: what is loaded stays where it is, whatever comes. */
+  held = false;
   /** The newest message that is known of, loaded or not. */
   #heard = $state(0);
   #runtime: Runtime;
@@ -69,6 +76,7 @@ export class Thread {
     await this.#load({ before: first.id }, (page) => {
       if (page.length < PAGE) this.complete = true;
       this.#take(page);
+      if (this.messages.length > MOST_LOADED) this.messages = this.messages.slice(0, KEPT_LOADED);
     });
   }
 
@@ -76,6 +84,7 @@ export class Thread {
     if (this.loading || !this.later) return;
     await this.#load({ after: this.newest }, (page) => {
       this.#take(page);
+      this.#letEarlierGo();
       // What was heard of and is not there has been deleted meanwhile.
       if (page.length === 0) this.#heard = this.newest;
     });
@@ -98,9 +107,13 @@ export class Thread {
   }
 
   message(message: Message): void {
-    const joins = !this.later || message.id <= this.newest;
+    const first = this.complete ? 0 : (this.messages[0]?.id ?? 0);
+    const follows = !this.later && !(this.held && this.messages.length >= MOST_LOADED);
+    const joins = message.id > first && (follows || message.id <= this.newest);
     this.#hear([message]);
-    if (joins) this.#take([message]);
+    if (!joins) return;
+    this.#take([message]);
+    if (!this.held) this.#letEarlierGo();
   }
 
   state(id: number, state: MessageState): void {
@@ -165,6 +178,12 @@ export class Thread {
     else this.#take(page);
     if (whole) this.complete = true;
     else if (!this.loaded) this.complete = false;
+  }
+
+  #letEarlierGo(): void {
+    if (this.messages.length <= MOST_LOADED) return;
+    this.messages = this.messages.slice(-KEPT_LOADED);
+    this.complete = false;
   }
 
   #replace(messages: Message[], complete: boolean): void {
