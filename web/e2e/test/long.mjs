@@ -1,6 +1,6 @@
 // A conversation of which more is said than a page should hold at once.
 import assert from 'node:assert/strict';
-import { firstInView, topOf } from '../lib/reading.mjs';
+import { firstInView, loaded, loadedOthers, topOf } from '../lib/reading.mjs';
 import { scenario } from '../lib/scenario.mjs';
 import { world } from '../lib/world.mjs';
 
@@ -32,27 +32,16 @@ scenario('of a long conversation a part is held, and one reads through all of it
 async function read(page, scroll, until) {
   const pane = page.tab.locator('.pane');
   while ((await page.message(until).count()) === 0) {
-    const before = await ends(page);
+    const before = await loaded(page);
     await pane.evaluate(scroll);
     const { id, top } = await pane.evaluate(firstInView);
-    await page.tab.waitForFunction((old) => {
-      const all = document.querySelectorAll('[data-message]');
-      return `${all[0].dataset.message} ${all[all.length - 1].dataset.message}` !== old;
-    }, before);
+    await loadedOthers(page, before, until);
     const moved = (await pane.evaluate(topOf, id)) - top;
     assert.ok(Math.abs(moved) < 2, `message ${id} moved by ${moved} px`);
     const numbers = await rows(page);
     assert.ok(numbers.length <= MOST, `${numbers.length} are held`);
     assert.deepEqual(numbers, numbers.map((_, at) => numbers[0] + at));
   }
-}
-
-/** The first and the last message that are held. */
-function ends(page) {
-  return page.tab.evaluate(() => {
-    const all = document.querySelectorAll('[data-message]');
-    return `${all[0].dataset.message} ${all[all.length - 1].dataset.message}`;
-  });
 }
 
 async function rows(page) {

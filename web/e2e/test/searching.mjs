@@ -1,5 +1,6 @@
 // What was said is found again.
 import assert from 'node:assert/strict';
+import { loaded, loadedOthers } from '../lib/reading.mjs';
 import { scenario } from '../lib/scenario.mjs';
 import { everywhere, look } from '../lib/scene.mjs';
 import { world } from '../lib/world.mjs';
@@ -40,9 +41,9 @@ scenario('a word is found in all that was said, and a click goes there', async (
   await world.mona.page.say('while you were away');
   const pane = page.tab.locator('.pane');
   while ((await page.message('while you were away').count()) === 0) {
-    const loaded = await page.tab.locator('[data-message]').count();
+    const before = await loaded(page);
     await pane.evaluate((each) => (each.scrollTop = each.scrollHeight));
-    await page.tab.waitForFunction((count) => document.querySelectorAll('[data-message]').length > count, loaded);
+    await loadedOthers(page, before, 'while you were away');
   }
   // It may have come after the last of these steps: it is read when one is at the end.
   await pane.evaluate((each) => (each.scrollTop = each.scrollHeight));

@@ -1,6 +1,6 @@
 // What is written and read.
 import assert from 'node:assert/strict';
-import { firstInView, topOf } from '../lib/reading.mjs';
+import { firstInView, loaded, loadedOthers, topOf } from '../lib/reading.mjs';
 import { scenario } from '../lib/scenario.mjs';
 import { world } from '../lib/world.mjs';
 
@@ -94,11 +94,11 @@ scenario('earlier messages come page by page, and what is read stays where it is
 
   const pane = page.tab.locator('.pane');
   while ((await page.message('line 1').count()) === 0) {
-    const loaded = await page.tab.locator('[data-message]').count();
+    const before = await loaded(page);
     // Near to the beginning of what is loaded.
     await pane.evaluate((each) => (each.scrollTop = 300));
     const { id, top } = await pane.evaluate(firstInView);
-    await page.tab.waitForFunction((count) => document.querySelectorAll('[data-message]').length > count, loaded);
+    await loadedOthers(page, before, 'line 1');
     const moved = (await pane.evaluate(topOf, id)) - top;
     assert.ok(Math.abs(moved) < 2, `message ${id} moved by ${moved} px`);
   }
