@@ -473,9 +473,11 @@ impl Follows {
         }
     }
 
-    /// This box was there, and of that nothing was told. (Of what lies behind one that was overdue something was.)
+    /// This box was there, and of that nothing was told. (Of what lies behind one that was overdue something was, and what was found early may
+    /// still be told of.)
     pub(crate) fn found(&mut self, id: &BoxId) {
-        let found = self.get(id).filter(|followed| followed.urgency != Urgency::Overdue);
+        let is_lost = |f: &&Followed| f.urgency != Urgency::Overdue && !f.was_early();
+        let found = self.get(id).filter(is_lost);
         let talk = found.and_then(|followed| followed.talk);
         self.found_in.extend(talk);
         if self.found_in.len() > MAX_FOUND {

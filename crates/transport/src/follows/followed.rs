@@ -16,9 +16,13 @@ pub(super) const LOOK_AFTER_A_TALK: (Duration, Duration) =
 
 /// What was written without a ticket, because its writer had none yet or none any more, is told to nobody where it is not registered. So if what
 /// came last was, what comes next is looked at so soon, and after twice that again, as often as its writer may take to have some; fewer times where
-/// a registration may only have been sooner than a ticket; and in the lane of new keys, whose writer has some as a rule, once.
+/// a registration may only have been sooner than a ticket.
 pub(super) const LOOK_AT_FIRST: Duration = Duration::from_secs(3);
 pub(super) const LOOKS_AT_FIRST: (u32, u32) = (2, 4);
+
+/// And in the lane of new keys, whose writer has some as a rule, once after so long. By then what was written there at once has come: of two
+/// people one has the new keys before the other, the two of a decoy have them together, and sooner more would be found there of decoys.
+pub(super) const LOOK_AT_NEW_KEYS: Duration = Duration::from_secs(12);
 
 /// Of a box behind which others have arrived the delivery is lost, if it does not come within the one; and it is looked at again after
 /// the other, doubled each time.
@@ -108,17 +112,21 @@ impl Followed {
     /// Whether it may have been told to nobody, and was not looked at often enough for that.
     pub(super) fn is_early(&self, now: Timestamp, doubt: impl Fn(Talk) -> Doubt) -> bool {
         let is_next = self.urgency == Urgency::Active(0) && self.was_talked_in(now);
-        let again = LOOK_AT_FIRST * (1 << self.looks.min(LOOKS_AT_FIRST.1));
         let silent = self.silent(now).min(now.since(self.early_at));
-        if !is_next || silent < again || self.stands(now) {
+        if !is_next || silent < LOOK_AT_FIRST || self.stands(now) {
             return false;
         }
-        let wanted = match self.talk.map_or(Doubt::None, doubt) {
-            Doubt::None => u32::from(self.is_first),
-            Doubt::Some => LOOKS_AT_FIRST.0,
-            Doubt::Great => LOOKS_AT_FIRST.1,
+        let (wanted, first) = match self.talk.map_or(Doubt::None, doubt) {
+            Doubt::None => (u32::from(self.is_first), LOOK_AT_NEW_KEYS),
+            Doubt::Some => (LOOKS_AT_FIRST.0, LOOK_AT_FIRST),
+            Doubt::Great => (LOOKS_AT_FIRST.1, LOOK_AT_FIRST),
         };
-        self.looks < wanted
+        self.looks < wanted && silent >= first * (1 << self.looks)
+    }
+
+    /// The last look at it was only because it may have been told to nobody.
+    pub(super) fn was_early(&self) -> bool {
+        self.looks > 0 && self.early_at >= self.looked_at
     }
 
     /// For how long nothing has to have come before it is looked at in any case, where somebody talked.

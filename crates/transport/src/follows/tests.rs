@@ -3,7 +3,9 @@
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::followed::{LOOK_AFTER_A_TALK, LOOK_AT_FIRST, LOOKS_AT_FIRST, OVERDUE};
+use super::followed::{
+    LOOK_AFTER_A_TALK, LOOK_AT_FIRST, LOOK_AT_NEW_KEYS, LOOKS_AT_FIRST, OVERDUE,
+};
 use super::*;
 
 const T0: Timestamp = Timestamp::from_secs(1_000);
@@ -509,11 +511,30 @@ fn what_may_have_been_told_to_nobody_is_looked_at_soon_some_times() {
 fn something_may_be_written_by_new_keys_before_the_reader_has_them() {
     let (mut follows, mut rng) = (Follows::new(), rng());
     follows.follow(id(1), Urgency::Active(0), of_a_talk(true), T0, &mut rng);
-    assert_eq!(look(&follows, T0 + LOOK_AT_FIRST / 2), None);
-    let now = T0 + LOOK_AT_FIRST;
+    let second = Duration::from_secs(1);
+    assert_eq!(look(&follows, T0 + LOOK_AT_NEW_KEYS - second), None);
+    // Unless its writer may have no tickets.
+    let great = |now| follows.next_look(now, |_| Doubt::Great, |_| true, &mut rng);
+    assert!({ great }(T0 + LOOK_AT_FIRST).is_some());
+    let now = T0 + LOOK_AT_NEW_KEYS;
     assert_eq!(look(&follows, now), Some(id(1)));
     follows.looked(&id(1), Need::Untold, now);
-    assert_eq!(look(&follows, now + LOOK_AT_FIRST * 2), None, "once");
+    assert_eq!(look(&follows, now + LOOK_AT_NEW_KEYS * 2), None, "once");
+}
+
+/// That a box was there when it was looked at early does not say that anything was lost.
+#[test]
+fn after_what_was_found_early_nothing_more_is_looked_for_at_once() {
+    for need in [Need::Untold, Need::Talk] {
+        let (mut follows, mut rng) = (Follows::new(), rng());
+        follows.follow(id(1), Urgency::Active(0), of_a_talk(true), T0, &mut rng);
+        let now = T0 + Duration::from_secs(150);
+        follows.looked(&id(1), need, now);
+        follows.found(&id(1));
+        follows.arrived(&id(1));
+        follows.follow(id(2), Urgency::Active(0), of_a_talk(true), now, &mut rng);
+        assert_eq!(hurries(&follows, now), need == Need::Talk, "{need:?}");
+    }
 }
 
 /// Any of those whose time has come, and of a talk not always after the same time.
