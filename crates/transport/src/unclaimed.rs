@@ -1,4 +1,5 @@
-//! Boxes that came by a ticket before anybody asked for them: of the keys that the two have just renewed, or of the renewal itself.
+//! Boxes that came by a ticket before anybody asked for them: of the keys that the two have just renewed, or of the renewal itself. And those that
+//! somebody has had.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
@@ -9,8 +10,8 @@ use xchat_pigeonhole::{BoxId, SealedBox};
 /// Boxes kept at most, of 1.5 KB each: some renewals. Beyond it the first that came is forgotten, and read where it lies.
 pub(crate) const MAX_UNCLAIMED: usize = 64;
 
-/// Boxes that somebody has had already are not kept, if they were among the last so many: what was registered for and has a ticket
-/// comes twice.
+/// Boxes that somebody has had already are not kept as if they had not, if they were among the last so many: what was registered for and has a
+/// ticket comes twice. Their values are, of 1.5 KB each: see [`Unclaimed::again`].
 const MAX_CLAIMED: usize = 256;
 
 /// Nobody asks for what has lain for so long.
@@ -20,20 +21,29 @@ const KEPT_FOR: Duration = Duration::from_secs(600);
 #[derive(Default)]
 pub(crate) struct Unclaimed {
     boxes: BTreeMap<BoxId, (Timestamp, SealedBox)>,
-    claimed: VecDeque<BoxId>,
+    claimed: VecDeque<(BoxId, Option<SealedBox>)>,
 }
 
 impl Unclaimed {
-    /// Somebody has it.
-    pub(crate) fn claimed(&mut self, id: BoxId) {
+    /// Somebody has it; its value, if they may ask again before they know.
+    pub(crate) fn claimed(&mut self, id: BoxId, boxed: Option<SealedBox>) {
         if self.claimed.len() >= MAX_CLAIMED {
             self.claimed.pop_front();
         }
-        self.claimed.push_back(id);
+        self.claimed.push_back((id, boxed));
+    }
+
+    /// Somebody asks for it, who has had it already: in two boxes that come at once lies that the second is awaited when the first is read. Once,
+    /// since who asks again then has forgotten it.
+    pub(crate) fn again(&mut self, id: &BoxId) -> Option<SealedBox> {
+        self.claimed
+            .iter_mut()
+            .find(|(claimed, _)| claimed == id)
+            .and_then(|(_, boxed)| boxed.take())
     }
 
     pub(crate) fn add(&mut self, boxed: SealedBox, now: Timestamp) {
-        if self.claimed.contains(&boxed.id()) {
+        if self.claimed.iter().any(|(claimed, _)| *claimed == boxed.id()) {
             return;
         }
         if self.boxes.len() >= MAX_UNCLAIMED
@@ -74,9 +84,10 @@ mod tests {
         all.expire(at(2) + KEPT_FOR);
         assert_eq!((all.take(&own[2].id()), all.boxes.len()), (None, MAX_UNCLAIMED - 2));
         for _ in 0..=MAX_CLAIMED {
-            all.claimed(own[0].id());
+            all.claimed(own[0].id(), None);
         }
         assert_eq!(all.claimed.len(), MAX_CLAIMED);
+        assert_eq!(all.again(&own[1].id()), None);
         all.add(own[0].clone(), at(3));
         assert_eq!(all.take(&own[0].id()), None, "somebody had it");
     }

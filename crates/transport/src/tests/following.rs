@@ -38,6 +38,24 @@ fn a_followed_box_arrives_soon_after_it_was_written() {
     assert_eq!(net.people[reader].transport.status(net.now).followed, 0);
 }
 
+/// Two boxes come at once: who reads the first awaits the second, which has come too.
+#[test]
+fn what_is_asked_for_when_it_has_come_is_there_at_once_and_not_looked_for() {
+    let mut net = Network::new(Fixture::new(2).transparent(), 14);
+    let (reader, writer) = (net.join(1), net.join(2));
+    let own = boxes(1, 1);
+    net.tell(reader, follow(own[0].id()));
+    net.tell(writer, write(&own[0]));
+    assert!(net.run_until(secs(60), |net| net.people[reader].arrived().len() == 1));
+    let followed = |net: &Network| net.people[reader].transport.status(net.now).followed;
+    net.tell(reader, follow_in_talk(own[0].id(), 0));
+    assert_eq!((net.people[reader].arrived().len(), followed(&net)), (2, 0), "at once");
+    // Who asks again has not kept it.
+    net.tell(reader, follow_in_talk(own[0].id(), 0));
+    assert_eq!(followed(&net), 1);
+    assert!(net.run_until(secs(200), |net| net.people[reader].arrived().len() == 3));
+}
+
 fn follow_in_talk(id: BoxId, ahead: u8) -> Input {
     let urgency = Urgency::of(true, ahead);
     Input::Command(Command::Follow { id, urgency, talk: Some(7) })

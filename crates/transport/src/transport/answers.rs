@@ -296,13 +296,14 @@ impl Transport {
             }
             return;
         };
-        self.unclaimed.claimed(id);
         if let Some(talk) = talk {
             self.tickets.heard(talk, id, way, now);
         }
-        if !self.decoys.arrived(&id, now) {
-            out.push(Effect::Event(Event::Arrived(boxed)));
+        if self.decoys.arrived(&id, now) {
+            return self.unclaimed.claimed(id, None);
         }
+        self.unclaimed.claimed(id, Some(boxed.clone()));
+        out.push(Effect::Event(Event::Arrived(boxed)));
     }
 
     /// The box was used and is over: whoever waits for it waits in vain.
