@@ -27,7 +27,7 @@ use self::talk::{Ask, Happened, Reads, Talk, Wrote};
 use crate::api::{Command, DecoyLanes};
 use crate::follows::READ_SET;
 use crate::habits::{Habits, Said};
-use crate::rhythm::{Life, Rhythm};
+use crate::rhythm::{Life, Most, Rhythm};
 use crate::tickets::{self, Tickets};
 
 /// Places of the read set that a decoy takes: the next boxes of each of its lanes.
@@ -89,6 +89,13 @@ pub(crate) struct Means {
     pub(crate) share: f64,
     /// Slots of a day.
     pub(crate) slots_a_day: f64,
+}
+
+impl Means {
+    /// Lines that the slots carry, at most.
+    fn lines_a_day(&self) -> f64 {
+        self.slots_a_day / SLOTS_OF_A_LINE
+    }
 }
 
 impl Decoys {
@@ -195,7 +202,9 @@ impl Decoys {
         }
         self.live(means, now, rng, &mut asks);
         self.unsaved |= !asks.is_empty();
-        asks.into_iter().map(|(key, ask)| self.carry_out(key, ask, tickets, now, rng)).collect()
+        asks.into_iter()
+            .filter_map(|(key, ask)| self.carry_out(key, ask, tickets, now, rng))
+            .collect()
     }
 
     /// Whether some with a past have not gone on yet.
@@ -269,12 +278,15 @@ impl Decoys {
     /// Tells all how the owner talks now. The oldest say what they want of the lines that there are, the others what is left.
     fn tell(&mut self, means: Means, now: Timestamp, rng: &mut Rng) {
         let mut left = self.lines_a_day(means);
+        let mut carried = means.lines_a_day();
         let Kept { talks, waiting, habits, noon, .. } = &mut self.kept;
         let mut all: Vec<_> = waiting.iter_mut().chain(talks).collect();
         all.sort_by_key(|(key, _)| **key);
         for (_, talk) in all {
-            talk.change(|rhythm| inform(rhythm, habits, *noon, left), now, rng);
-            left -= talk.lines_a_day();
+            let most = Most { on_average: left, at_once: carried };
+            talk.change(|rhythm| inform(rhythm, habits, *noon, most), now, rng);
+            left -= talk.rhythm().lines_a_day();
+            carried -= talk.rhythm().lines_a_day_at_once();
         }
         self.unsaved = true;
     }
@@ -285,20 +297,25 @@ impl Decoys {
         let habits = &self.kept.habits;
         let (trust, own) = (habits.trust(), habits.lines_a_day().clamp(fewest, most));
         let wanted = LINES_A_DAY + trust * (own - LINES_A_DAY);
-        (wanted * means.room as f64 / READ_SET as f64).min(means.slots_a_day / SLOTS_OF_A_LINE)
+        (wanted * means.room as f64 / READ_SET as f64).min(means.lines_a_day())
     }
 
     fn begin(&mut self, means: Means, now: Timestamp, rng: &mut Rng, out: &mut Vec<(u32, Ask)>) {
         let key = self.kept.next;
         self.kept.next = key.wrapping_add(1);
-        let talking: f64 = self.kept.talks.values().map(Talk::lines_a_day).sum();
-        let left = self.lines_a_day(means) - talking;
+        let talking = |much: fn(&Rhythm) -> f64| -> f64 {
+            self.kept.talks.values().map(|talk| much(talk.rhythm())).sum()
+        };
+        let most = Most {
+            on_average: self.lines_a_day(means) - talking(Rhythm::lines_a_day),
+            at_once: means.lines_a_day() - talking(Rhythm::lines_a_day_at_once),
+        };
         let Kept { habits, noon, .. } = &self.kept;
         let mut rhythm = match self.kind {
             DecoyLanes::Poisson => Rhythm::poisson(*noon, rng),
             _ => Rhythm::new(*noon, rng),
         };
-        inform(&mut rhythm, habits, *noon, left);
+        inform(&mut rhythm, habits, *noon, most);
         let mut asks = Vec::new();
         let talk = Talk::new(rhythm, now, rng, &mut asks);
         self.add(key, talk, asks, out);
@@ -342,8 +359,8 @@ impl Decoys {
         tickets: &mut Tickets,
         now: Timestamp,
         rng: &mut Rng,
-    ) -> Command {
-        match ask {
+    ) -> Option<Command> {
+        let command = match ask {
             Ask::Write(place, what) => {
                 let boxed = place.sealed();
                 self.written.insert(boxed.id(), (key, what));
@@ -362,25 +379,28 @@ impl Decoys {
                 Command::Read { id }
             }
             Ask::Follow(id, urgency, reader) => {
+                let talk = self.kept.talks.get(&key)?;
+                // It may have come in the same slot as the one before it.
+                talk.standing().find(|standing| **standing == id)?;
                 self.followed.insert(id, (key, reader));
                 Command::Follow { id, urgency, talk: None }
             }
             Ask::Unfollow(id) => {
-                self.followed.remove(&id);
+                self.followed.remove(&id)?;
                 Command::Unfollow { id }
             }
-        }
+        };
+        Some(command)
     }
 }
 
-/// A rhythm becomes that of one of the owner's conversations, or of people of whom nothing is known but the hours, with so many lines a
-/// day at most.
-fn inform(rhythm: &mut Rhythm, habits: &Habits, noon: Duration, at_most: f64) {
+/// A rhythm becomes that of one of the owner's conversations, or of people of whom nothing is known but the hours, with so many lines at most.
+fn inform(rhythm: &mut Rhythm, habits: &Habits, noon: Duration, most: Most) {
     let usual = rhythm.usual(noon);
     let (rank, doubt) = (rhythm.rank(), rhythm.doubt());
     let trusts = doubt < habits.trust();
     let life = trusts.then(|| habits.life(rank, doubt, usual.manner)).flatten().unwrap_or(usual);
-    rhythm.live_by(Life { manner: habits.at_hours(life.manner), ..life }, at_most);
+    rhythm.live_by(Life { manner: habits.at_hours(life.manner), ..life }, most);
 }
 
 /// What tests look at.

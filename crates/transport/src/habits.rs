@@ -347,7 +347,7 @@ mod tests {
     use xchat_base::random;
 
     use super::*;
-    use crate::rhythm::Rhythm;
+    use crate::rhythm::{Most, Rhythm};
 
     const T0: Timestamp = Timestamp::from_secs(1_800_000_000);
     const NOON: Duration = Duration::from_secs(9 * 3_600);
@@ -361,7 +361,7 @@ mod tests {
         let mut all = Vec::new();
         for (talk, life) in (0..).zip(lives) {
             let mut rhythm = Rhythm::new(NOON, rng);
-            rhythm.live_by(*life, f64::MAX);
+            rhythm.live_by(*life, Most::NONE);
             let mut at = T0;
             while at < T0 + until {
                 let line = rhythm.next(at, rng);
@@ -506,7 +506,7 @@ mod tests {
         let life = habits.life(0.5, 0.0, Manner::shipped(NOON)).expect("a conversation");
         let mut rng = ChaCha20Rng::seed_from_u64(6);
         let mut rhythm = Rhythm::new(NOON, &mut rng);
-        rhythm.live_by(life, f64::MAX);
+        rhythm.live_by(life, Most::NONE);
         assert!((15.0..35.0).contains(&rhythm.lines_a_day()), "{}", rhythm.lines_a_day());
         assert!(life.sittings_a_day < 0.5, "{life:?}");
     }
@@ -535,7 +535,8 @@ mod tests {
             assert!(habits.is_sound(), "{habits:?}");
             let mut rhythm = Rhythm::new(NOON, &mut rng);
             let life = habits.life(0.7, 0.0, Manner::shipped(NOON));
-            rhythm.live_by(life.unwrap_or(often(1.0)), 500.0);
+            let most = Most { on_average: 500.0, at_once: f64::MAX };
+            rhythm.live_by(life.unwrap_or(often(1.0)), most);
             assert!(rhythm.is_sound() && rhythm.next(T0, &mut rng).at > T0, "{rhythm:?}");
             assert!((0.0..=1.0).contains(&habits.trust()));
         }

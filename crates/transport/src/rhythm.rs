@@ -16,6 +16,9 @@ use xchat_base::{Rng, Timestamp, random};
 
 const DAY: f64 = 24.0 * 3600.0;
 
+/// Its fraction.
+const GOLDEN_RATIO: f64 = 0.618_033_988_749_894_9;
+
 /// Bins of [`Amount::Counted`]: the first from 1 to 2, each next one up to twice as much, the last without an end.
 pub(crate) const BINS: usize = 10;
 
@@ -55,6 +58,13 @@ const SITTINGS_A_DAY: (f64, f64) = (0.05, 1.8);
 /// No pair has fewer sittings a day, none has more.
 const BOUNDS_OF_SITTINGS: (f64, f64) = (0.001, 24.0);
 
+/// Two people for whom there are not lines enough to live like those they are like do so for so long at a time, and say nothing for as long as
+/// that takes: if they sat down less often instead, more of their boxes would be the first ones after a long pause, which stores see.
+const SPELL: Duration = Duration::from_secs(6 * 3600);
+
+/// In no smaller share of all spells; with fewer lines still they sit down less often.
+const LEAST_SHARE: f64 = 0.05;
+
 /// Lines of a sitting.
 const BOUNDS_OF_LINES: (f64, f64) = (2.0, 250.0);
 
@@ -89,6 +99,18 @@ impl Manner {
 pub(crate) struct Life {
     pub(crate) sittings_a_day: f64,
     pub(crate) manner: Manner,
+}
+
+/// Lines a day that two people say, at most.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Most {
+    pub(crate) on_average: f64,
+    /// In a spell.
+    pub(crate) at_once: f64,
+}
+
+impl Most {
+    pub(crate) const NONE: Self = Self { on_average: f64::MAX, at_once: f64::MAX };
 }
 
 /// Nobody's day is more uneven.
@@ -169,6 +191,10 @@ fn usual() -> Manner {
     Manner::shipped(Duration::ZERO)
 }
 
+const fn always() -> f64 {
+    1.0
+}
+
 /// The rhythm of two people.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Rhythm {
@@ -181,7 +207,11 @@ pub(crate) struct Rhythm {
     rank: f64,
     /// They live as people do of whom nothing is known, until habits are trusted more than this.
     doubt: f64,
+    /// In a spell in which they live as those they are like.
     sittings_a_day: f64,
+    /// Of all spells those are so many.
+    #[serde(skip, default = "always")]
+    share: f64,
     /// The next line begins a sitting, or is a note.
     begins: bool,
     /// Lines left of the sitting that is going on.
@@ -200,27 +230,38 @@ impl Rhythm {
             rank,
             doubt,
             sittings_a_day: 0.0,
+            share: always(),
             begins: true,
             left: 0,
             side: 0,
         };
-        rhythm.live_by(rhythm.usual(noon), f64::MAX);
+        rhythm.live_by(rhythm.usual(noon), Most::NONE);
         rhythm
     }
 
-    /// From now on they live like this, with no more than so many lines a day; hardly any, if that is none.
-    pub(crate) fn live_by(&mut self, life: Life, at_most: f64) {
-        let (fewest, most) = BOUNDS_OF_SITTINGS;
+    /// From now on they live like this, with no more than so many lines; hardly any, if that is none.
+    pub(crate) fn live_by(&mut self, life: Life, most: Most) {
+        let bounds = BOUNDS_OF_SITTINGS;
         self.manner = life.manner;
-        let at_most = at_most / self.lines_a_sitting();
-        self.sittings_a_day = life.sittings_a_day.min(at_most).clamp(fewest, most);
+        let lines = self.lines_a_sitting();
+        let wanted = life.sittings_a_day.min(most.at_once / lines).clamp(bounds.0, bounds.1);
+        let left = (most.on_average / lines).max(bounds.0);
+        self.share = (left / wanted).clamp(LEAST_SHARE, 1.0);
+        self.sittings_a_day = wanted.min(left / self.share);
     }
 
+    /// On average.
     pub(crate) const fn sittings_a_day(&self) -> f64 {
-        self.sittings_a_day
+        self.sittings_a_day * self.share
     }
 
+    /// On average.
     pub(crate) fn lines_a_day(&self) -> f64 {
+        self.sittings_a_day() * self.lines_a_sitting()
+    }
+
+    /// While they live as those they are like.
+    pub(crate) fn lines_a_day_at_once(&self) -> f64 {
         self.sittings_a_day * self.lines_a_sitting()
     }
 
@@ -311,10 +352,17 @@ impl Rhythm {
             at = at + random::exponential(rng, Duration::from_secs_f64(DAY / busiest));
             let hour = (at.as_millis() as f64 / 1_000.0 - noon) / DAY;
             let rate = 1.0 + by_day * (TAU * hour).cos();
-            if random::unit(rng) * (1.0 + by_day) < rate {
+            if random::unit(rng) * (1.0 + by_day) < rate && self.is_in_a_spell(at) {
                 return at;
             }
         }
+    }
+
+    /// Whether they live as those they are like then: always the same of one time, so that nothing of it need be remembered. By steps of the
+    /// golden ratio a share of all spells is spread as evenly over all as it can be (Knuth, The Art of Computer Programming 3, 6.4).
+    fn is_in_a_spell(&self, at: Timestamp) -> bool {
+        let spell = (at.as_millis() as f64 / 1_000.0 / SPELL.as_secs_f64() + self.doubt).floor();
+        (self.rank() + spell * GOLDEN_RATIO).fract() < self.share
     }
 }
 
@@ -427,5 +475,49 @@ mod tests {
         let all: f64 = rates.iter().sum();
         let few: f64 = rates[900..].iter().sum();
         assert!((0.5..0.9).contains(&(few / all)), "{}", few / all);
+    }
+
+    /// Stores see what begins after a long pause: of people who talk much that is little, and so it is of two who say a quarter of it.
+    #[test]
+    fn with_few_lines_two_talk_as_closely_and_on_fewer_days() {
+        let days = 120.0;
+        let lived = |at_most: f64, seed: u64| {
+            let (mut rng, mut rhythm) = seeded(seed);
+            let life = Life { sittings_a_day: 12.0, ..rhythm.usual(Duration::ZERO) };
+            rhythm.live_by(life, Most { on_average: at_most, at_once: f64::MAX });
+            let (mut now, mut lines, mut begun, mut soon) = (BEGIN, 0.0, 0.0, 0.0);
+            while now.since(BEGIN).as_secs_f64() < days * DAY {
+                let line = rhythm.next(now, &mut rng);
+                let pause = line.at.since(now).as_secs_f64();
+                lines += 1.0;
+                begun += f64::from(u8::from(rhythm.begins()));
+                soon += f64::from(u8::from(rhythm.begins() && pause < 7_200.0));
+                now = line.at;
+            }
+            (lines / days, soon / begun)
+        };
+        for seed in 0..4 {
+            let (all, close) = lived(f64::MAX, seed);
+            let (few, as_close) = lived(all / 4.0, seed);
+            assert!((few / all - 0.25).abs() < 0.08, "{few} lines a day of {all}");
+            assert!(close > 0.75 && as_close > close - 0.15, "{as_close} of {close}");
+        }
+    }
+
+    /// As many spells as they should, spread over all hours and days.
+    #[test]
+    fn spells_are_a_share_of_all() {
+        for (seed, share) in (0..).zip([0.05, 0.3, 0.7, 1.0]) {
+            let (_, mut rhythm) = seeded(seed);
+            rhythm.share = share;
+            let of = |hour: u64| {
+                let at =
+                    |day: u64| BEGIN + SPELL * (day as u32 * 4) + Duration::from_secs(hour * 3_600);
+                (0..400).filter(|day| rhythm.is_in_a_spell(at(*day))).count() as f64 / 400.0
+            };
+            for hour in (0..24).step_by(5) {
+                assert!((of(hour) - share).abs() < 0.03, "{} of {share} at {hour}", of(hour));
+            }
+        }
     }
 }

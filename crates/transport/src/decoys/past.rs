@@ -2,6 +2,9 @@
 //!
 //! Decoys that have all just begun can be told from conversations by their youth, and few of them talk yet. So a client that has none
 //! makes up what its decoys would have done in the day before it was there.
+//!
+//! It does not make up how they met: those of the made-up day have been going on, or all would renew their keys a day after it began, which is
+//! when the client begins.
 
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -33,7 +36,9 @@ impl Decoys {
                 means.room as f64 * next.since(now).as_secs_f64() / FILLED_WITHIN.as_secs_f64();
             now = next;
             let mut asks = Vec::new();
+            let first = self.kept.next;
             self.live(Means { share, ..means }, now, rng, &mut asks);
+            self.kept.talks.range_mut(first..).for_each(|(_, talk)| talk.has_been_going_on(rng));
             while !asks.is_empty() {
                 for (key, ask) in core::mem::take(&mut asks) {
                     self.happened.extend(done(ask, &mut network).map(|what| (now, key, what)));

@@ -171,6 +171,11 @@ impl Talk {
         talk
     }
 
+    /// It is not new: its keys are of any age.
+    pub(super) fn has_been_going_on(&mut self, rng: &mut Rng) {
+        self.since = self.since - UPDATE_AFTER.mul_f64(random::unit(rng));
+    }
+
     /// Goes on after a start of the program, as a conversation does: what is at the front of its lanes is followed, the commit
     /// lane is looked at, and what had no answer is asked for again. Nobody has said anything meanwhile.
     pub(super) fn resume(&mut self, now: Timestamp, rng: &mut Rng, out: &mut Vec<Ask>) {
@@ -246,9 +251,9 @@ impl Talk {
         self.sides.iter().map(|side| side.standing.len().min(REGISTERED)).sum()
     }
 
-    /// How much the two say.
-    pub(super) fn lines_a_day(&self) -> f64 {
-        self.rhythm.lines_a_day()
+    /// How the two talk.
+    pub(super) fn rhythm(&self) -> &Rhythm {
+        &self.rhythm
     }
 
     /// Their rhythm becomes another. What they are at goes on, and what is due is said.
@@ -258,9 +263,10 @@ impl Talk {
         now: Timestamp,
         rng: &mut Rng,
     ) {
-        let before = self.rhythm.sittings_a_day();
+        let how_often = |rhythm: &Rhythm| (rhythm.sittings_a_day(), rhythm.lines_a_day_at_once());
+        let before = how_often(&self.rhythm);
         other(&mut self.rhythm);
-        let is_other = self.rhythm.sittings_a_day() != before;
+        let is_other = how_often(&self.rhythm) != before;
         if is_other && self.rhythm.begins() && self.line.at > now {
             self.line = self.rhythm.begin_anew(now, rng);
         }
@@ -634,12 +640,9 @@ impl Talk {
         self.epoch
     }
 
-    pub(super) fn rhythm(&self) -> &Rhythm {
-        &self.rhythm
-    }
-
-    pub(super) fn sittings_a_day(&self) -> f64 {
-        self.rhythm.sittings_a_day()
+    /// When the epoch began.
+    pub(super) fn since(&self) -> Timestamp {
+        self.since
     }
 
     pub(super) fn next_line(&self) -> Timestamp {

@@ -11,6 +11,7 @@ use xchat_sphinx::CollectorSession;
 
 use super::*;
 use crate::follows::Standing;
+use crate::rhythm::Most;
 
 const T0: Timestamp = Timestamp::from_secs(1_800_000_000);
 const ROOM: usize = READ_SET;
@@ -28,6 +29,8 @@ struct Client {
     rng: ChaCha20Rng,
     now: Timestamp,
     followed: BTreeSet<BoxId>,
+    /// What has come since the program started.
+    had: BTreeSet<BoxId>,
     boxes: BTreeMap<BoxId, SealedBox>,
     /// What was kept, and what before that.
     kept: [Option<KeptDecoys>; 2],
@@ -48,6 +51,7 @@ impl Client {
             rng,
             now: T0,
             followed,
+            had: BTreeSet::new(),
             boxes,
             kept: [None, None],
             reads: 0,
@@ -60,6 +64,7 @@ impl Client {
         let Some(kept) = &self.kept[behind] else { return };
         self.decoys = Decoys::restored(kept.as_bytes()).expect("what it has kept itself");
         self.followed.clear();
+        self.had.clear();
         self.now = self.now + off;
         // What was under way has come to its store, or not.
         for command in core::mem::take(&mut self.under_way) {
@@ -84,6 +89,7 @@ impl Client {
     fn arrive(&mut self, id: BoxId) {
         if self.followed.remove(&id) {
             assert!(self.decoys.arrived(&id, self.now), "a decoy's");
+            self.had.insert(id);
         }
     }
 
@@ -119,6 +125,7 @@ impl Client {
             }
             match command {
                 Command::Follow { id, .. } => {
+                    assert!(!self.had.contains(&id), "it has come already");
                     self.followed.insert(id);
                     // It may have been written before the program started.
                     there.extend(self.boxes.contains_key(&id).then_some(id));
@@ -184,6 +191,22 @@ fn they_fill_what_is_left_and_make_room_at_once() {
     assert!(!client.decoys.own(&BoxId::from_bytes([0; 32])));
 }
 
+/// Or many of them would renew theirs in the first hours, which conversations do not.
+#[test]
+fn the_keys_of_a_new_clients_decoys_are_of_any_age() {
+    let mut client = Client::new(15);
+    client.slot(ROOM, Duration::from_secs(1), 0.0);
+    let hours = |talk: &Talk| client.now.since(talk.since()).as_secs() / 3_600;
+    let Kept { talks, waiting, .. } = &client.decoys.kept;
+    let ages: Vec<_> = talks.values().chain(waiting.values()).map(hours).collect();
+    let soon = ages.iter().filter(|age| (21..24).contains(*age)).count();
+    assert!(ages.len() > 25 && soon <= ages.len() / 4, "{soon} of {ages:?}");
+    assert!(
+        ages.iter().filter(|age| **age < 21).count() > 2,
+        "they did it in that day too: {ages:?}"
+    );
+}
+
 /// Some are drawn that talk much: without the bound one client in twenty has twice as much.
 #[test]
 fn together_they_talk_no_more_than_a_slow_pace_carries() {
@@ -193,7 +216,7 @@ fn together_they_talk_no_more_than_a_slow_pace_carries() {
             client.slot(ROOM, Duration::from_secs(1), READ_SET as f64 / 3_600.0);
         }
         let talks = &client.decoys.kept.talks;
-        let all: f64 = talks.values().map(Talk::lines_a_day).sum();
+        let all: f64 = talks.values().map(|talk| talk.rhythm().lines_a_day()).sum();
         // Each has a little, also when nothing is left.
         assert!(talks.len() > 25 && all < LINES_A_DAY + 5.0, "{all} by {}", talks.len());
     }
@@ -203,10 +226,17 @@ fn together_they_talk_no_more_than_a_slow_pace_carries() {
 #[test]
 fn they_live_as_their_owner_does() {
     let mut client = Client::new(12);
-    let lines =
-        |client: &Client| client.decoys.kept.talks.values().map(Talk::lines_a_day).sum::<f64>();
+    let lines = |client: &Client| {
+        client.decoys.kept.talks.values().map(|talk| talk.rhythm().lines_a_day()).sum::<f64>()
+    };
     let busiest = |client: &Client| {
-        client.decoys.kept.talks.values().map(Talk::sittings_a_day).fold(0.0, f64::max)
+        client
+            .decoys
+            .kept
+            .talks
+            .values()
+            .map(|talk| talk.rhythm().sittings_a_day())
+            .fold(0.0, f64::max)
     };
     // With each of three friends the owner talks eight times a day, forty lines at a time.
     for (n, line) in (0..7 * 24u64).flat_map(|n| (0..40).map(move |line| (n, line))) {
@@ -231,10 +261,9 @@ fn they_live_as_their_owner_does() {
     let (all, kept) = (lines(&client), &client.decoys.kept);
     assert!(all < LINES_A_DAY + 5.0, "{all} lines");
     let usual = |talk: &Talk| talk.rhythm().usual(kept.noon).sittings_a_day;
-    let live_as_usual = kept
-        .talks
-        .values()
-        .filter(|talk| (talk.sittings_a_day() / usual(talk).max(0.001) - 1.0).abs() < 1e-6);
+    let live_as_usual = kept.talks.values().filter(|talk| {
+        (talk.rhythm().sittings_a_day() / usual(talk).max(0.001) - 1.0).abs() < 1e-6
+    });
     assert!(
         live_as_usual.count() + 4 > kept.talks.len(),
         "but for those for whom no lines are left"
@@ -257,7 +286,8 @@ fn decoys_say_no_more_than_a_pace_carries() {
             client.now = client.now + Duration::from_secs(10);
             client.tend(means, true);
         }
-        let all: f64 = client.decoys.kept.talks.values().map(Talk::lines_a_day).sum();
+        let all: f64 =
+            client.decoys.kept.talks.values().map(|talk| talk.rhythm().lines_a_day()).sum();
         let most = (1_000.0 * room as f64 / READ_SET as f64).min(slots_a_day / 33.0);
         // Each has a little, also when nothing is left.
         assert!(all > most / 2.0 && all < most + 25.0, "{all} lines a day of {most}");
@@ -271,7 +301,7 @@ fn a_talk_goes_on_as_fast_with_few_slots_as_with_many() {
         let (mut rng, mut now, mut asks) = (ChaCha20Rng::seed_from_u64(14), T0, Vec::new());
         let mut rhythm = Rhythm::new(Duration::ZERO, &mut rng);
         let life = Life { sittings_a_day: 12.0, ..rhythm.usual(Duration::ZERO) };
-        rhythm.live_by(life, f64::MAX);
+        rhythm.live_by(life, Most::NONE);
         let mut talk = Talk::new(rhythm, now, &mut rng, &mut asks);
         let mut within = 0;
         while talk.lines < 4_000 {
@@ -314,16 +344,16 @@ fn what_is_due_is_said_whatever_has_changed() {
     let (mut rng, mut asks) = (ChaCha20Rng::seed_from_u64(15), Vec::new());
     let mut rhythm = Rhythm::new(Duration::ZERO, &mut rng);
     let life = Life { sittings_a_day: 12.0, ..rhythm.usual(Duration::ZERO) };
-    rhythm.live_by(life, f64::MAX);
+    rhythm.live_by(life, Most::NONE);
     let mut talk = Talk::new(rhythm, T0, &mut rng, &mut asks);
     let late = talk.next_line() + Duration::from_secs(7_200);
     let other = Life { sittings_a_day: 3.0, ..life };
-    talk.change(|rhythm| rhythm.live_by(other, f64::MAX), late, &mut rng);
+    talk.change(|rhythm| rhythm.live_by(other, Most::NONE), late, &mut rng);
     talk.tick(late, &mut rng, &mut asks);
     assert_eq!(talk.lines, 1, "once");
     let next = talk.next_line();
     assert!(next > late);
-    talk.change(|rhythm| rhythm.live_by(life, f64::MAX), late, &mut rng);
+    talk.change(|rhythm| rhythm.live_by(life, Most::NONE), late, &mut rng);
     assert!(talk.next_line() > late);
 }
 
