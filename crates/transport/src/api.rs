@@ -60,7 +60,8 @@ pub enum Command {
     },
     /// Hand this box over when somebody writes it; ends with one [`Event::Arrived`] (or, if the box
     /// was used and is over, with [`Event::Read`] and `Expired`). Given again, it sets the urgency: to be done
-    /// whenever boxes before it in its lane have arrived.
+    /// whenever boxes before it in its lane have arrived. Given again when it has arrived, which its owner may not have
+    /// taken in yet, it arrives again at once.
     Follow {
         /// The box.
         id: BoxId,

@@ -240,7 +240,7 @@ impl Follows {
     /// It has arrived; in whose talk, if it was followed. If it was what may have been lost, what comes next may be too.
     pub(crate) fn arrived(&mut self, id: &BoxId) -> Option<Option<Talk>> {
         if self.get(id).is_some_and(|followed| followed.doubted) {
-            self.found(id);
+            self.suspect_next(id);
         }
         self.remove(id)
     }
@@ -473,13 +473,17 @@ impl Follows {
         }
     }
 
-    /// This box was there, and of that nothing was told. (Of what lies behind one that was overdue something was, and what was found early may
-    /// still be told of.)
+    /// A look has found it. If nobody was told of it, what comes next may not be told of either; what was found early may still be told of.
     pub(crate) fn found(&mut self, id: &BoxId) {
-        let is_lost = |f: &&Followed| f.urgency != Urgency::Overdue && !f.was_early();
-        let found = self.get(id).filter(is_lost);
-        let talk = found.and_then(|followed| followed.talk);
-        self.found_in.extend(talk);
+        if self.get(id).is_some_and(|followed| !followed.was_early()) {
+            self.suspect_next(id);
+        }
+    }
+
+    /// What comes after this one is looked at as soon as it is awaited. (Of what lies behind one that was overdue something was told.)
+    fn suspect_next(&mut self, id: &BoxId) {
+        let lost = self.get(id).filter(|followed| followed.urgency != Urgency::Overdue);
+        self.found_in.extend(lost.and_then(|followed| followed.talk));
         if self.found_in.len() > MAX_FOUND {
             self.found_in.pop_first();
         }

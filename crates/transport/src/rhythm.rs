@@ -359,10 +359,12 @@ impl Rhythm {
     }
 
     /// Whether they live as those they are like then: always the same of one time, so that nothing of it need be remembered. By steps of the
-    /// golden ratio a share of all spells is spread as evenly over all as it can be (Knuth, The Art of Computer Programming 3, 6.4).
+    /// golden ratio a share of all spells is spread as evenly over all as it can be (Knuth, The Art of Computer Programming 3, 6.4); where that begins
+    /// the last digits of a number say that was drawn for these two, or those who sit down often would be quiet together, of all clients.
     fn is_in_a_spell(&self, at: Timestamp) -> bool {
+        let begins = (self.doubt * 1_048_576.0).fract();
         let spell = (at.as_millis() as f64 / 1_000.0 / SPELL.as_secs_f64() + self.doubt).floor();
-        (self.rank() + spell * GOLDEN_RATIO).fract() < self.share
+        (begins + spell * GOLDEN_RATIO).fract() < self.share
     }
 }
 

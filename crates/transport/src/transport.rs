@@ -275,7 +275,7 @@ impl Transport {
                 }
             }
             Command::Read { id } => self.reads.ask(id, ()),
-            Command::Follow { id, .. } if self.has_had(&id, out) => return,
+            Command::Follow { id, .. } if self.has_had(&id, now, out) => return,
             Command::Follow { id, urgency, talk } => {
                 let decoy = self.decoys.follower(&id);
                 let (is_decoy, talk) = (decoy.is_some(), decoy.or(talk.map(Talk::Own)));
@@ -295,8 +295,8 @@ impl Transport {
 
     /// Whether the owner has been told of it, and now is again: of what is not on its way any more nothing else would come, and it would be
     /// looked at as if nobody had been told.
-    fn has_had(&mut self, id: &BoxId, out: &mut Vec<Effect>) -> bool {
-        let boxed = self.unclaimed.again(id);
+    fn has_had(&mut self, id: &BoxId, now: Timestamp, out: &mut Vec<Effect>) -> bool {
+        let boxed = self.unclaimed.again(id, now);
         let has_had = boxed.is_some();
         out.extend(boxed.map(|boxed| Effect::Event(Event::Arrived(boxed))));
         has_had

@@ -17,11 +17,26 @@ const MAX_CLAIMED: usize = 256;
 /// Nobody asks for what has lain for so long.
 const KEPT_FOR: Duration = Duration::from_secs(600);
 
+/// So often it is told again within so long: who reads one box of a lane follows all that may come after it anew, and of sixteen that came at
+/// once the last is followed fifteen times before it is read. Whose disk is full asks anew after each attempt to go on.
+const TOLD_AGAIN: u8 = 16;
+const TOLD_WITHIN: Duration = Duration::from_secs(60);
+
+/// One that somebody has had.
+struct Claimed {
+    id: BoxId,
+    /// None, if nobody asks for it again.
+    boxed: Option<SealedBox>,
+    /// How often it may be told again until then.
+    left: u8,
+    until: Timestamp,
+}
+
 /// All of them, at most [`MAX_UNCLAIMED`].
 #[derive(Default)]
 pub(crate) struct Unclaimed {
     boxes: BTreeMap<BoxId, (Timestamp, SealedBox)>,
-    claimed: VecDeque<(BoxId, Option<SealedBox>)>,
+    claimed: VecDeque<Claimed>,
 }
 
 impl Unclaimed {
@@ -30,20 +45,22 @@ impl Unclaimed {
         if self.claimed.len() >= MAX_CLAIMED {
             self.claimed.pop_front();
         }
-        self.claimed.push_back((id, boxed));
+        self.claimed.push_back(Claimed { id, boxed, left: TOLD_AGAIN, until: Timestamp::ZERO });
     }
 
-    /// Somebody asks for it, who has had it already: in two boxes that come at once lies that the second is awaited when the first is read. Once,
-    /// since who asks again then has forgotten it.
-    pub(crate) fn again(&mut self, id: &BoxId) -> Option<SealedBox> {
-        self.claimed
-            .iter_mut()
-            .find(|(claimed, _)| claimed == id)
-            .and_then(|(_, boxed)| boxed.take())
+    /// Somebody asks for it who was told of it, and may not know yet: of boxes that come at once the second is awaited when the first is read. Not
+    /// without an end, whatever they make of it.
+    pub(crate) fn again(&mut self, id: &BoxId, now: Timestamp) -> Option<SealedBox> {
+        let claimed = self.claimed.iter_mut().rfind(|claimed| claimed.id == *id)?;
+        if now >= claimed.until {
+            (claimed.left, claimed.until) = (TOLD_AGAIN, now + TOLD_WITHIN);
+        }
+        claimed.left = claimed.left.checked_sub(1)?;
+        claimed.boxed.clone()
     }
 
     pub(crate) fn add(&mut self, boxed: SealedBox, now: Timestamp) {
-        if self.claimed.iter().any(|(claimed, _)| *claimed == boxed.id()) {
+        if self.claimed.iter().any(|claimed| claimed.id == boxed.id()) {
             return;
         }
         if self.boxes.len() >= MAX_UNCLAIMED
@@ -87,7 +104,15 @@ mod tests {
             all.claimed(own[0].id(), None);
         }
         assert_eq!(all.claimed.len(), MAX_CLAIMED);
-        assert_eq!(all.again(&own[1].id()), None);
+        assert_eq!(all.again(&own[0].id(), at(4)), None, "a decoy's");
+        all.claimed(own[1].id(), Some(own[1].clone()));
+        for minute in 0..2 {
+            let now = at(4) + TOLD_WITHIN * minute;
+            for _ in 0..TOLD_AGAIN {
+                assert_eq!(all.again(&own[1].id(), now).as_ref(), Some(&own[1]));
+            }
+            assert_eq!(all.again(&own[1].id(), now), None, "somebody asks without an end");
+        }
         all.add(own[0].clone(), at(3));
         assert_eq!(all.take(&own[0].id()), None, "somebody had it");
     }

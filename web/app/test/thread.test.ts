@@ -103,9 +103,28 @@ describe('the messages of a conversation', () => {
     for (const message of program.say(...from(PAGE + 1, 3 * MOST_LOADED))) thread.message(message);
     expect(ids(thread)).toEqual(from(1, MOST_LOADED));
     expect([thread.later, thread.heard]).toEqual([true, 3 * MOST_LOADED]);
+    // What is on its way for a place that is not there any more is not put in another.
+    const earlier = begin(2 * MOST_LOADED);
+    await earlier.thread.load();
+    const coming = earlier.thread.loadEarlier();
+    await earlier.thread.loadAround(10);
+    await coming;
+    expect(ids(earlier.thread)).toEqual(from(1, 35));
     thread.held = false;
     while (thread.later) await thread.loadLater();
     expect(thread.newest).toBe(3 * MOST_LOADED);
+  });
+
+  it('of one\u2019s own are shown though nothing else is taken up', async () => {
+    const { program, thread } = begin(MOST_LOADED);
+    await thread.load();
+    while (!thread.complete) await thread.loadEarlier();
+    thread.held = true;
+    thread.send('mine', 1);
+    await expect.poll(() => thread.pending.length).toBe(0);
+    expect(thread.messages.at(-1)?.text).toBe('mine');
+    for (const message of program.say(MOST_LOADED + 2)) thread.message(message);
+    expect(thread.newest).toBe(MOST_LOADED + 1);
   });
 
   it('that were said while the program was away are said again, and the draft of something newer stays', async () => {

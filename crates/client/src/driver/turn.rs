@@ -302,12 +302,13 @@ impl Driver {
                 tracing::info!("the store works again");
                 self.seq = self.seq.max(store.last_seq());
                 self.state = State::Running { engine, store };
+                // Before what came meanwhile, which may be here at once.
+                self.tell_status();
                 self.carry_out_engine(effects);
                 self.refresh_contacts();
                 if let Err(error) = self.save_transport() {
-                    return self.halt(error);
+                    self.halt(error);
                 }
-                self.tell_status();
             }
             Err(error) => {
                 let (why, kind) = (error.body(), error.kind());

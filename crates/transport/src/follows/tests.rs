@@ -535,6 +535,16 @@ fn after_what_was_found_early_nothing_more_is_looked_for_at_once() {
         follows.follow(id(2), Urgency::Active(0), of_a_talk(true), now, &mut rng);
         assert_eq!(hurries(&follows, now), need == Need::Talk, "{need:?}");
     }
+    // Unless something may have been lost besides.
+    let (mut follows, mut rng) = (Follows::new(), rng());
+    follows.follow(id(1), Urgency::Active(0), of_a_talk(true), T0, &mut rng);
+    let now = T0 + LOOK_AT_NEW_KEYS;
+    follows.looked(&id(1), Need::Untold, now);
+    follows.collect_lost(now);
+    follows.found(&id(1));
+    follows.arrived(&id(1));
+    follows.follow(id(2), Urgency::Active(0), of_a_talk(true), now, &mut rng);
+    assert!(hurries(&follows, now));
 }
 
 /// Any of those whose time has come, and of a talk not always after the same time.

@@ -7,7 +7,7 @@ use xchat_sphinx::{ClientFrame, SurbId};
 
 use super::link::Link;
 use super::{Transport, Writing};
-use crate::api::Effect;
+use crate::api::{Command, Effect};
 use crate::collectors::Collector;
 use crate::decoys::Means;
 use crate::deliveries::Awaited;
@@ -147,6 +147,12 @@ impl Transport {
         let slots_a_day = DAY / self.mean_gap().as_secs_f64();
         let means = Means { room, share, slots_a_day };
         for command in self.decoys.tend(means, is_idle, &mut self.tickets, now, rng) {
+            // It lay here, and has come by an earlier one of these.
+            if let Command::Follow { id, .. } = &command
+                && self.decoys.follower(id).is_none()
+            {
+                continue;
+            }
             self.command(command, now, rng, out);
         }
     }

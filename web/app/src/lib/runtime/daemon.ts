@@ -15,7 +15,10 @@ export class Daemon implements Runtime {
   readonly face = crypto.randomUUID();
   #listener: Listener | undefined;
   #socket: WebSocket | undefined;
-  #inbox = new Inbox<FromDaemon>((frame) => this.#receive(frame));
+  #inbox = new Inbox<FromDaemon>(
+    (frame) => this.#receive(frame),
+    (frame) => frame.type !== 'event',
+  );
   #timer: ReturnType<typeof setTimeout> | undefined;
   #backoff = new Backoff();
   #waiting = new Map<number, Waiting>();

@@ -74,6 +74,8 @@ export class Thread {
     const first = this.messages[0];
     if (this.loading || this.complete || !first) return;
     await this.#load({ before: first.id }, (page) => {
+      // What it comes before was let go meanwhile.
+      if (this.messages[0]?.id !== first.id) return;
       if (page.length < PAGE) this.complete = true;
       this.#take(page);
       if (this.messages.length > MOST_LOADED) this.messages = this.messages.slice(0, KEPT_LOADED);
@@ -108,8 +110,9 @@ export class Thread {
 
   message(message: Message): void {
     const first = this.complete ? 0 : (this.messages[0]?.id ?? 0);
-    const follows = !this.later && !(this.held && this.messages.length >= MOST_LOADED);
-    const joins = message.id > first && (follows || message.id <= this.newest);
+    // One's own is shown in any case.
+    const isFull = this.held && this.messages.length >= MOST_LOADED && message.direction === 'in';
+    const joins = message.id >= first && ((!this.later && !isFull) || message.id <= this.newest);
     this.#hear([message]);
     if (!joins) return;
     this.#take([message]);
