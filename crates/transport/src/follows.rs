@@ -240,7 +240,7 @@ impl Follows {
     /// It has arrived; in whose talk, if it was followed. If it was what may have been lost, what comes next may be too.
     pub(crate) fn arrived(&mut self, id: &BoxId) -> Option<Option<Talk>> {
         if self.get(id).is_some_and(|followed| followed.doubted) {
-            self.suspect_next(id);
+            self.found(id);
         }
         self.remove(id)
     }
@@ -473,17 +473,11 @@ impl Follows {
         }
     }
 
-    /// A look has found it. If nobody was told of it, what comes next may not be told of either; what was found early may still be told of.
+    /// This box was there, and of that nothing was told. (Of what lies behind one that was overdue something was.)
     pub(crate) fn found(&mut self, id: &BoxId) {
-        if self.get(id).is_some_and(|followed| !followed.was_early()) {
-            self.suspect_next(id);
-        }
-    }
-
-    /// What comes after this one is looked at as soon as it is awaited. (Of what lies behind one that was overdue something was told.)
-    fn suspect_next(&mut self, id: &BoxId) {
-        let lost = self.get(id).filter(|followed| followed.urgency != Urgency::Overdue);
-        self.found_in.extend(lost.and_then(|followed| followed.talk));
+        let found = self.get(id).filter(|followed| followed.urgency != Urgency::Overdue);
+        let talk = found.and_then(|followed| followed.talk);
+        self.found_in.extend(talk);
         if self.found_in.len() > MAX_FOUND {
             self.found_in.pop_first();
         }

@@ -19,7 +19,7 @@ const KEPT_FOR: Duration = Duration::from_secs(600);
 
 /// So often it is told again within so long: who reads one box of a lane follows all that may come after it anew, and of sixteen that came at
 /// once the last is followed fifteen times before it is read. Whose disk is full asks anew after each attempt to go on.
-const TOLD_AGAIN: u8 = 16;
+const TOLD_AGAIN: u8 = 32;
 const TOLD_WITHIN: Duration = Duration::from_secs(60);
 
 /// One that somebody has had.

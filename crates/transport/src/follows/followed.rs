@@ -124,11 +124,6 @@ impl Followed {
         self.looks < wanted && silent >= first * (1 << self.looks)
     }
 
-    /// The last look at it was only because it may have been told to nobody.
-    pub(super) fn was_early(&self) -> bool {
-        self.looks > 0 && self.early_at >= self.looked_at
-    }
-
     /// For how long nothing has to have come before it is looked at in any case, where somebody talked.
     pub(super) fn patience(&self) -> Duration {
         let (least, most) = LOOK_AFTER_A_TALK;

@@ -522,31 +522,6 @@ fn something_may_be_written_by_new_keys_before_the_reader_has_them() {
     assert_eq!(look(&follows, now + LOOK_AT_NEW_KEYS * 2), None, "once");
 }
 
-/// That a box was there when it was looked at early does not say that anything was lost.
-#[test]
-fn after_what_was_found_early_nothing_more_is_looked_for_at_once() {
-    for need in [Need::Untold, Need::Talk] {
-        let (mut follows, mut rng) = (Follows::new(), rng());
-        follows.follow(id(1), Urgency::Active(0), of_a_talk(true), T0, &mut rng);
-        let now = T0 + Duration::from_secs(150);
-        follows.looked(&id(1), need, now);
-        follows.found(&id(1));
-        follows.arrived(&id(1));
-        follows.follow(id(2), Urgency::Active(0), of_a_talk(true), now, &mut rng);
-        assert_eq!(hurries(&follows, now), need == Need::Talk, "{need:?}");
-    }
-    // Unless something may have been lost besides.
-    let (mut follows, mut rng) = (Follows::new(), rng());
-    follows.follow(id(1), Urgency::Active(0), of_a_talk(true), T0, &mut rng);
-    let now = T0 + LOOK_AT_NEW_KEYS;
-    follows.looked(&id(1), Need::Untold, now);
-    follows.collect_lost(now);
-    follows.found(&id(1));
-    follows.arrived(&id(1));
-    follows.follow(id(2), Urgency::Active(0), of_a_talk(true), now, &mut rng);
-    assert!(hurries(&follows, now));
-}
-
 /// Any of those whose time has come, and of a talk not always after the same time.
 #[test]
 fn which_box_is_looked_at_does_not_tell_which_was_waited_for_longest() {

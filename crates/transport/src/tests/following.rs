@@ -49,14 +49,14 @@ fn what_is_asked_for_when_it_has_come_is_there_at_once_and_not_looked_for() {
     assert!(net.run_until(secs(60), |net| net.people[reader].arrived().len() == 1));
     let followed = |net: &Network| net.people[reader].transport.status(net.now).followed;
     // Of many that came at once each but the first is followed again with each that is read.
-    for times in 2..=17 {
+    for times in 2..=33 {
         net.tell(reader, follow_in_talk(own[0].id(), 0));
         assert_eq!((net.people[reader].arrived().len(), followed(&net)), (times, 0), "at once");
     }
     // Not without an end: then it is followed as any, and found.
     net.tell(reader, follow_in_talk(own[0].id(), 0));
     assert_eq!(followed(&net), 1);
-    assert!(net.run_until(secs(200), |net| net.people[reader].arrived().len() == 18));
+    assert!(net.run_until(secs(200), |net| net.people[reader].arrived().len() == 34));
 }
 
 fn follow_in_talk(id: BoxId, ahead: u8) -> Input {

@@ -84,7 +84,10 @@ export class Thread {
 
   async loadLater(): Promise<void> {
     if (this.loading || !this.later) return;
-    await this.#load({ after: this.newest }, (page) => {
+    const last = this.newest;
+    await this.#load({ after: last }, (page) => {
+      // What it comes after was let go meanwhile.
+      if (this.newest !== last) return;
       this.#take(page);
       this.#letEarlierGo();
       // What was heard of and is not there has been deleted meanwhile.
@@ -224,6 +227,8 @@ export class Thread {
       sent_at: each.written_at,
       state,
     } as Message);
+    // Whoever says something wants to see it.
+    if (this.later) this.loadNewest().catch(() => undefined);
   }
 
   #take(news: Message[]): void {
