@@ -21,7 +21,7 @@ await import('./test/searching.mjs');
 await import('./test/staying.mjs');
 await import('./test/keeping.mjs');
 await import('./test/hearing.mjs');
+await import('./test/long.mjs');
 await import('./test/admission.mjs');
 await import('./test/views.mjs');
-await import('./test/long.mjs');
 await import('./test/troubles.mjs');

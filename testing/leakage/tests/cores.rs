@@ -44,7 +44,7 @@ fn assert_noticed(found: &Findings, adversary: &str, attack: Attack, bound: Opti
 
 #[test]
 fn what_ships_keeps_every_bound() {
-    let whole = findings(|_| {}, 20);
+    let whole = findings(|_| {}, 32);
     let faults = broken(Xchat::default().expectation(), &whole, CORES);
     assert_eq!(faults, Vec::<String>::new());
     // And there was something to be found, for whoever stands where it can be seen.

@@ -140,9 +140,8 @@ describe('the messages of a conversation', () => {
     thread.held = true;
     thread.send('mine', 1);
     await expect.poll(() => thread.pending.length).toBe(0);
-    expect(thread.messages.at(-1)?.text).toBe('mine');
-    for (const message of program.say(MOST_LOADED + 2)) thread.message(message);
-    expect(thread.newest).toBe(MOST_LOADED + 1);
+    await expect.poll(() => thread.messages.at(-1)?.text).toBe('mine');
+    expect(program.of('send').length).toBe(1);
   });
 
   it('that were said while the program was away are said again, and the draft of something newer stays', async () => {

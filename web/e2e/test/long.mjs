@@ -10,6 +10,8 @@ const COUNT = MOST + 100;
 
 scenario('of a long conversation a part is held, and one reads through all of it without a jump', async () => {
   const { page, person } = world.ada;
+  await page.tab.reload();
+  await page.open('منى');
   for (let at = 1; at <= COUNT; at += 1) await person.ask({ command: 'send', contact: 'منى', text: `row ${at}`, wait: 'no' });
   await page.message(`row ${COUNT}`, 'delivered').waitFor();
   // It was open all the time, at its end.
@@ -18,6 +20,12 @@ scenario('of a long conversation a part is held, and one reads through all of it
   const upwards = (pane) => (pane.scrollTop = 300);
   await read(page, upwards, 'row 1');
   assert.equal(await page.message(`row ${COUNT}`).count(), 0, 'the end was let go');
+  // Whoever comes back comes to the end, and finds nothing new there.
+  await page.tab.keyboard.press('Escape');
+  await page.open('منى');
+  await page.message(`row ${COUNT}`).waitFor();
+  assert.equal(await page.tab.locator('[data-unread]').count(), 0);
+  await read(page, upwards, 'row 1');
   const downwards = (pane) => (pane.scrollTop = pane.scrollHeight - pane.clientHeight - 300);
   await read(page, downwards, `row ${COUNT}`);
   assert.equal(await page.message('row 1').count(), 0, 'the beginning was let go');

@@ -113,8 +113,7 @@ export class Thread {
 
   message(message: Message): void {
     const first = this.complete ? 0 : (this.messages[0]?.id ?? 0);
-    // One's own is shown in any case.
-    const isFull = this.held && this.messages.length >= MOST_LOADED && message.direction === 'in';
+    const isFull = this.held && this.messages.length >= MOST_LOADED;
     const joins = message.id >= first && ((!this.later && !isFull) || message.id <= this.newest);
     this.#hear([message]);
     if (!joins) return;
