@@ -522,4 +522,20 @@ mod tests {
             }
         }
     }
+
+    /// Those who sit down often are the ones that there are not lines enough for, at every client.
+    #[test]
+    fn who_sits_down_as_often_is_not_quiet_at_the_same_times() {
+        let of = |seed| {
+            let (_, mut rhythm) = seeded(seed);
+            (rhythm.rank, rhythm.share) = (1.0, 0.5);
+            rhythm
+        };
+        let all: Vec<_> = (0..100).map(of).collect();
+        for day in 0..40 {
+            let at = BEGIN + Duration::from_secs(day * 86_400);
+            let talking = all.iter().filter(|rhythm| rhythm.is_in_a_spell(at)).count();
+            assert!((25..=75).contains(&talking), "{talking} of 100 on day {day}");
+        }
+    }
 }
