@@ -108,6 +108,19 @@ describe('the messages of a conversation', () => {
     expect(thread.newest).toBe(3 * MOST_LOADED);
   });
 
+  it('stay within the bound when the link was away, too', async () => {
+    for (const held of [true, false]) {
+      const { program, thread } = begin(MOST_LOADED);
+      await thread.load();
+      while (!thread.complete) await thread.loadEarlier();
+      thread.held = held;
+      const [last] = program.say(MOST_LOADED + 1);
+      await thread.load();
+      expect(thread.messages.length).toBeLessThanOrEqual(MOST_LOADED);
+      expect([thread.heard, thread.later]).toEqual([last?.id, held]);
+    }
+  });
+
   it('that are on their way for a place that is not there any more are not put in another', async () => {
     const { program, thread } = begin(2 * MOST_LOADED);
     await thread.load();

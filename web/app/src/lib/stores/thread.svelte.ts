@@ -56,7 +56,8 @@ export class Thread {
   async load(): Promise<void> {
     const page = await this.#page({});
     // Who reads an old page goes on reading it.
-    if (!this.later) this.#join(page);
+    if (!this.later && !this.#isFull) this.#join(page);
+    if (!this.held) this.#letEarlierGo();
     this.#hear(page);
     this.#confirm(page);
     this.loaded = true;
@@ -113,8 +114,8 @@ export class Thread {
 
   message(message: Message): void {
     const first = this.complete ? 0 : (this.messages[0]?.id ?? 0);
-    const isFull = this.held && this.messages.length >= MOST_LOADED;
-    const joins = message.id >= first && ((!this.later && !isFull) || message.id <= this.newest);
+    const follows = !this.later && !this.#isFull;
+    const joins = message.id >= first && (follows || message.id <= this.newest);
     this.#hear([message]);
     if (!joins) return;
     this.#take([message]);
@@ -183,6 +184,11 @@ export class Thread {
     else this.#take(page);
     if (whole) this.complete = true;
     else if (!this.loaded) this.complete = false;
+  }
+
+  /** Nothing is put behind what is loaded: somebody reads it. */
+  get #isFull(): boolean {
+    return this.held && this.messages.length >= MOST_LOADED;
   }
 
   #letEarlierGo(): void {
