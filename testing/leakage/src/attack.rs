@@ -1,6 +1,7 @@
 //! The attacks: what is computed of what an adversary has kept.
 
 pub mod activity;
+pub mod chain;
 pub mod disclosure;
 pub mod entropy;
 pub mod ledger;

@@ -20,6 +20,7 @@ use crate::adversary::{
     WithStores, one_store, store,
 };
 use crate::attack::activity::{Activity, beyond_script};
+use crate::attack::chain::{self, Followed, Search};
 use crate::attack::entropy::Unsure;
 use crate::learn::{Goal, Table};
 use crate::meter::Meter;
@@ -262,8 +263,17 @@ pub struct Sign {
     pub samples: usize,
 }
 
+/// What stores learn of a system.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoresLearn {
+    /// What they go by.
+    pub signs: Vec<Sign>,
+    /// How well each adversary follows a lane from box to box.
+    pub followed: Vec<(&'static str, Followed)>,
+}
+
 /// What stores learn of a system, and nothing else.
-pub fn signs(system: &dyn System, extent: Extent, say: &mut dyn FnMut(&str)) -> Vec<Sign> {
+pub fn stores(system: &dyn System, extent: Extent, say: &mut dyn FnMut(&str)) -> StoresLearn {
     let title = format!("{}, stores", system.name());
     let memory = system.memory(extent.clients, extent.hours + extent.limits.warm_up);
     let at_once = workers::at_once(memory);
@@ -272,10 +282,25 @@ pub fn signs(system: &dyn System, extent: Extent, say: &mut dyn FnMut(&str)) -> 
         let (mut all, mut each) = (Stores::default(), EachStore::default());
         let truth = system.run(&traffic, seed, &mut Audience(vec![&mut all, &mut each]));
         let (warm_up, boxes) = (extent.limits.warm_up, extent.boxes);
-        Ok((all.samples(&truth, warm_up, boxes, seed), each.samples(&truth, warm_up, boxes, seed)))
+        let samples =
+            (all.samples(&truth, warm_up, boxes, seed), each.samples(&truth, warm_up, boxes, seed));
+        let searches = (
+            all.searches(&truth, warm_up, boxes, seed),
+            each.searches(&truth, warm_up, boxes, seed),
+        );
+        Ok((samples, searches))
     });
-    let (stores, one_store) = runs.into_iter().unzip();
-    Days { stores, one_store, ..Days::default() }.signs()
+    let (samples, searches): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
+    let (stores, one_store) = samples.into_iter().unzip();
+    let (all, each): (Vec<_>, Vec<_>) = searches.into_iter().unzip();
+    let follow = |name, searches: Vec<Vec<Search>>| {
+        let searches = searches.into_iter().flatten().collect::<Vec<_>>();
+        chain::follow(&searches).into_iter().map(move |followed| (name, followed))
+    };
+    StoresLearn {
+        signs: Days { stores, one_store, ..Days::default() }.signs(),
+        followed: follow(one_store::NAME, each).chain(follow(store::NAME, all)).collect(),
+    }
 }
 
 /// One run for each seed, so many at a time; what they give, in the order of seeds. After the first failure none is begun.

@@ -160,18 +160,32 @@ impl Table {
         goal: Goal,
         beyond: impl Fn(&Self, &Self) -> Self,
     ) -> Vec<f64> {
+        self.judging(self, goal, beyond)
+    }
+
+    /// A score for each of other samples of the same runs, by a model that has learned from these, and from none of the same seed.
+    pub fn judge(&self, others: &Self, goal: Goal) -> Vec<f64> {
+        self.judging(others, goal, |_, these| these.clone())
+    }
+
+    fn judging(
+        &self,
+        others: &Self,
+        goal: Goal,
+        beyond: impl Fn(&Self, &Self) -> Self,
+    ) -> Vec<f64> {
         let runs = self.runs();
         let folds = FOLDS.min(runs.len());
-        let mut scores = vec![0.0; self.rows.len()];
+        let mut scores = vec![0.0; others.rows.len()];
         for fold in 0..folds {
             let test: Vec<u64> = runs.iter().copied().skip(fold).step_by(folds).collect();
             let train: Vec<u64> =
                 runs.iter().copied().filter(|seed| !test.contains(seed)).collect();
             let train = self.of(&train);
             let model = best(&beyond(&train, &train), goal);
-            let judged = beyond(&train, &self.of(&test));
+            let judged = beyond(&train, &others.of(&test));
             let rows: Vec<&[f64]> = judged.rows.iter().map(Vec::as_slice).collect();
-            let mine = (0..self.rows.len()).filter(|&i| test.contains(&self.seeds[i]));
+            let mine = (0..others.rows.len()).filter(|&i| test.contains(&others.seeds[i]));
             for (index, score) in mine.zip(model.scores(&rows)) {
                 scores[index] = score;
             }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use xchat_leakage::bounds::{FULL, QUICK, broken};
-use xchat_leakage::campaign::{Extent, Kept, Measured, measure, signs};
+use xchat_leakage::campaign::{self, Extent, Kept, Measured, measure};
 use xchat_leakage::plan::Limits;
 use xchat_leakage::report;
 use xchat_leakage::systems::{Direct, Expectation, Ideal, Nym, System, ThreeHop, TwoHop, Xchat};
@@ -241,9 +241,11 @@ fn stores(args: &Args) -> Result<ExitCode, String> {
         if !args.wants(system.as_ref()) {
             continue;
         }
-        let found = signs(system.as_ref(), extent, &mut |what| eprintln!("sim: {what}"));
+        let found = campaign::stores(system.as_ref(), extent, &mut |what| eprintln!("sim: {what}"));
         let restarted = if args.restart { ", programs started again" } else { "" };
-        print!("{}", report::signs(&format!("{}{restarted}", system.name()), clients, &found));
+        let name = format!("{}{restarted}", system.name());
+        print!("{}", report::signs(&name, clients, &found.signs));
+        print!("{}", report::followed(&name, clients, &found.followed));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::attack::chain::Search;
 use crate::record::{Asked, Heard, Inside, Insight, Micros, Observer, SECOND};
 use crate::systems::Truth;
 
@@ -83,6 +84,13 @@ impl EachStore {
         }
         all
     }
+
+    /// At most so many searches in all of them together, and no more in one than in another.
+    pub fn searches(&self, truth: &Truth, warm_up: u32, count: usize, seed: u64) -> Vec<Search> {
+        let each = count.div_ceil(self.stores.len().max(1));
+        let of = |own: &Own| own.seen.searches(truth, warm_up, each, seed);
+        self.stores.values().flat_map(of).collect()
+    }
 }
 
 #[cfg(test)]
@@ -99,6 +107,7 @@ mod tests {
     #[test]
     fn a_store_is_asked_about_the_boxes_it_keeps_only() {
         let (mut stores, mut truth) = (EachStore::default(), Truth::default());
+        see(&mut stores, 2, 0, Inside::Request(Asked::Read(178)));
         for number in 0..40 {
             for lane in 0..2_u32 {
                 let id = u64::from(100 + 2 * number + lane);
@@ -117,6 +126,15 @@ mod tests {
         assert_eq!(samples(2).chained.rows.len(), 20);
         let all = stores.samples(&truth, 0, 12, 1);
         assert_eq!((all.chained.rows.len(), all.real.rows.len()), (8, 12));
+
+        // The next one is written a minute later: of another lane are one or two a minute, for a quarter of an hour.
+        let searches = |node: u16| stores.stores[&node].seen.searches(&truth, 0, 100, 1);
+        for (node, count, others, awaited) in [(0, 39, 0, 0), (2, 78, 15, 1)] {
+            let searches = searches(node);
+            let most = searches.iter().map(|search| search.others.len()).max();
+            assert_eq!((searches.len(), most), (count, Some(others)));
+            assert_eq!(searches.iter().filter(|search| search.was_awaited).count(), awaited);
+        }
     }
 
     #[test]

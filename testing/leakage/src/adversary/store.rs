@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::attack::chain::{Search, WITHIN};
 use crate::dice::Dice;
 use crate::learn::Table;
 use crate::record::{Asked, HOUR, Inside, Insight, Micros, Observer, SECOND};
@@ -125,12 +126,8 @@ impl Stores {
 
     /// At most so many samples of each class, of boxes that were written after the first hours.
     pub fn samples(&self, truth: &Truth, warm_up: u32, count: usize, seed: u64) -> StoreSamples {
-        let from = u64::from(warm_up) * HOUR;
         let mut dice = Dice::new(seed, 0x7374_6f72);
-        let mut writes = self.writes();
-        writes.retain(|(_, id)| truth.boxes.contains_key(id));
-        let mut order: Vec<usize> = (0..writes.len()).filter(|at| writes[*at].0 >= from).collect();
-        dice.shuffle(&mut order);
+        let (writes, mut order) = self.shuffled(truth, warm_up, &mut dice);
         let chained = self.chained(truth, &writes, &order, count, seed, &mut dice);
         dice.shuffle(&mut order);
         StoreSamples {
@@ -138,6 +135,44 @@ impl Stores {
             real: self.real(truth, &writes, &order, count, seed),
             decoys: truth.boxes.values().any(|one| one.decoy),
         }
+    }
+
+    /// At most so many boxes whose next one was written soon after them and after the first hours, each with all that were.
+    pub fn searches(&self, truth: &Truth, warm_up: u32, count: usize, seed: u64) -> Vec<Search> {
+        let mut dice = Dice::new(seed, 0x7365_6172);
+        let (writes, order) = self.shuffled(truth, warm_up, &mut dice);
+        let place = places(truth, &writes);
+        let search = |index: usize| {
+            let (at, id) = writes[index];
+            let first = truth.boxes[&id];
+            let next = *place.get(&(first.lane, first.number + 1))?;
+            let end = writes.partition_point(|(then, _)| *then <= at + WITHIN);
+            let strangers = (index + 1..end).filter(|i| is_strange(truth, &writes, *i, first));
+            let known = &self.boxes[&writes[next].1];
+            (index < next && next < end).then(|| Search {
+                seed,
+                next: self.pair_features(writes[index], writes[next]),
+                others: strangers.map(|i| self.pair_features(writes[index], writes[i])).collect(),
+                was_awaited: known.reads.0 > 0
+                    || known.registered.first().is_some_and(|first| *first < writes[next].0),
+            })
+        };
+        order.into_iter().filter_map(search).take(count).collect()
+    }
+
+    /// When each box was written, by time, of those that are known to be one; and the places of those written after the first hours, in any order.
+    fn shuffled(
+        &self,
+        truth: &Truth,
+        warm_up: u32,
+        dice: &mut Dice,
+    ) -> (Vec<(Micros, u64)>, Vec<usize>) {
+        let from = u64::from(warm_up) * HOUR;
+        let mut writes = self.writes();
+        writes.retain(|(_, id)| truth.boxes.contains_key(id));
+        let mut order: Vec<usize> = (0..writes.len()).filter(|at| writes[*at].0 >= from).collect();
+        dice.shuffle(&mut order);
+        (writes, order)
     }
 
     /// A box, its successor in the lane, and, as a negative, the box of another lane written next to the successor: so
@@ -151,11 +186,7 @@ impl Stores {
         seed: u64,
         dice: &mut Dice,
     ) -> Table {
-        let place: BTreeMap<((u32, u32), u32), usize> = writes
-            .iter()
-            .enumerate()
-            .map(|(index, (_, id))| ((truth.boxes[id].lane, truth.boxes[id].number), index))
-            .collect();
+        let place = places(truth, writes);
         let mut table = Table::default();
         for &index in order {
             if table.rows.len() >= 2 * count {
@@ -311,6 +342,20 @@ pub const OF_BOXES: [&str; 13] = [
     "age of its ticket",
 ];
 
+/// Where the box of a lane and number is.
+fn places(truth: &Truth, writes: &[(Micros, u64)]) -> BTreeMap<((u32, u32), u32), usize> {
+    let one = |(index, (_, id)): (usize, &(Micros, u64))| {
+        ((truth.boxes[id].lane, truth.boxes[id].number), index)
+    };
+    writes.iter().enumerate().map(one).collect()
+}
+
+/// Whether a box is neither of the lane of another one nor of the same two people's other lane.
+fn is_strange(truth: &Truth, writes: &[(Micros, u64)], index: usize, first: Boxed) -> bool {
+    let lane = truth.boxes[&writes[index].1].lane;
+    lane != first.lane && lane != (first.lane.1, first.lane.0)
+}
+
 /// A box of another lane that was written just before or after this one.
 fn beside(
     writes: &[(Micros, u64)],
@@ -320,10 +365,7 @@ fn beside(
     dice: &mut Dice,
 ) -> Option<usize> {
     let steps: [isize; 2] = if dice.chance(0.5) { [1, -1] } else { [-1, 1] };
-    let stranger = |index: &usize| {
-        let lane = truth.boxes[&writes[*index].1].lane;
-        lane != first.lane && lane != (first.lane.1, first.lane.0)
-    };
+    let stranger = |index: &usize| is_strange(truth, writes, *index, first);
     let near = |step: isize| {
         (1..20)
             .filter_map(|n| next.checked_add_signed(step * n))

@@ -159,6 +159,9 @@ const SIGNS: &str = "How well each thing that a store sees would do alone; with 
 **Chains are above it, and this is why.** In a talk a reader registers for nothing: its writer names tickets, which were registered before and at other times ([ADR 12](adr/0012-tickets.md)). The first three boxes of a sitting are registered as ever, which neither box of another lane nor a later one
 of the same lane is, unless its writer still has tickets of the last one; a client that talks for long has used up its older tickets, so the ages of those that its boxes are told by are more alike; and a box that is looked at before it is written was first looked at when the one before it had come ([ADR 13](adr/0013-looks.md)).
 
+**A lane cannot be followed by that.** These figures are of two boxes that were written at the same time, one of which is the next one of a lane. Whoever follows a lane has to name the next one among all that were written soon after, and the next one after that; `--stores` says how often the best guess is
+right, and how often by the times alone.
+
 **A store alone** is each of a run's six stores, of which each keeps half of all boxes.
 
 **Decoys** live as their owner does, outlive the program, and renew their keys as people do ([ADR 10](adr/0010-decoys-by-habit.md)). What is left: a decoy's two people are online at the same times and use the same slots, and after a start of all programs at one moment, as in these
@@ -180,6 +183,8 @@ const ATTACKS: &str = "## Attacks
 - **Disclosure over days.** Whoever gets more than usual when one person sends, summed up over days. Rounds: messages that the person had sent when
   somebody whom it writes to led for good.
 - **Which boxes belong together**, **which boxes are real**: of stores only. Ridge regression, a random forest or boosted trees, whichever does better on training seeds.
+- **The next box of a lane** (`--stores`): of all boxes of other people's lanes that were written within 15 min after one, and the next one of its own, the likeliest: odds by the time between the two, times odds by everything else, learned from boxes
+  that were written when the next one was.
 - **Presence alone.** Pairs that know each other against pairs that do not, by when they are online; these are not matched. In this traffic people do not come
   online because of one another, so it shows nothing; of people who do, no system hides it.
 ";

@@ -1,7 +1,9 @@
 //! One table of everything.
 
+use crate::attack::chain::{By, Followed, WITHIN};
 use crate::bounds::{Bounds, Verdict, bound};
 use crate::campaign::{Attack, Figure, Finding, Findings, Sign};
+use crate::record::SECOND;
 use crate::stats::Interval;
 use crate::systems::Expectation;
 
@@ -54,6 +56,34 @@ pub fn signs(system: &str, clients: u32, all: &[Sign]) -> String {
         text.push_str(&format!(
             "| {adversary} | {attack} | {sign} | {} |\n",
             with_count(auc, *samples, "a class")
+        ));
+    }
+    text.push('\n');
+    text
+}
+
+/// How well stores follow a lane from box to box.
+pub fn followed(system: &str, clients: u32, all: &[(&'static str, Followed)]) -> String {
+    let mut text = format!(
+        "{system}, {clients} people: the next box of a lane, among all written within {} min after a box\n\n\
+         | adversary | goes by | the next box | best guess right | guesses, median | of | boxes |\n|---|---|---|---|---|---|---|\n",
+        WITHIN / SECOND / 60
+    );
+    for (adversary, Followed { by, awaited, right, rank, count }) in all {
+        let by = match by {
+            By::Time => "the time alone",
+            By::Everything => "everything",
+        };
+        let next = match awaited {
+            None => "any",
+            Some(true) => "asked for before it was written",
+            Some(false) => "not asked for before",
+        };
+        let [value, low, high] =
+            [right.value, right.low, right.high].map(|share| format!("{:.1}", 100.0 * share));
+        let (rank, among) = rank;
+        text.push_str(&format!(
+            "| {adversary} | {by} | {next} | {value} % [{low}, {high}] | {rank:.0} | {among:.0} | {count} |\n"
         ));
     }
     text.push('\n');
