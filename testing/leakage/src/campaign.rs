@@ -1,7 +1,7 @@
 //! A system, many seeds, all adversaries: from runs to findings.
 
+mod days;
 mod kept;
-mod long;
 mod workers;
 
 use std::collections::BTreeMap;
@@ -30,16 +30,21 @@ use crate::stats::{self, Interval};
 use crate::systems::{System, Truth, secs};
 use crate::traffic::{Shape, Traffic};
 
+use days::{Watcher, WholeDays};
+
 pub use kept::Kept;
+
+/// Hours of a day.
+const DAY: u32 = 24;
 
 /// How much is run.
 #[derive(Debug, Clone, Copy)]
 pub struct Extent {
     /// People.
     pub clients: u32,
-    /// Days of 24 hours, one each seed, for pairs and people; seeds count from 1.
+    /// Runs, one each seed; seeds count from 1.
     pub seeds: u64,
-    /// Hours of such a run that are looked at, and the hour of the day at which the first of them begins.
+    /// Hours of a run that are looked at, and the hour of the day at which the first of them begins.
     pub hours: u32,
     /// See above.
     pub first_hour: u32,
@@ -49,8 +54,6 @@ pub struct Extent {
     pub limits: Limits,
     /// Boxes of each class that stores are asked about in a run.
     pub boxes: usize,
-    /// Seeds and hours of the longer runs, for entropy and disclosure; none if there are no seeds.
-    pub long: (u64, u32),
 }
 
 impl Extent {
@@ -64,7 +67,6 @@ impl Extent {
             sessions_a_day: 16.0,
             limits: Limits { pairs: 40, people: 60, windows: &[1], warm_up: 0 },
             boxes: 150,
-            long: (0, 0),
         }
     }
 
@@ -73,7 +75,7 @@ impl Extent {
         Self { clients: 24, hours: 1, first_hour: 19, sessions_a_day: 48.0, ..Self::quick(seeds) }
     }
 
-    /// Hours of people who talk much (of whole days also windows of a day), after others in which sessions begin, read sets fill, and decoys are few and young; for
+    /// Hours of people who talk much, after others in which sessions begin, read sets fill, and decoys are few and young; for
     /// the production cores at any size.
     pub fn evening(
         clients: u32,
@@ -86,7 +88,7 @@ impl Extent {
         let limits = Limits {
             pairs: 120.max(clients as usize / 2),
             people: 250.max(clients as usize),
-            windows: if hours >= 24 { &[1, 24] } else { &[1] },
+            windows: &[1],
             warm_up,
         };
         Self {
@@ -98,6 +100,18 @@ impl Extent {
             boxes: 300,
             ..Self::quick(seeds)
         }
+    }
+
+    /// Whole days, from midnight on: also windows of a day, and what needs days.
+    pub fn days(clients: u32, seeds: u64, days: u32, sessions_a_day: f64) -> Self {
+        let limits = Limits { pairs: 120, people: 250, windows: &[1, DAY], warm_up: 0 };
+        let whole = Self { hours: days * DAY, first_hour: 0, boxes: 200, ..Self::quick(seeds) };
+        Self { clients, sessions_a_day, limits, ..whole }
+    }
+
+    /// Whether windows of a day are looked at, and what needs days.
+    pub fn has_days(&self) -> bool {
+        self.limits.windows.contains(&DAY)
     }
 
     fn shape(&self) -> Shape {
@@ -227,11 +241,6 @@ pub fn measure(
     let mut days = Days::default();
     runs.into_iter().for_each(|run| days.append(run));
     let mut lines = days.lines(system);
-    let (seeds, hours) = extent.long;
-    if seeds > 0 {
-        say(&format!("{}, {} clients, {seeds} long runs", system.name(), extent.clients));
-        lines.extend(long::measure(system, extent.clients, seeds, hours));
-    }
     lines.sort_by_key(|line| (line.adversary, line.attack));
     let cost = days.cost();
     let (system, clients, seeds) = (system.name(), extent.clients, extent.seeds);
@@ -351,6 +360,7 @@ struct Days {
     activity: Table,
     bytes: Vec<f64>,
     latencies: Vec<f64>,
+    whole: WholeDays,
 }
 
 impl Days {
@@ -373,7 +383,15 @@ impl Days {
             audience.0.push(&mut stores);
             audience.0.push(&mut each);
         }
+        let mut watcher = extent.has_days().then(|| Watcher::new(&traffic));
+        if let Some(watcher) = &mut watcher {
+            audience.0.extend(watcher.observers(system.has_stores()));
+        }
         let truth = system.run(&traffic, seed, &mut audience);
+        if let Some(watcher) = watcher {
+            days.whole = watcher.finish(&traffic, &truth, &stores, seed);
+            days.whole.probe(system, extent.shape(), seed);
+        }
         for (name, watch) in watches {
             days.samples.entry(name.to_owned()).or_default().append(watch.into_samples());
         }
@@ -396,6 +414,7 @@ impl Days {
         self.activity.append(other.activity);
         self.bytes.extend(other.bytes);
         self.latencies.extend(other.latencies);
+        self.whole.append(other.whole);
     }
 
     fn lines(&self, system: &dyn System) -> Vec<Finding> {
@@ -427,6 +446,7 @@ impl Days {
             lines.push(Finding { adversary, attack: Attack::Chaining, figure: chained });
             lines.push(Finding { adversary, attack: Attack::Decoys, figure: real });
         }
+        lines.extend(self.whole.lines());
         lines
     }
 

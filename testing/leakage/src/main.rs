@@ -1,13 +1,12 @@
 //! `./x sim`: measures what adversaries learn, prints one table, and fails if a bound is passed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use xchat_leakage::bounds::{FULL, QUICK, broken};
 use xchat_leakage::campaign::{self, Extent, Kept, Measured, measure};
-use xchat_leakage::plan::Limits;
 use xchat_leakage::report;
 use xchat_leakage::systems::{Direct, Expectation, Ideal, Nym, System, ThreeHop, TwoHop, Xchat};
 
@@ -38,15 +37,17 @@ struct Args {
     /// The same evenings for all systems, without days and what is asked of days.
     #[arg(long)]
     evenings: bool,
+    /// So many whole days, the same for all systems, of the program too, with what is asked of days.
+    #[arg(long, conflicts_with_all = ["evenings", "quick", "warm_up", "hours", "stores"])]
+    days: Option<u32>,
     /// Hours of an evening before the first that is looked at, in place of one for a hundred people and none for a thousand: without
     /// them sessions only begin, and read sets are not full.
     #[arg(long)]
     warm_up: Option<u32>,
-    /// Hours of an evening that are looked at, in place of two for a hundred people and one for a thousand; of 24 also windows of a
-    /// day.
+    /// Hours of an evening that are looked at, in place of two for a hundred people and one for a thousand.
     #[arg(long)]
     hours: Option<u32>,
-    /// Sittings of a person and day, of evenings.
+    /// Sittings of a person and day, of evenings and of the same days for all.
     #[arg(long, default_value_t = SITTINGS)]
     sittings: f64,
     /// Keeps in this directory what each seed of a day or an evening gives, and goes on from what is there: for campaigns that are
@@ -62,7 +63,7 @@ struct Args {
     /// The same, where each program whose device is awake ends and starts again at the beginning of the first hour that is looked at.
     #[arg(long, requires = "stores")]
     restart: bool,
-    /// Writes `docs/leakage.md` and its pictures in this directory.
+    /// Writes `leakage.md`, or of the same days for all systems `leakage-days.md`, and its pictures in this directory.
     #[arg(long)]
     docs: Option<PathBuf>,
 }
@@ -81,22 +82,9 @@ fn systems() -> Vec<Box<dyn System>> {
 /// Of more people than this a seed is ten times as much, in computing and in pairs.
 const FEW: u32 = 100;
 
-/// Days of a system at a size, and what is asked of days.
-fn days(clients: u32, seeds: u64, is_heavy: bool) -> Extent {
-    let windows: &'static [u32] = if is_heavy { &[1] } else { &[1, 24] };
-    let limits = Limits { pairs: 120, people: 250, windows, warm_up: 0 };
-    let long = if clients > FEW { (0, 0) } else { (8, if is_heavy { 24 } else { 72 }) };
-    Extent {
-        clients,
-        seeds,
-        hours: 24,
-        first_hour: 0,
-        sessions_a_day: 4.0,
-        limits,
-        boxes: 200,
-        long,
-    }
-}
+/// Sittings of a person and day, and days, of the models.
+const FEW_SITTINGS: f64 = 4.0;
+const MODEL_DAYS: u32 = 3;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -146,14 +134,20 @@ fn campaign(args: &Args) -> Result<ExitCode, String> {
     if let Some(docs) = &args.docs {
         let report = report::Report {
             command: args.command(),
+            has_days: args.days.is_some(),
             systems: &names,
             extents: &extents,
             all: &all,
             signs: &told,
             bounds,
         };
-        write(docs, &report::page(&report), report::pictures(&all))
-            .map_err(|why| format!("{}: {why}", docs.display()))?;
+        write(
+            docs,
+            report::name(args.days.is_some()),
+            &report::page(&report),
+            report::pictures(&all),
+        )
+        .map_err(|why| format!("{}: {why}", docs.display()))?;
     }
     for fault in &faults {
         eprintln!("BOUND NOT MET: {fault}");
@@ -167,15 +161,15 @@ impl Args {
     fn command(&self) -> String {
         let mut command = String::from("./x sim");
         let numbers = [
+            ("days", self.days.map(u64::from)),
             ("clients", self.clients.map(u64::from)),
             ("seeds", self.seeds),
             ("slow-seeds", self.slow_seeds),
             ("warm-up", self.warm_up.map(u64::from)),
             ("hours", self.hours.map(u64::from)),
         ];
-        for (name, _) in
-            [("quick", self.quick), ("evenings", self.evenings)].iter().filter(|one| one.1)
-        {
+        let flags = [("quick", self.quick), ("evenings", self.evenings)];
+        for (name, _) in flags.iter().filter(|one| one.1) {
             command.push_str(&format!(" --{name}"));
         }
         for (name, number) in numbers {
@@ -219,12 +213,16 @@ impl Args {
             return None;
         }
         let seeds = self.seeds_of(system, clients);
+        if let Some(days) = self.days {
+            return Some(Extent::days(clients, seeds, days, self.sittings));
+        }
         // An hour of a hundred clients of the program itself takes the better part of a minute: evenings, in which people
         // talk much, in place of days.
         if self.evenings || system.name() == Xchat::default().name() {
             return Some(self.evening(clients, seeds));
         }
-        Some(days(clients, seeds, is_heavy))
+        let days = if is_heavy || clients > FEW { 1 } else { MODEL_DAYS };
+        Some(Extent::days(clients, seeds, days, FEW_SITTINGS))
     }
 }
 
@@ -250,13 +248,18 @@ fn stores(args: &Args) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn write(docs: &std::path::Path, page: &str, pictures: Vec<(&str, String)>) -> std::io::Result<()> {
-    let images = docs.join("images/leakage");
+fn write(
+    docs: &Path,
+    name: &str,
+    page: &str,
+    pictures: Vec<(&str, String)>,
+) -> std::io::Result<()> {
+    let images = docs.join("images").join(name);
     std::fs::create_dir_all(&images)?;
-    for (name, picture) in pictures {
-        std::fs::write(images.join(name), picture)?;
+    for (file, picture) in pictures {
+        std::fs::write(images.join(file), picture)?;
     }
-    std::fs::write(docs.join("leakage.md"), page)
+    std::fs::write(docs.join(name).with_extension("md"), page)
 }
 
 #[cfg(test)]
@@ -273,5 +276,8 @@ mod tests {
         );
         let again = Args::parse_from(command.split(' ').skip(1));
         assert_eq!(again.command(), command);
+        let days = "./x sim --days 1 --clients 100 --seeds 20 --docs docs";
+        assert_eq!(Args::parse_from(days.split(' ').skip(1)).command(), days);
+        assert!(Args::try_parse_from("sim --days 1 --evenings".split(' ')).is_err());
     }
 }

@@ -10,7 +10,7 @@ use crate::adversary::{
 use crate::attack::{probes, thief, trace};
 use crate::campaign::Attack;
 
-pub use page::{Report, page};
+pub use page::{Report, name, page};
 pub use picture::pictures;
 pub use table::{followed, signs, table};
 

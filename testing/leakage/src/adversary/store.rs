@@ -18,8 +18,8 @@ pub const SEES: &str = "Each request, with the box it is about, its time, and th
     for. No link, no client. At its worst: all stores are its own. It is asked of two boxes that were written one after \
     the other whether they are neighbours in one lane, and of one box whether somebody wrote it or a decoy did.";
 
-/// Boxes that are kept; those seen after that are not looked at.
-const MAX_BOXES: usize = 1_000_000;
+/// Boxes and tickets that are kept, of a day of a hundred people twice as many as there are; those seen after that are not looked at.
+const MAX_BOXES: usize = 4_000_000;
 
 /// What is known of one box.
 #[derive(Debug, Clone, Default)]

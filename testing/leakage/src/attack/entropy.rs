@@ -5,6 +5,8 @@
 //! many of its frames lie so long before (after). Zero bits: it knows. The logarithm of the number of
 //! clients: it knows nothing.
 
+use serde::{Deserialize, Serialize};
+
 use crate::record::Micros;
 use crate::stats;
 use crate::systems::Truth;
@@ -22,13 +24,17 @@ const ASKED: usize = 200;
 const WEIGHTS: [f64; 7] = [0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0];
 
 /// Frames of all clients around one message, by client: those that a client's place in the question makes count.
-type Frames = Vec<Vec<f64>>;
+type Frames = Vec<Vec<u8>>;
+
+/// Questions about a run, for senders and for receivers: frames, and who it was.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Questions([Vec<(Frames, usize)>; 2]);
 
 /// How often frames lie so long before a receipt, or after a sending: of the right one, and of the others.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Delays {
-    /// Questions of the teaching runs, for senders and for receivers: frames, and who it was.
-    known: [Vec<(Frames, usize)>; 2],
+    /// For senders and for receivers.
+    signs: [Signs; 2],
 }
 
 /// Signs that have been learned.
@@ -66,11 +72,12 @@ fn asked(ledger: &Ledger, traffic: &Traffic, truth: &Truth) -> Vec<(u32, u32, us
 }
 
 /// Which frames of whom: the sender's out before a receipt, or the receiver's in after a sending.
-fn look(ledger: &Ledger, client: u32, backward: bool, at: usize) -> Vec<f64> {
+fn look(ledger: &Ledger, client: u32, backward: bool, at: usize) -> Vec<u8> {
     let frames = ledger.frames(client, backward);
     let count = |lag: usize| {
         let bin = if backward { at.checked_sub(lag) } else { Some(at + lag) };
-        bin.and_then(|bin| frames.get(bin)).map_or(0.0, |&count| f64::from(count))
+        let count = bin.and_then(|bin| frames.get(bin)).copied().unwrap_or(0);
+        u8::try_from(count).unwrap_or(u8::MAX)
     };
     (0..REACH).map(count).collect()
 }
@@ -82,44 +89,50 @@ fn question(ledger: &Ledger, way: usize, (known, right, at): (u32, u32, usize)) 
     (others.map(|client| look(ledger, client, way == 0, at)).collect(), place)
 }
 
-impl Delays {
-    /// Nothing learned yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Learns from a run of which everything is known.
-    pub fn learn(&mut self, ledger: &Ledger, traffic: &Traffic, truth: &Truth) {
+impl Questions {
+    /// About a run of which everything is known.
+    pub fn new(ledger: &Ledger, traffic: &Traffic, truth: &Truth) -> Self {
+        let mut questions = Self::default();
         for (from, to, sent, came) in asked(ledger, traffic, truth) {
-            self.known[0].push(question(ledger, 0, (to, from, came)));
-            self.known[1].push(question(ledger, 1, (from, to, sent)));
+            questions.0[0].push(question(ledger, 0, (to, from, came)));
+            questions.0[1].push(question(ledger, 1, (from, to, sent)));
         }
+        questions
+    }
+}
+
+impl Delays {
+    /// What these runs teach.
+    pub fn learned(runs: &[Questions]) -> Self {
+        let of = |way: usize| {
+            let known: Vec<_> = runs.iter().flat_map(|questions| &questions.0[way]).collect();
+            Signs::of(&known)
+        };
+        Self { signs: [of(0), of(1)] }
     }
 
     /// Asks about a run.
-    pub fn ask(&self, ledger: &Ledger, traffic: &Traffic, truth: &Truth) -> Option<Unsure> {
-        let questions = asked(ledger, traffic, truth);
-        if questions.is_empty() {
+    pub fn ask(&self, questions: &Questions) -> Option<Unsure> {
+        if questions.0[0].is_empty() {
             return None;
         }
-        let signs = [0, 1].map(|way| Signs::of(&self.known[way]));
-        let mut sums = [0.0; 4];
-        for (from, to, sent, came) in &questions {
-            for (way, ask) in [(*to, *from, *came), (*from, *to, *sent)].into_iter().enumerate() {
-                let (frames, right) = question(ledger, way, ask);
-                let likely = signs[way].likely(&frames);
-                sums[way] += stats::entropy(&likely);
+        let of = |way: usize| {
+            let (mut bits, mut guessed) = (0.0, 0.0);
+            for (frames, right) in &questions.0[way] {
+                let likely = self.signs[way].likely(frames);
+                bits += stats::entropy(&likely);
                 let best = likely
                     .iter()
                     .enumerate()
                     .max_by(|a, b| a.1.total_cmp(b.1))
                     .map(|(place, _)| place);
                 // Where all are alike the first is as good a guess as any.
-                sums[2 + way] += f64::from(u8::from(best == Some(right)));
+                guessed += f64::from(u8::from(best == Some(*right)));
             }
-        }
-        let [sender, receiver, sender_right, receiver_right] =
-            sums.map(|sum| sum / questions.len() as f64);
+            let count = questions.0[way].len() as f64;
+            (bits / count, guessed / count)
+        };
+        let ((sender, sender_right), (receiver, receiver_right)) = (of(0), of(1));
         Some(Unsure { sender, receiver, sender_right, receiver_right })
     }
 }
@@ -127,14 +140,14 @@ impl Delays {
 impl Signs {
     /// What the answered questions teach. A bin counts if it differs by three deviations: what is within chance says
     /// nothing.
-    fn of(known: &[(Frames, usize)]) -> Self {
+    fn of(known: &[&(Frames, usize)]) -> Self {
         let n = known.len().max(1) as f64;
         let mut odds = vec![0.0; REACH];
         for (bin, odds) in odds.iter_mut().enumerate() {
             let right: f64 =
-                known.iter().map(|(frames, place)| frames[*place][bin]).sum::<f64>() / n;
-            let all = |(frames, _): &(Frames, usize)| {
-                frames.iter().map(|f| f[bin]).sum::<f64>() / frames.len() as f64
+                known.iter().map(|(frames, place)| f64::from(frames[*place][bin])).sum::<f64>() / n;
+            let all = |(frames, _): &&(Frames, usize)| {
+                frames.iter().map(|f| f64::from(f[bin])).sum::<f64>() / frames.len() as f64
             };
             let chance = known.iter().map(all).sum::<f64>() / n;
             if (right - chance).abs() > 3.0 * ((right + chance) / n).sqrt() {
@@ -144,7 +157,7 @@ impl Signs {
         let mut signs = Self { odds, weight: 0.0 };
         let fit = |weight: f64| {
             let with = Self { odds: signs.odds.clone(), weight };
-            let of_one = |(frames, place): &(Frames, usize)| {
+            let of_one = |(frames, place): &&(Frames, usize)| {
                 let likely = with.likely(frames);
                 (likely[*place] / likely.iter().sum::<f64>()).max(1e-12).ln()
             };
@@ -160,8 +173,8 @@ impl Signs {
 
     /// How likely each is, up to a factor.
     fn likely(&self, frames: &Frames) -> Vec<f64> {
-        let score = |frames: &Vec<f64>| {
-            frames.iter().zip(&self.odds).map(|(count, odds)| count * odds).sum::<f64>()
+        let score = |frames: &Vec<u8>| {
+            frames.iter().zip(&self.odds).map(|(count, odds)| f64::from(*count) * odds).sum::<f64>()
         };
         let scores: Vec<f64> = frames.iter().map(|frames| self.weight * score(frames)).collect();
         let most = scores.iter().copied().fold(f64::MIN, f64::max);

@@ -1,5 +1,7 @@
 //! Whoever has stolen an invitation link, and besides watches every link.
 
+use serde::{Deserialize, Serialize};
+
 use crate::adversary::store::Stores;
 use crate::dice::Dice;
 use crate::signals::FINE;
@@ -23,7 +25,7 @@ const BOXES: usize = 6;
 const ASKED: usize = 100;
 
 /// Bits left about the writer, and how often the best guess is right.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Guessed {
     /// Bits.
     pub bits: f64,

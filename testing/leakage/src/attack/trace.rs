@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::dice::Dice;
 use crate::record::{Cast, Inside, Insight, Micros, Observer, Part, Party};
 use crate::stats;
@@ -49,7 +51,7 @@ const MAX_MIXED: usize = 2_000_000;
 const FILLING: Micros = 30_000_000;
 
 /// What is left of a packet's origin.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Traced {
     /// Bits about its client.
     pub bits: f64,

@@ -30,8 +30,8 @@ impl Kept {
 
     /// Everything that decides what a run gives is in the name, besides the seed as a digest.
     fn path(&self, system: &dyn System, extent: Extent, seed: u64) -> PathBuf {
-        // How many there are, and the longer runs, are nothing to one of them.
-        let extent = Extent { seeds: 0, long: (0, 0), ..extent };
+        // How many there are is nothing to one of them.
+        let extent = Extent { seeds: 0, ..extent };
         let mut digest = blake3::Hasher::new();
         digest.update(self.program.as_bytes());
         digest.update(format!("{} {system:?} {extent:?}", system.name()).as_bytes());

@@ -12,6 +12,8 @@ use super::{adversaries, pictures, signs, table};
 pub struct Report<'a> {
     /// What it was called with, to do it again.
     pub command: String,
+    /// Whether it is of whole days, the same for all systems.
+    pub has_days: bool,
     /// Names of the systems and what they are, in the order of the findings.
     pub systems: &'a [(&'static str, &'static str)],
     /// How much of each was run: with its name.
@@ -24,10 +26,19 @@ pub struct Report<'a> {
     pub bounds: Bounds,
 }
 
+/// The page's name, without an ending.
+pub const fn name(has_days: bool) -> &'static str {
+    if has_days { "leakage-days" } else { "leakage" }
+}
+
 /// The page.
 pub fn page(report: &Report<'_>) -> String {
-    let mut page = String::from(INTRODUCTION);
-    let _ = writeln!(page, "\n{PLAINLY}");
+    let name = name(report.has_days);
+    let mut page = if report.has_days {
+        format!("{OF_DAYS}\n{TERMS}\n")
+    } else {
+        format!("{INTRODUCTION}\n{TERMS}\n{PLAINLY}\n")
+    };
     let _ = writeln!(page, "## How to repeat it\n\n```sh\n{}\n```\n\n{REPEAT}", report.command);
     page.push_str("Sizes of these runs:\n\n");
     for (name, extent) in report.extents {
@@ -50,7 +61,7 @@ pub fn page(report: &Report<'_>) -> String {
     let _ = writeln!(page, "{NOTHING}");
     let _ = writeln!(page, "## Findings\n");
     for (file, _) in pictures(report.all) {
-        let _ = writeln!(page, "![{file}](images/leakage/{file})\n");
+        let _ = writeln!(page, "![{file}](images/{name}/{file})\n");
     }
     page.push_str(&table(report.all, report.bounds));
     page.push('\n');
@@ -73,21 +84,16 @@ pub fn page(report: &Report<'_>) -> String {
 }
 
 fn size(extent: &Extent) -> String {
-    let Extent { clients, seeds, hours, first_hour, sessions_a_day, limits, long, .. } = extent;
+    let Extent { clients, seeds, hours, first_hour, sessions_a_day, limits, .. } = extent;
     let from = if *hours < 24 { format!(" from {first_hour}:00 on") } else { String::new() };
     let before = match limits.warm_up {
         0 if *hours < 24 => ", from the first moment".to_owned(),
         0 => String::new(),
         hours => format!(" after {hours} h in which nothing is looked at"),
     };
-    let more = if long.0 > 0 {
-        format!("; {} longer runs of {} h", long.0, long.1)
-    } else {
-        String::new()
-    };
     format!(
         "{clients} people, {seeds} seeds of {hours} h{from}{before}, {sessions_a_day} sittings a person and day, at most {} pairs a \
-         class, window and seed{more}.",
+         class, window and seed.",
         limits.pairs
     )
 }
@@ -113,9 +119,15 @@ fn unmet(report: &Report<'_>) -> String {
 const INTRODUCTION: &str = "# Leakage
 
 What somebody who looks on can learn of who talks to whom, how often and when. `./x sim` writes this page anew; the code is in
-`testing/leakage`. The same people, the same days and the same attacks are put to every system, on virtual time.
+`testing/leakage`. The same people, the same evenings and the same attacks are put to every system, on virtual time. Whole days, and what is asked of days, are on [a page of their own](leakage-days.md).
+";
 
-An attack is trained on some runs and judged on others. **AUC** is how likely it ranks a pair that talks above one that does not: 0.5 is
+const OF_DAYS: &str = "# Leakage, of whole days
+
+What [leakage](leakage.md) says in plain words and measures of evenings, of whole days: the same people from one midnight to another, pairs also in windows of a day, and attacks that are asked of days. `./x sim --days` writes this page anew; the code is in `testing/leakage`.
+";
+
+const TERMS: &str = "An attack is trained on some runs and judged on others. **AUC** is how likely it ranks a pair that talks above one that does not: 0.5 is
 guessing, 1 is knowing. Figures are followed by their 95 % interval, by drawing seeds anew.
 ";
 
@@ -141,7 +153,7 @@ people who change their ways, a store can tell more than is measured here. Loss,
 ";
 
 const REPEAT: &str = "One seed gives one run, on every machine. `./x sim` without arguments measures at full length (a hundred and a thousand people,
-days for the models and evenings for the program) and takes hours; the sizes on this page are those of the command above. `--stores` prints what stores go by, and nothing else. A small version with
+days for the models and evenings for the program) and takes hours; the sizes on this page are those of the command above. `--evenings` gives all systems the same evenings, `--days 1` the same whole days, with what is asked of days. `--stores` prints what stores go by, and nothing else. A small version with
 wider bounds and seeds of its own runs in `./x test`, with the program (`tests/cores.rs`) and with the design's model (`tests/mutations.rs`), together with the mutations. Of the model each part is taken away,
 and must be missed: cover, the collector, the mixes' delay, decoys, their rhythm, padded links; of the program the last four, since it has no code for the others to be without.
 ";
@@ -179,12 +191,12 @@ const ATTACKS: &str = "## Attacks
 - **How much all say, by the minute.** What all write together, estimated from how many frames leave clients and are sent between nodes, beyond how many people are online, which no cover hides, and
   beyond what is so in that minute of every run: in the first one all connect, and hardly anybody has spoken yet.
 - **Who else could it be.** The adversary is told that somebody got a message at a moment and weighs all senders by how long messages take in this
-  system; and the other way round. Entropy of what it is left with.
-- **Disclosure over days.** Whoever gets more than usual when one person sends, summed up over days. Rounds: messages that the person had sent when
-  somebody whom it writes to led for good.
+  system; and the other way round. Entropy of what it is left with. Of days only.
+- **Disclosure over days.** Whoever gets more than usual when one person sends, summed up hour by hour. Rounds: messages that the person had sent when
+  somebody whom it writes to led for good. Of days only.
 - **Which boxes belong together**, **which boxes are real**: of stores only. Ridge regression, a random forest or boosted trees, whichever does better on training seeds.
 - **The next box of a lane** (`--stores`): of all boxes of other people's lanes that were written within 15 min after one, and the next one of its own, the likeliest: odds by the time between the two, times odds by everything else, learned from boxes
   that were written when the next one was.
-- **Presence alone.** Pairs that know each other against pairs that do not, by when they are online; these are not matched. In this traffic people do not come
+- **Presence alone.** Pairs that know each other against pairs that do not, by when they are online; these are not matched. Of days only. In this traffic people do not come
   online because of one another, so it shows nothing; of people who do, no system hides it.
 ";

@@ -328,9 +328,9 @@ impl Play<'_> {
             seen::Inside::Item { session, .. } => {
                 Inside::Item { session: short(session.as_bytes()) }
             }
-            // What joins a request to its answer, or a gateway's two sides, its frames show too.
-            seen::Inside::Up { .. }
-            | seen::Inside::Down { .. }
+            seen::Inside::Up { client, left, .. } => Inside::Up { client, left: left.0 },
+            // What joins a request to its answer, or a gateway's other two sides, its frames show too.
+            seen::Inside::Down { .. }
             | seen::Inside::Answer { .. }
             | seen::Inside::Delivery { .. } => return,
         };
