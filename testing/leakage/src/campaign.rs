@@ -34,6 +34,9 @@ use days::{Watcher, WholeDays};
 
 pub use kept::Kept;
 
+/// One box of so many is searched from: each search looks at hundreds.
+const SEARCHED: usize = 2;
+
 /// Hours of a day.
 const DAY: u32 = 24;
 
@@ -177,6 +180,8 @@ pub enum Figure {
         found: usize,
         /// Attacked.
         targets: usize,
+        /// How many would be found among as many strangers as they have contacts: by luck.
+        by_luck: usize,
     },
 }
 
@@ -293,9 +298,10 @@ pub fn stores(system: &dyn System, extent: Extent, say: &mut dyn FnMut(&str)) ->
         let (warm_up, boxes) = (extent.limits.warm_up, extent.boxes);
         let samples =
             (all.samples(&truth, warm_up, boxes, seed), each.samples(&truth, warm_up, boxes, seed));
+        let searches = boxes / SEARCHED;
         let searches = (
-            all.searches(&truth, warm_up, boxes, seed),
-            each.searches(&truth, warm_up, boxes, seed),
+            all.searches(&truth, warm_up, searches, seed),
+            each.searches(&truth, warm_up, searches, seed),
         );
         Ok((samples, searches))
     });
@@ -349,7 +355,7 @@ fn seeds<T: Send, E: Send>(
     runs.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
 }
 
-/// What the runs of a day have given.
+/// What the runs of days or evenings have given.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Days {
     /// By the adversary's name.
@@ -364,8 +370,16 @@ struct Days {
 }
 
 impl Days {
-    /// Of one run.
+    /// Of one run, and of the probes that belong to it.
     fn of(system: &dyn System, extent: Extent, seed: u64) -> Self {
+        let mut days = Self::watched(system, extent, seed);
+        if extent.has_days() {
+            days.whole.probe(system, extent.shape(), seed);
+        }
+        days
+    }
+
+    fn watched(system: &dyn System, extent: Extent, seed: u64) -> Self {
         let mut days = Self::default();
         let traffic = Traffic::new(extent.shape(), seed);
         let plan = Plan::new(&traffic, extent.limits, seed);
@@ -390,7 +404,6 @@ impl Days {
         let truth = system.run(&traffic, seed, &mut audience);
         if let Some(watcher) = watcher {
             days.whole = watcher.finish(&traffic, &truth, &stores, seed);
-            days.whole.probe(system, extent.shape(), seed);
         }
         for (name, watch) in watches {
             days.samples.entry(name.to_owned()).or_default().append(watch.into_samples());

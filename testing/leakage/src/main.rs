@@ -38,7 +38,8 @@ struct Args {
     #[arg(long)]
     evenings: bool,
     /// So many whole days, the same for all systems, of the program too, with what is asked of days.
-    #[arg(long, conflicts_with_all = ["evenings", "quick", "warm_up", "hours", "stores"])]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=7))]
+    #[arg(conflicts_with_all = ["evenings", "quick", "warm_up", "hours", "stores"])]
     days: Option<u32>,
     /// Hours of an evening before the first that is looked at, in place of one for a hundred people and none for a thousand: without
     /// them sessions only begin, and read sets are not full.
@@ -278,6 +279,8 @@ mod tests {
         assert_eq!(again.command(), command);
         let days = "./x sim --days 1 --clients 100 --seeds 20 --docs docs";
         assert_eq!(Args::parse_from(days.split(' ').skip(1)).command(), days);
-        assert!(Args::try_parse_from("sim --days 1 --evenings".split(' ')).is_err());
+        for wrong in ["sim --days 1 --evenings", "sim --days 0"] {
+            assert!(Args::try_parse_from(wrong.split(' ')).is_err(), "{wrong}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! The production cores as a system among the others: messages come, links tell what they may, boxes are what they are.
 
+use std::collections::BTreeSet;
+
 use xchat_leakage::record::{Asked, Cast, Inside, Insight, Kind, Observer, Seen};
 use xchat_leakage::systems::{Boxed, System, Truth, Xchat};
 use xchat_leakage::traffic::{Shape, Traffic};
@@ -11,6 +13,9 @@ struct Counts {
     between: u64,
     written: u64,
     sessions: u64,
+    /// Packets that left gateways, and how many of them came to a mix.
+    up: BTreeSet<u64>,
+    mixed: u64,
 }
 
 impl Observer for Counts {
@@ -30,7 +35,14 @@ impl Observer for Counts {
     }
 
     fn inside(&mut self, insight: &Insight) {
-        self.written += u64::from(matches!(insight.inside, Inside::Request(Asked::Write { .. })));
+        match insight.inside {
+            Inside::Request(Asked::Write { .. }) => self.written += 1,
+            Inside::Up { left, .. } => {
+                self.up.insert(left);
+            }
+            Inside::Mixed { came, .. } => self.mixed += u64::from(self.up.remove(&came)),
+            _ => {}
+        }
     }
 
     fn truth_of_session(&mut self, _session: u64, _client: u32) {
@@ -67,6 +79,13 @@ fn messages_come_and_padded_links_show_nothing() {
     let (decoys, real): (Vec<&Boxed>, Vec<&Boxed>) =
         truth.boxes.values().partition(|boxed| boxed.decoy);
     assert!(real.len() >= came / 3 && !decoys.is_empty(), "{} and {}", real.len(), decoys.len());
+    // By that a packet is followed from its client on, by whoever owns all mixes.
+    assert!(
+        counts.mixed > 10_000 && counts.up.len() < 100,
+        "{} and {}",
+        counts.mixed,
+        counts.up.len()
+    );
     assert!(counts.written as usize >= truth.boxes.len() / 2);
 }
 

@@ -16,10 +16,8 @@ pub const NAME: &str = "stores";
 /// See [`super::Lens::sees`].
 pub const SEES: &str = "Each request, with the box it is about, its time, and the lifetime that a registration asks \
     for. No link, no client. At its worst: all stores are its own. It is asked of two boxes that were written one after \
-    the other whether they are neighbours in one lane, and of one box whether somebody wrote it or a decoy did.";
-
-/// Boxes and tickets that are kept, of a day of a hundred people twice as many as there are; those seen after that are not looked at.
-const MAX_BOXES: usize = 4_000_000;
+    the other whether they are neighbours in one lane, of one box which of those written soon after is the next one of its lane, and of one \
+    whether somebody wrote it or a decoy did.";
 
 /// What is known of one box.
 #[derive(Debug, Clone, Default)]
@@ -79,9 +77,6 @@ impl Stores {
         let (Asked::Write { id, .. } | Asked::Read(id) | Asked::Register { id, .. }) = asked else {
             return;
         };
-        if self.boxes.len() >= MAX_BOXES && !self.boxes.contains_key(&id) {
-            return;
-        }
         let known = self.boxes.entry(id).or_default();
         match asked {
             Asked::Write { told, .. } if known.written.is_none() => {

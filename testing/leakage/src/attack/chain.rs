@@ -3,6 +3,8 @@
 //! AUC says how well two boxes are told apart that were written at the same time. Whoever follows a lane has to name one of all, and the next one after that: so
 //! this says how often that is right, and what of it is already said by the times at which boxes are written.
 
+use std::collections::BTreeMap;
+
 use crate::dice::Dice;
 use crate::learn::{Goal, Table};
 use crate::record::{HOUR, Micros};
@@ -11,8 +13,12 @@ use crate::stats::{self, Interval};
 /// The next one is looked for among all boxes that were written so soon after.
 pub const WITHIN: Micros = HOUR / 4;
 
-/// Boxes of other lanes from which is learned, for each next one.
-const LEARNED: usize = 10;
+/// Boxes of other lanes from which is learned, for each next one: any of all, and those written at nearly the same time as it.
+const ANY: usize = 10;
+const NEAR: usize = 3;
+
+/// With fewer runs too little is learned to say that nothing is found.
+const LEAST_RUNS: usize = 6;
 
 /// The place of the time between two boxes among what is looked at of them.
 const TIME: usize = 0;
@@ -35,7 +41,8 @@ pub struct Search {
 pub enum By {
     /// By the time between two boxes, which no system hides that brings them at once.
     Time,
-    /// By everything that is seen.
+    /// By everything that is seen, in whichever of three ways is right most often: by the time alone, by one model of everything, or by the odds of
+    /// the time and those of everything besides.
     Everything,
 }
 
@@ -54,91 +61,110 @@ pub struct Followed {
     pub count: usize,
 }
 
-/// Searches of all runs, by what was learned of other runs.
+/// Where the next box is among all that it was looked for among.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// How many are more likely, and how many as likely.
+    before: f64,
+    beside: f64,
+}
+
+impl Place {
+    fn rank(self) -> f64 {
+        1.0 + self.before + self.beside / 2.0
+    }
+
+    /// How likely the best guess is right; of several that are as likely any may be taken.
+    fn right(self) -> f64 {
+        if self.before > 0.0 { 0.0 } else { 1.0 / (1.0 + self.beside) }
+    }
+}
+
+/// Searches of all runs, by what was learned of other runs; nothing of too few runs.
 pub fn follow(searches: &[Search]) -> Vec<Followed> {
+    if table(searches, |_| Vec::new()).runs().len() < LEAST_RUNS {
+        return Vec::new();
+    }
+    let (time, besides) = (by_time(searches), besides_time(searches));
+    let both: Vec<f64> = time.iter().zip(besides).map(|(time, besides)| time + besides).collect();
+    let ways = [time, both, together(searches)].map(|scores| places(searches, &scores));
     let mut all = Vec::new();
-    for by in [By::Time, By::Everything] {
-        let ranks = ranks(searches, by);
-        for awaited in [None, Some(false), Some(true)] {
-            let these: Vec<_> = searches
-                .iter()
-                .zip(&ranks)
-                .filter(|(search, _)| awaited.is_none_or(|is| search.was_awaited == is))
-                .collect();
-            if !these.is_empty() {
-                all.push(followed(by, awaited, &these));
-            }
+    for awaited in [None, Some(false), Some(true)] {
+        let mine: Vec<usize> = (0..searches.len())
+            .filter(|at| awaited.is_none_or(|is| searches[*at].was_awaited == is))
+            .collect();
+        if mine.is_empty() {
+            continue;
         }
+        let of = |by, places: &[Place]| followed(by, awaited, searches, places, &mine);
+        let better = |one: Followed, next: Followed| {
+            if next.right.value > one.right.value { next } else { one }
+        };
+        let best = ways.iter().map(|places| of(By::Everything, places)).reduce(better);
+        all.push(of(By::Time, &ways[0]));
+        all.extend(best);
     }
     all
 }
 
-fn followed(by: By, awaited: Option<bool>, these: &[(&Search, &f64)]) -> Followed {
-    let mut seeds: Vec<u64> = these.iter().map(|(search, _)| search.seed).collect();
-    seeds.sort_unstable();
-    seeds.dedup();
-    let of_seed = |seed: &u64| {
-        let mine = these.iter().filter(|(search, _)| search.seed == *seed);
-        let (mut right, mut count) = (0.0, 0.0);
-        for (_, rank) in mine {
-            right += f64::from(u8::from(**rank < 1.5));
-            count += 1.0;
-        }
-        (right, count)
-    };
-    let runs: Vec<(f64, f64)> = seeds.iter().map(of_seed).collect();
+fn followed(
+    by: By,
+    awaited: Option<bool>,
+    searches: &[Search],
+    places: &[Place],
+    mine: &[usize],
+) -> Followed {
+    let mut runs: BTreeMap<u64, (f64, f64)> = BTreeMap::new();
+    for &at in mine {
+        let (right, count) = runs.entry(searches[at].seed).or_default();
+        (*right, *count) = (*right + places[at].right(), *count + 1.0);
+    }
+    let runs: Vec<(f64, f64)> = runs.into_values().collect();
     let right = stats::bootstrap_of(runs.len(), |drawn| {
         let right: f64 = drawn.iter().map(|run| runs[*run].0).sum();
         right / drawn.iter().map(|run| runs[*run].1).sum::<f64>().max(1.0)
     });
-    let median = |mut values: Vec<f64>| {
+    let median = |values: &mut dyn Iterator<Item = f64>| {
+        let mut values: Vec<f64> = values.collect();
         values.sort_by(f64::total_cmp);
         stats::quantile(&values, 0.5)
     };
-    let rank = median(these.iter().map(|(_, rank)| **rank).collect());
-    let among = median(these.iter().map(|(search, _)| search.others.len() as f64 + 1.0).collect());
-    Followed { by, awaited, right, rank: (rank, among), count: these.len() }
+    let rank = median(&mut mine.iter().map(|&at| places[at].rank()));
+    let among = median(&mut mine.iter().map(|&at| searches[at].others.len() as f64 + 1.0));
+    Followed { by, awaited, right, rank: (rank, among), count: mine.len() }
 }
 
-/// The place of each next one among all, the likeliest first; of those that are as likely half come before it.
-fn ranks(searches: &[Search], by: By) -> Vec<f64> {
-    let scores = match by {
-        By::Time => by_time(searches),
-        By::Everything => {
-            let beside = besides_time(searches);
-            by_time(searches).iter().zip(beside).map(|(time, beside)| time + beside).collect()
-        }
-    };
-    let mut left = scores.as_slice();
-    let rank = |search: &Search| {
+/// Where each next one is, by the scores of all, which [`table`] has put into one row.
+fn places(searches: &[Search], scores: &[f64]) -> Vec<Place> {
+    let mut left = scores;
+    let place = |search: &Search| {
         let (mine, others) = left.split_at(search.others.len() + 1);
         left = others;
-        let (next, others) = mine.split_first()?;
-        let before = others.iter().filter(|score| *score > next).count() as f64;
-        let beside = others.iter().filter(|score| *score == next).count() as f64;
-        Some(1.0 + before + beside / 2.0)
+        let count = |is: fn(&f64, &f64) -> bool| {
+            mine[1..].iter().filter(|score| is(score, &mine[0])).count() as f64
+        };
+        Place { before: count(|one, next| one > next), beside: count(|one, next| one == next) }
     };
-    searches.iter().map(rank).map(|rank| rank.unwrap_or(f64::MAX)).collect()
+    searches.iter().map(place).collect()
 }
 
 /// By when each box was written, how likely it is the next one: the logarithm of its odds.
 fn by_time(searches: &[Search]) -> Vec<f64> {
     let mut dice = Dice::new(searches.len() as u64, 0x6368_6169);
-    let any = |search: &Search| -> Vec<usize> {
-        let (count, all) = (LEARNED.min(search.others.len()), search.others.len());
-        (0..count).map(|_| dice.index(all)).collect()
-    };
-    let learned = table(searches, any).column(TIME);
+    let learned = table(searches, |search| any(search, &mut dice)).column(TIME);
     odds(&learned.judge(&table(searches, all).column(TIME), Goal::Classes))
 }
 
 /// The same by everything else: learned from boxes of others that were written when the next one was.
 fn besides_time(searches: &[Search]) -> Vec<f64> {
-    let beside = |search: &Search| -> Vec<usize> {
-        let apart = |i: &usize| (search.others[*i][TIME] - search.next[TIME]).abs();
-        all(search).into_iter().min_by(|a, b| apart(a).total_cmp(&apart(b))).into_iter().collect()
-    };
-    odds(&table(searches, beside).judge(&table(searches, all), Goal::Classes))
+    odds(&table(searches, near).judge(&table(searches, all), Goal::Classes))
+}
+
+/// By everything at once.
+fn together(searches: &[Search]) -> Vec<f64> {
+    let mut dice = Dice::new(searches.len() as u64, 0x746f_6765);
+    let learned = table(searches, |search| [any(search, &mut dice), near(search)].concat());
+    learned.judge(&table(searches, all), Goal::Classes)
 }
 
 /// The next box of each search, and after it some of the others.
@@ -155,6 +181,19 @@ fn table(searches: &[Search], mut some: impl FnMut(&Search) -> Vec<usize>) -> Ta
 
 fn all(search: &Search) -> Vec<usize> {
     (0..search.others.len()).collect()
+}
+
+fn any(search: &Search, dice: &mut Dice) -> Vec<usize> {
+    let count = search.others.len();
+    (0..ANY.min(count)).map(|_| dice.index(count)).collect()
+}
+
+fn near(search: &Search) -> Vec<usize> {
+    let apart = |at: &usize| (search.others[*at][TIME] - search.next[TIME]).abs();
+    let mut near = all(search);
+    near.sort_by(|a, b| apart(a).total_cmp(&apart(b)));
+    near.truncate(NEAR);
+    near
 }
 
 /// Of estimated shares the logarithms of their odds.

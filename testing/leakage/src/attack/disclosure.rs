@@ -1,8 +1,9 @@
 //! Statistical disclosure (Danezis 2003; Mathewson and Dingledine 2004): whoever gets more than usual when one person sends,
 //! again and again over days, is whom that person writes to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::dice::Dice;
 use crate::record::{HOUR, Micros, Observer, Party, SECOND, Seen};
 use crate::signals::{SMALL, product};
 use crate::traffic::Traffic;
@@ -35,6 +36,8 @@ pub struct Disclosed {
     /// For each target: how many messages it had sent when somebody whom it writes to led for good; none if
     /// never.
     pub rounds: Vec<Option<u32>>,
+    /// How many targets would be found among as many strangers.
+    pub by_luck: usize,
 }
 
 impl Disclosure {
@@ -115,30 +118,42 @@ impl Disclosure {
 
     /// Judges what was found by the truth.
     pub fn judged(&self, traffic: &Traffic) -> Disclosed {
-        let rounds = |(nth, &target): (usize, &u32)| {
-            let partners: Vec<u32> =
-                traffic.messages.iter().filter(|m| m.from == target).map(|m| m.to).collect();
-            let found = |which: usize| {
-                let right = |leaders: &[u32; 2]| partners.contains(&leaders[which]);
-                let hours = &self.leaders[nth];
-                let wrong = hours.iter().rposition(|leaders| !right(leaders));
-                let first = wrong.map_or(0, |hour| hour + 1);
-                (first < hours.len()).then(|| {
-                    let until = (first as u64 + 1) * HOUR;
-                    traffic.between(0, until).iter().filter(|m| m.from == target).count() as u32
-                })
-            };
+        let mut disclosed = Disclosed { rounds: Vec::new(), by_luck: 0 };
+        for (nth, &target) in self.targets.iter().enumerate() {
+            let sent = traffic.messages.iter().filter(|m| m.from == target);
+            let partners: BTreeSet<u32> = sent.map(|m| m.to).collect();
+            let mut strangers: Vec<u32> = (0..self.clients as u32)
+                .filter(|other| *other != target && !partners.contains(other))
+                .collect();
+            Dice::new(target.into(), 0x6c75_636b).shuffle(&mut strangers);
+            let strangers = strangers.into_iter().take(partners.len()).collect();
+            disclosed.rounds.push(self.rounds(nth, &partners, traffic));
+            disclosed.by_luck += usize::from(self.rounds(nth, &strangers, traffic).is_some());
+        }
+        disclosed
+    }
+
+    /// After how many messages of a target one of these led for good, if one does.
+    fn rounds(&self, nth: usize, these: &BTreeSet<u32>, traffic: &Traffic) -> Option<u32> {
+        let target = self.targets[nth];
+        let sent = |until: Micros| {
+            traffic.between(0, until).iter().filter(|m| m.from == target).count() as u32
+        };
+        let all = sent(traffic.end());
+        let found = |which: usize| {
+            let hours = &self.leaders[nth];
+            let wrong = hours.iter().rposition(|leaders| !these.contains(&leaders[which]));
+            let first = wrong.map_or(0, |hour| hour + 1);
             // A person knows six of a hundred: one of them may lead by luck at the very end. Leading for good is
             // leading at least for the last quarter.
-            let lasting = |rounds: Option<u32>| {
-                rounds.filter(|&rounds| f64::from(rounds) <= 0.75 * partners.len() as f64)
-            };
-            match (lasting(found(0)), lasting(found(1))) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            }
+            (first < hours.len())
+                .then(|| sent((first as u64 + 1) * HOUR))
+                .filter(|&rounds| f64::from(rounds) <= 0.75 * f64::from(all))
         };
-        Disclosed { rounds: self.targets.iter().enumerate().map(rounds).collect() }
+        match (found(0), found(1)) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::traffic::{Shape, Traffic};
 
 use super::{Attack, Figure, Finding, estimated, told_apart};
 
-/// Hours of a day, from midnight, in which the adversary asks who else it could have been: an evening. The same are probed.
+/// Hours of a day, from midnight, in which the adversary asks who else it could have been: an evening.
 const EVENING: (u32, u32) = (18, 3);
 
 /// What mixes are looked at: some minutes of the evening.
@@ -29,8 +29,12 @@ const MIXES: (Micros, Micros) = (19 * HOUR, 19 * HOUR + 240 * SECOND);
 const SHARES: [u32; 4] = [0, 20, 50, 80];
 const DRAWS: u64 = 4;
 
-/// Hours of people who are probed, in a run, and pairs whose presence is looked at.
-const PROBED: usize = 60;
+/// Hours of an evening in which contacts probe, after one in which all come online; and of people who are probed, so few that
+/// they are not busy with probes.
+const PROBED_HOURS: u32 = 3;
+const PROBED: usize = 24;
+
+/// Pairs whose presence is looked at.
 const PRESENT: usize = 100;
 
 /// Probed runs are others than those that are only watched.
@@ -41,6 +45,7 @@ const PROBED_SEEDS: u64 = 2_000;
 pub(super) struct WholeDays {
     questions: Vec<Questions>,
     rounds: Vec<Option<u32>>,
+    by_luck: usize,
     present: Table,
     /// For each share of the mixes.
     traced: [Vec<Traced>; 4],
@@ -87,9 +92,11 @@ impl Watcher {
         });
         let (delay, links) = self.trace.way();
         let kernel = coupling::Way::new(delay, links).kernel();
+        let disclosed = self.disclosure.judged(traffic);
         WholeDays {
             questions: vec![Questions::new(&self.ledger, traffic, truth)],
-            rounds: self.disclosure.judged(traffic).rounds,
+            rounds: disclosed.rounds,
+            by_luck: disclosed.by_luck,
             present: presence::samples(traffic, PRESENT, seed),
             traced,
             guessed: thief::ask(stores, &self.ledger, truth, &kernel, seed).into_iter().collect(),
@@ -99,12 +106,14 @@ impl Watcher {
 }
 
 impl WholeDays {
-    /// An evening like those of the days, in which contacts write every minute and watch when receipts come.
+    /// An evening of as many sittings a day, in which contacts write every minute and watch when receipts come.
     pub(super) fn probe(&mut self, system: &dyn System, shape: Shape, seed: u64) {
-        let shape = Shape { first_hour: EVENING.0, hours: EVENING.1, ..shape };
+        let warm_up = 1;
+        let hours = warm_up + PROBED_HOURS;
+        let shape = Shape { first_hour: EVENING.0 - warm_up, hours, ..shape };
         let seed = PROBED_SEEDS + seed;
         let traffic = Traffic::new(shape, seed);
-        let limits = Limits { pairs: 0, people: PROBED, windows: &[], warm_up: 0 };
+        let limits = Limits { pairs: 0, people: PROBED, windows: &[], warm_up };
         let probes = Probes::new(&traffic, &Plan::new(&traffic, limits, seed));
         let truth = system.run(&probes.traffic, seed, &mut Audience(Vec::new()));
         self.probed.append(probes.samples(&truth, seed));
@@ -113,6 +122,7 @@ impl WholeDays {
     pub(super) fn append(&mut self, other: Self) {
         self.questions.extend(other.questions);
         self.rounds.extend(other.rounds);
+        self.by_luck += other.by_luck;
         self.present.append(other.present);
         for (all, more) in self.traced.iter_mut().zip(other.traced) {
             all.extend(more);
@@ -129,7 +139,7 @@ impl WholeDays {
         let observer = EveryLink::default().name();
         let line = |adversary, attack, figure| Finding { adversary, attack, figure };
         let mut lines = vec![
-            line(observer, Attack::Disclosure, median_rounds(&self.rounds)),
+            line(observer, Attack::Disclosure, median_rounds(&self.rounds, self.by_luck)),
             line(observer, Attack::Presence, told_apart(&self.present)),
             line(probes::NAME, Attack::Volume, estimated(&self.probed)),
         ];
@@ -153,12 +163,12 @@ impl WholeDays {
     }
 }
 
-fn median_rounds(rounds: &[Option<u32>]) -> Figure {
+fn median_rounds(rounds: &[Option<u32>], by_luck: usize) -> Figure {
     let mut found: Vec<u32> = rounds.iter().flatten().copied().collect();
     found.sort_unstable();
     // Those who are never found count as later than all others.
     let median = found.get(rounds.len() / 2).copied();
-    Figure::Rounds { median, found: found.len(), targets: rounds.len() }
+    Figure::Rounds { median, found: found.len(), targets: rounds.len(), by_luck }
 }
 
 fn means(all: impl Iterator<Item = (f64, f64)>) -> Option<(f64, f64)> {
@@ -193,7 +203,7 @@ mod tests {
         );
         let rounds = figure(Attack::Disclosure);
         assert!(
-            matches!(rounds, Some(Figure::Rounds { found, targets: 80, .. }) if *found > 40),
+            matches!(rounds, Some(Figure::Rounds { found, targets: 80, by_luck, .. }) if *found > 40 && *by_luck < 20),
             "{rounds:?}"
         );
         let unsure = figure(Attack::Entropy);

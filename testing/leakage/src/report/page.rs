@@ -1,4 +1,4 @@
-//! `docs/leakage.md`.
+//! `docs/leakage.md` and `docs/leakage-days.md`.
 
 use std::fmt::Write;
 
@@ -85,15 +85,14 @@ pub fn page(report: &Report<'_>) -> String {
 
 fn size(extent: &Extent) -> String {
     let Extent { clients, seeds, hours, first_hour, sessions_a_day, limits, .. } = extent;
-    let from = if *hours < 24 { format!(" from {first_hour}:00 on") } else { String::new() };
     let before = match limits.warm_up {
-        0 if *hours < 24 => ", from the first moment".to_owned(),
-        0 => String::new(),
-        hours => format!(" after {hours} h in which nothing is looked at"),
+        0 => "from the first moment".to_owned(),
+        hours => format!("after {hours} h in which nothing is looked at"),
     };
+    let more = if extent.has_days() { ", and as many evenings of 4 h with probes" } else { "" };
     format!(
-        "{clients} people, {seeds} seeds of {hours} h{from}{before}, {sessions_a_day} sittings a person and day, at most {} pairs a \
-         class, window and seed.",
+        "{clients} people, {seeds} seeds of {hours} h from {first_hour}:00 on, {before}, {sessions_a_day} sittings a person and day, at most {} pairs a \
+         class, window and seed{more}.",
         limits.pairs
     )
 }
@@ -119,16 +118,16 @@ fn unmet(report: &Report<'_>) -> String {
 const INTRODUCTION: &str = "# Leakage
 
 What somebody who looks on can learn of who talks to whom, how often and when. `./x sim` writes this page anew; the code is in
-`testing/leakage`. The same people, the same evenings and the same attacks are put to every system, on virtual time. Whole days, and what is asked of days, are on [a page of their own](leakage-days.md).
+`testing/leakage`. The same people and the same attacks are put to every system, on virtual time.
 ";
 
 const OF_DAYS: &str = "# Leakage, of whole days
 
-What [leakage](leakage.md) says in plain words and measures of evenings, of whole days: the same people from one midnight to another, pairs also in windows of a day, and attacks that are asked of days. `./x sim --days` writes this page anew; the code is in `testing/leakage`.
+What [leakage](leakage.md) says in plain words and measures of evenings, of whole days: the same people from one midnight to another, pairs also in windows of a day, and attacks that are asked of days. `./x sim --days 1 --docs docs` writes this page anew; the code is in `testing/leakage`.
 ";
 
 const TERMS: &str = "An attack is trained on some runs and judged on others. **AUC** is how likely it ranks a pair that talks above one that does not: 0.5 is
-guessing, 1 is knowing. Figures are followed by their 95 % interval, by drawing seeds anew.
+guessing, 1 is knowing. AUC and correlations are followed by their 95 % interval, by drawing seeds anew.
 ";
 
 const PLAINLY: &str = "## In plain words
@@ -171,8 +170,8 @@ const SIGNS: &str = "How well each thing that a store sees would do alone; with 
 **Chains are above it, and this is why.** In a talk a reader registers for nothing: its writer names tickets, which were registered before and at other times ([ADR 12](adr/0012-tickets.md)). The first three boxes of a sitting are registered as ever, which neither box of another lane nor a later one
 of the same lane is, unless its writer still has tickets of the last one; a client that talks for long has used up its older tickets, so the ages of those that its boxes are told by are more alike; and a box that is looked at before it is written was first looked at when the one before it had come ([ADR 13](adr/0013-looks.md)).
 
-**A lane cannot be followed by that.** These figures are of two boxes that were written at the same time, one of which is the next one of a lane. Whoever follows a lane has to name the next one among all that were written soon after, and the next one after that; `--stores` says how often the best guess is
-right, and how often by the times alone.
+**What that is worth to somebody who follows a lane** is another question. These figures are of two boxes that were written at the same time, one of which is the next one of a lane. Whoever follows a lane has to name the next one among all that were written soon after, and the one after that; `--stores` says how often
+the best guess is right, and how often by the times alone.
 
 **A store alone** is each of a run's six stores, of which each keeps half of all boxes.
 
@@ -193,10 +192,10 @@ const ATTACKS: &str = "## Attacks
 - **Who else could it be.** The adversary is told that somebody got a message at a moment and weighs all senders by how long messages take in this
   system; and the other way round. Entropy of what it is left with. Of days only.
 - **Disclosure over days.** Whoever gets more than usual when one person sends, summed up hour by hour. Rounds: messages that the person had sent when
-  somebody whom it writes to led for good. Of days only.
+  somebody whom it writes to led for good; by luck: how many would be found among as many strangers. Of days only.
 - **Which boxes belong together**, **which boxes are real**: of stores only. Ridge regression, a random forest or boosted trees, whichever does better on training seeds.
-- **The next box of a lane** (`--stores`): of all boxes of other people's lanes that were written within 15 min after one, and the next one of its own, the likeliest: odds by the time between the two, times odds by everything else, learned from boxes
-  that were written when the next one was.
+- **The next box of a lane** (`--stores`): of all boxes of other people's lanes that were written within 15 min after one, and the next one of its own, the likeliest; by the time between the two alone, and by everything, in whichever of three ways is right most often. From one box to the
+  next, without what is known of those before.
 - **Presence alone.** Pairs that know each other against pairs that do not, by when they are online; these are not matched. Of days only. In this traffic people do not come
   online because of one another, so it shows nothing; of people who do, no system hides it.
 ";

@@ -65,7 +65,7 @@ pub fn signs(system: &str, clients: u32, all: &[Sign]) -> String {
 /// How well stores follow a lane from box to box.
 pub fn followed(system: &str, clients: u32, all: &[(&'static str, Followed)]) -> String {
     let mut text = format!(
-        "{system}, {clients} people: the next box of a lane, among all written within {} min after a box\n\n\
+        "{system}, {clients} people: the next box of a lane, where it is written within {} min, among those of other people's lanes written meanwhile\n\n\
          | adversary | goes by | the next box | best guess right | guesses, median | of | boxes |\n|---|---|---|---|---|---|---|\n",
         WITHIN / SECOND / 60
     );
@@ -76,8 +76,8 @@ pub fn followed(system: &str, clients: u32, all: &[(&'static str, Followed)]) ->
         };
         let next = match awaited {
             None => "any",
-            Some(true) => "asked for before it was written",
-            Some(false) => "not asked for before",
+            Some(true) => "looked at or registered before it was written",
+            Some(false) => "neither",
         };
         let [value, low, high] =
             [right.value, right.low, right.high].map(|share| format!("{:.1}", 100.0 * share));
@@ -132,9 +132,9 @@ fn row(
             let all = f64::from(findings.clients).log2();
             row[6] = format!("{bits:.2} of {all:.2}, right {:.0} %", 100.0 * right);
         }
-        Figure::Rounds { median, found, targets } => {
+        Figure::Rounds { median, found, targets, by_luck } => {
             let median = median.map_or("none".into(), |rounds| rounds.to_string());
-            row[7] = format!("{median} ({found} of {targets} found)");
+            row[7] = format!("{median} ({found} of {targets} found; {by_luck} by luck)");
         }
     }
     if let Some((limit, verdict)) = bound(expectation, line, findings.seeds, bounds) {

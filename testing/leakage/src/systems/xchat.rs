@@ -33,7 +33,7 @@ const RESTARTS: u64 = 121;
 const RESTARTED_WITHIN: Micros = HOUR / 6;
 
 /// Bytes for each client, and for each hour of a client: what nodes remember of packets, and what is seen.
-const MEMORY: u64 = 1_200_000;
+const MEMORY: u64 = 1_600_000;
 
 /// How much the links of a network carry beside what its clients send: cells for so many times that.
 const SPARE: u32 = 3;
