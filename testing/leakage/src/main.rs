@@ -9,6 +9,7 @@ use xchat_leakage::bounds::{FULL, QUICK, broken};
 use xchat_leakage::campaign::{self, Extent, Kept, Measured, measure};
 use xchat_leakage::report;
 use xchat_leakage::systems::{Direct, Expectation, Ideal, Nym, System, ThreeHop, TwoHop, Xchat};
+use xchat_transport::Pace;
 
 /// Sittings of a person and day, of evenings in which people talk much.
 const SITTINGS: f64 = 24.0;
@@ -51,6 +52,9 @@ struct Args {
     /// Sittings of a person and day, of evenings and of the same days for all.
     #[arg(long, default_value_t = SITTINGS)]
     sittings: f64,
+    /// The pace of the program's clients: fast, desk, phone or thrift.
+    #[arg(long, default_value = "desk", value_parser = pace)]
+    pace: Pace,
     /// Keeps in this directory what each seed of a day or an evening gives, and goes on from what is there: for campaigns that are
     /// stopped and begun again.
     #[arg(long, conflicts_with = "stores")]
@@ -69,14 +73,18 @@ struct Args {
     docs: Option<PathBuf>,
 }
 
-fn systems() -> Vec<Box<dyn System>> {
+fn pace(name: &str) -> Result<Pace, String> {
+    Pace::from_name(name).ok_or_else(|| "fast, desk, phone or thrift".to_owned())
+}
+
+fn systems(program: Xchat) -> Vec<Box<dyn System>> {
     vec![
         Box::new(Direct),
         Box::new(TwoHop),
         Box::new(ThreeHop),
         Box::new(Nym),
         Box::new(Ideal::default()),
-        Box::new(Xchat::default()),
+        Box::new(program),
     ]
 }
 
@@ -107,7 +115,7 @@ fn campaign(args: &Args) -> Result<ExitCode, String> {
     let bounds = if args.quick { QUICK } else { FULL };
     let (mut all, mut extents, mut names, mut told, mut faults) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for system in systems() {
+    for system in systems(args.program()) {
         if !args.wants(system.as_ref()) {
             continue;
         }
@@ -179,10 +187,17 @@ impl Args {
         for (name, part) in [("only", &self.only), ("without", &self.without)] {
             command.extend(part.iter().map(|part| format!(" --{name} {part}")));
         }
+        if self.pace != Pace::default() {
+            command.push_str(&format!(" --pace {}", self.pace.name()));
+        }
         if self.sittings != SITTINGS {
             command.push_str(&format!(" --sittings {}", self.sittings));
         }
         command + " --docs docs"
+    }
+
+    fn program(&self) -> Xchat {
+        Xchat { pace: self.pace, ..Xchat::default() }
     }
 
     fn wants(&self, system: &dyn System) -> bool {
@@ -219,7 +234,7 @@ impl Args {
         }
         // An hour of a hundred clients of the program itself takes the better part of a minute: evenings, in which people
         // talk much, in place of days.
-        if self.evenings || system.name() == Xchat::default().name() {
+        if self.evenings || system.name() == self.program().name() {
             return Some(self.evening(clients, seeds));
         }
         let days = if is_heavy || clients > FEW { 1 } else { MODEL_DAYS };
@@ -230,11 +245,11 @@ impl Args {
 fn stores(args: &Args) -> Result<ExitCode, String> {
     let clients = args.clients.unwrap_or(40);
     let extent = args.evening(clients, args.seeds.unwrap_or(44));
-    let mut systems = systems();
+    let mut systems = systems(args.program());
     if args.restart {
         // Of models no program can end.
         let restart_hour = Some(extent.limits.warm_up);
-        systems = vec![Box::new(Xchat { restart_hour, ..Xchat::default() })];
+        systems = vec![Box::new(Xchat { restart_hour, ..args.program() })];
     }
     for system in systems.iter().filter(|system| system.has_stores()) {
         if !args.wants(system.as_ref()) {
@@ -277,9 +292,9 @@ mod tests {
         );
         let again = Args::parse_from(command.split(' ').skip(1));
         assert_eq!(again.command(), command);
-        let days = "./x sim --days 1 --clients 100 --seeds 20 --docs docs";
+        let days = "./x sim --days 1 --clients 100 --seeds 20 --pace phone --docs docs";
         assert_eq!(Args::parse_from(days.split(' ').skip(1)).command(), days);
-        for wrong in ["sim --days 1 --evenings", "sim --days 0"] {
+        for wrong in ["sim --days 1 --evenings", "sim --days 0", "sim --pace slow"] {
             assert!(Args::try_parse_from(wrong.split(' ')).is_err(), "{wrong}");
         }
     }

@@ -93,7 +93,12 @@ impl Ideal {
 
     /// So that a mix holds 30 packets, within the bounds of the design.
     pub(crate) fn delay(&self, clients: u32) -> f64 {
-        let per_mix = 2.0 * f64::from(clients) / GAP / f64::from(Self::mixes(clients));
+        self.delay_at(clients, 1.0 / GAP)
+    }
+
+    /// The same of clients that send so many packets a second.
+    pub(crate) fn delay_at(&self, clients: u32, rate: f64) -> f64 {
+        let per_mix = 2.0 * f64::from(clients) * rate / f64::from(Self::mixes(clients));
         self.mix_delay.unwrap_or_else(|| (30.0 / per_mix).clamp(0.05, 1.0))
     }
 }

@@ -41,6 +41,8 @@ const SPARE: u32 = 3;
 /// The program, with parts of it left out to see whether they are missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Xchat {
+    /// The pace of all clients.
+    pub pace: Pace,
     /// What clients write besides.
     pub decoys: DecoyLanes,
     /// Whether links between nodes are padded.
@@ -54,14 +56,21 @@ pub struct Xchat {
 impl Default for Xchat {
     fn default() -> Self {
         let decoys = DecoyLanes::People;
-        Self { decoys, link_padding: true, mix_delay_ms: None, restart_hour: None }
+        Self {
+            pace: Pace::Desk,
+            decoys,
+            link_padding: true,
+            mix_delay_ms: None,
+            restart_hour: None,
+        }
     }
 }
 
 impl Xchat {
     fn shape(self, clients: u32) -> Shape {
         let design = Ideal::default();
-        let by_crowd = Duration::from_secs_f64(design.delay(clients));
+        let by_crowd = design.delay_at(clients, self.pace.slots_per_second());
+        let by_crowd = Duration::from_secs_f64(by_crowd);
         Shape {
             gateways: 2,
             mixes_per_layer: usize::from(Ideal::mixes(clients)),
@@ -92,11 +101,16 @@ impl Xchat {
 
 impl System for Xchat {
     fn name(&self) -> &'static str {
-        "xchat"
+        match self.pace {
+            Pace::Fast => "xchat, fast",
+            Pace::Desk => "xchat",
+            Pace::Phone => "xchat, phone",
+            Pace::Thrift => "xchat, thrift",
+        }
     }
 
     fn about(&self) -> &'static str {
-        "the code of this project: the cores of clients and nodes that ship"
+        "the code of this project: the cores of clients and nodes that ship; at `desk`, one packet a second, where no other pace is named"
     }
 
     fn expectation(&self) -> Expectation {
@@ -118,7 +132,7 @@ impl System for Xchat {
         let mut world = World::with_format(seed, &shape, links, &Transparent);
         world.set_decoy_lanes(self.decoys);
         for _ in 0..clients {
-            world.add_talker(Pace::Desk);
+            world.add_talker(self.pace);
         }
         let begin = world.now;
         let earlier = traffic.earlier(seed);
