@@ -258,6 +258,35 @@ mod tests {
         let not = found(&all, By::Everything, Some(false));
         assert!(awaited.right.low > 0.8 && awaited.count == 40, "{awaited:?}");
         assert!(not.right.high < 0.3 && not.count == 40, "{not:?}");
+    }
+
+    /// The next one comes soon, and besides something else grows with the time, as it does for boxes that are asked for at any time.
+    #[test]
+    fn what_goes_with_the_time_takes_nothing_from_it() {
+        let mut searches = searches(0.0);
+        for search in &mut searches {
+            search.next[TIME] *= 0.02;
+            for row in search.others.iter_mut().chain([&mut search.next]) {
+                row[1] = 3.0 * row[TIME];
+            }
+        }
+        let all = follow(&searches);
+        let by_time = found(&all, By::Time, None);
+        assert!(by_time.rank.0 < 5.0 && by_time.right.value > 0.2, "{by_time:?}");
+        assert!(found(&all, By::Everything, None).right.value >= by_time.right.value);
+    }
+
+    #[test]
+    fn of_ties_any_is_guessed_and_few_runs_say_nothing() {
+        let mut same = searches(0.0);
+        for search in &mut same {
+            search.next = vec![1.0, 1.0];
+            search.others = vec![search.next.clone(); 3];
+        }
+        let chance = found(&follow(&same), By::Everything, None);
+        assert_eq!((chance.right.value, chance.rank), (0.25, (2.5, 4.0)));
+        let few: Vec<_> = searches(9.0).into_iter().filter(|search| search.seed < 5).collect();
+        assert_eq!(follow(&few), Vec::new());
         assert_eq!(follow(&[]), Vec::new());
     }
 }
