@@ -164,6 +164,8 @@ impl Mix {
             Input::NodeFrame { from, bytes } => self.frame(&from, &bytes, now, &mut effects),
             Input::Document(newer) => self.follow(newer, now, &mut effects),
             Input::AddSecret(secret) => {
+                // Of a node that was suspended for long, those whose time is over have all the places.
+                self.forget_ended(now, &mut effects);
                 self.hop.add_secret(secret);
                 self.hop.follow(self.document.node(&self.id));
             }

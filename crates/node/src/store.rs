@@ -322,6 +322,8 @@ impl<T: BoxTable> Store<T> {
             }
             Input::Document(newer) => self.follow(newer, now, rng, &mut effects),
             Input::AddSecret(secret) => {
+                // Of a node that was suspended for long, those whose time is over have all the places.
+                self.forget_ended(now, &mut effects);
                 self.hop.add_secret(secret);
                 self.hop.follow(self.document.node(&self.id));
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use xchat_base::Timestamp;
+use xchat_directory::descriptor::MAX_HOP_KEYS;
 use xchat_directory::{HopKeyPeriod, NodeId, Role};
 use xchat_sphinx::{Delays, HopAddress, HopKey, HopSecret, NodeFrame, Packet, ReplyTag, Route};
 
@@ -272,6 +273,43 @@ fn keys_rotate_with_the_document() {
     assert_eq!(under(&mut bench, old), None, "its secret is gone");
     assert_eq!(under(&mut bench, new), Some(new));
     assert_eq!(bench.mix.counters().remembered, 2, "and so is what was remembered under it");
+}
+
+/// All its hop keys have ended while it was suspended, and the next document comes before its timer does.
+#[test]
+fn a_mix_that_was_suspended_for_long_takes_the_keys_of_now() {
+    let mut bench = Bench::new(1);
+    let id = bench.fixture.mix(1, 0).id;
+    let old = bench.fixture.mix(1, 0).hop_key();
+    let period = |key: &HopKey, from, until| HopKeyPeriod { key: *key.as_bytes(), from, until };
+    let mut listed = vec![period(&old, T0, T0 + VALIDITY)];
+    let mut list = |bench: &mut Bench, count: usize, from: Timestamp| {
+        for _ in 0..count {
+            let secret = HopSecret::random(&mut bench.rng);
+            listed.push(period(&secret.public(), from, from + VALIDITY));
+            bench.handle(Input::AddSecret(secret));
+        }
+        bench.fixture.next_epoch();
+        let all = bench.fixture.document.descriptors.iter_mut();
+        all.flat_map(|node| &mut node.hop_keys).for_each(|key| key.until = from + VALIDITY);
+        let last = listed.len() - MAX_HOP_KEYS.min(listed.len());
+        bench.fixture.descriptor_mut(&id).hop_keys = listed[last..].to_vec();
+        bench.fixture.document.valid_from = from;
+        bench.fixture.document.valid_until = from + VALIDITY;
+        let document = bench.fixture.sign();
+        bench.handle(Input::Document(document));
+        HopKey::from_bytes(listed[listed.len() - 1].key)
+    };
+    list(&mut bench, MAX_HOP_KEYS - 1, T0);
+    bench.now = T0 + VALIDITY * 4;
+    let now = bench.now;
+    let new = list(&mut bench, MAX_HOP_KEYS, now);
+    let packet = bench.packet(&DELAYS, |_, route| route[0].key = new);
+    let effects = bench.receive(&packet);
+    assert!(
+        matches!(effects.first(), Some(Effect::RememberTags { key, .. }) if *key == new),
+        "{effects:?}"
+    );
 }
 
 #[test]
