@@ -4,10 +4,10 @@ use std::mem;
 
 use xchat_base::Timestamp;
 use xchat_base::random::Rng;
-use xchat_directory::NodeId;
+use xchat_directory::{NodeId, VerifiedDocument};
 use xchat_node::gateway::SessionId;
 use xchat_node::{gateway, mix, store};
-use xchat_sphinx::{LinkKey, PacketFormat};
+use xchat_sphinx::{HopSecret, LinkKey, PacketFormat};
 
 use crate::network::Core;
 use crate::seen::Part;
@@ -19,6 +19,8 @@ pub(crate) enum In {
     Opened { session: SessionId, link: LinkKey },
     Client { session: SessionId, bytes: Vec<u8> },
     Closed { session: SessionId },
+    AddSecret(HopSecret),
+    Document(VerifiedDocument),
     Timer,
 }
 
@@ -58,14 +60,17 @@ impl Core {
                     In::Opened { session, link } => gateway::Input::ClientOpened { session, link },
                     In::Client { session, bytes } => gateway::Input::ClientFrame { session, bytes },
                     In::Closed { session } => gateway::Input::ClientClosed { session },
+                    In::Document(document) => gateway::Input::Document(document),
                     In::Timer => gateway::Input::Timer,
-                    In::Replica { .. } => return Vec::new(),
+                    In::Replica { .. } | In::AddSecret(_) => return Vec::new(),
                 };
                 core.handle(input, now, rng).into_iter().filter_map(of_gateway).collect()
             }
             Self::Mix(core) => {
                 let input = match input {
                     In::Packet { from, bytes } => mix::Input::NodeFrame { from, bytes },
+                    In::AddSecret(secret) => mix::Input::AddSecret(secret),
+                    In::Document(document) => mix::Input::Document(document),
                     In::Timer => mix::Input::Timer,
                     _ => return Vec::new(),
                 };
@@ -75,11 +80,22 @@ impl Core {
                 let input = match input {
                     In::Packet { from, bytes } => store::Input::NodeFrame { from, bytes },
                     In::Replica { from, bytes } => store::Input::ReplicaFrame { from, bytes },
+                    In::AddSecret(secret) => store::Input::AddSecret(secret),
+                    In::Document(document) => store::Input::Document(document),
                     In::Timer => store::Input::Timer,
                     _ => return Vec::new(),
                 };
                 core.handle(input, now, rng).into_iter().filter_map(of_store).collect()
             }
+        }
+    }
+
+    /// The document that it goes by.
+    pub(crate) fn document(&self) -> &VerifiedDocument {
+        match self {
+            Self::Gateway(gateway) => gateway.document(),
+            Self::Mix(mix) => mix.document(),
+            Self::Store(store) => store.document(),
         }
     }
 

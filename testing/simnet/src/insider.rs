@@ -8,8 +8,11 @@ use xchat_base::{Timestamp, Wire};
 use xchat_pigeonhole::register::Glance;
 use xchat_pigeonhole::{BoxId, Op, Request, Told};
 use xchat_sphinx::frame::NODE_FRAME_LEN;
-use xchat_sphinx::{CollectorSession, HopSecret, NodeFrame, PACKET_LEN, PacketFormat, Unwrapped};
+use xchat_sphinx::{
+    CollectorSession, HopSecret, NodeFrame, PACKET_LEN, Packet, PacketFormat, Unwrapped,
+};
 
+use crate::network::again;
 use crate::seen::{Asked, FrameId, Heard, Inside, Party};
 
 /// A packet is known again by its first bytes: they are different for every packet, before and behind each hop,
@@ -35,15 +38,28 @@ enum Coming {
 /// The memory of one hostile node.
 pub(crate) struct Insider {
     format: &'static dyn PacketFormat,
-    /// None for a gateway.
-    secret: Option<HopSecret>,
+    /// Of all its hop keys, also of those whose time is over; none for a gateway. The one that the last packet was for comes first.
+    secrets: Vec<HopSecret>,
     coming: BTreeMap<Mark, (Timestamp, Coming)>,
     since_sweep: usize,
 }
 
 impl Insider {
-    pub(crate) fn new(format: &'static dyn PacketFormat, secret: Option<HopSecret>) -> Self {
-        Self { format, secret, coming: BTreeMap::new(), since_sweep: 0 }
+    pub(crate) fn new(format: &'static dyn PacketFormat, secrets: Vec<HopSecret>) -> Self {
+        Self { format, secrets, coming: BTreeMap::new(), since_sweep: 0 }
+    }
+
+    /// One more hop key.
+    pub(crate) fn add(&mut self, secret: &HopSecret) {
+        self.secrets.push(again(secret));
+    }
+
+    fn open(&mut self, packet: &Packet) -> Option<Unwrapped> {
+        let open = |secret| self.format.unwrap(secret, packet).ok();
+        let (at, opened) =
+            self.secrets.iter().enumerate().find_map(|(at, secret)| Some((at, open(secret)?)))?;
+        self.secrets.swap(0, at);
+        Some(opened.unwrapped)
     }
 
     /// A frame came on a packet link.
@@ -54,9 +70,8 @@ impl Insider {
         bytes: &[u8],
         now: Timestamp,
     ) -> Option<Inside> {
-        let secret = self.secret.as_ref()?;
         let packet = NodeFrame::from_bytes(bytes).ok()?.packet;
-        match self.format.unwrap(secret, &packet).ok()?.unwrapped {
+        match self.open(&packet)? {
             Unwrapped::Forward { packet, .. } => {
                 let (came_micros, until) = (now.as_micros(), now + FORGOTTEN_AFTER);
                 let coming = Coming::Mixed { from, came_micros, came: frame };

@@ -18,6 +18,8 @@ use xchat_pigeonhole::AnswerKey;
 use xchat_pigeonhole::register::MemoryTable;
 use xchat_sphinx::HopSecret;
 
+use crate::renewal::{Authorities, Renewal, SKEW};
+
 /// How large a network is, and its parameters.
 #[derive(Debug, Clone)]
 pub struct Shape {
@@ -31,6 +33,8 @@ pub struct Shape {
     pub pace: Option<u32>,
     /// Mean delay of a mix.
     pub mix_delay: Duration,
+    /// How hop keys and documents are renewed. Without, the first ones are good for longer than any run.
+    pub renewal: Option<Renewal>,
 }
 
 impl Default for Shape {
@@ -41,6 +45,7 @@ impl Default for Shape {
             stores: 4,
             pace: Some(4_000),
             mix_delay: Duration::from_millis(50),
+            renewal: None,
         }
     }
 }
@@ -60,8 +65,8 @@ pub enum Core {
 pub struct Node {
     /// The core.
     pub core: Core,
-    /// The secret of its hop key; none for a gateway.
-    pub secret: Option<HopSecret>,
+    /// The secrets of its hop keys; none for a gateway.
+    pub secrets: Vec<HopSecret>,
     /// When it wants to be woken.
     pub wake_at: Option<Timestamp>,
 }
@@ -70,6 +75,8 @@ pub struct Node {
 pub struct Founded {
     /// The root of trust.
     pub root: Root,
+    /// Who renew its document, if anybody does.
+    pub(crate) authorities: Option<Authorities>,
     /// Its first document.
     pub document: VerifiedDocument,
     /// Its nodes, each with the keys that the document lists.
@@ -79,11 +86,11 @@ pub struct Founded {
 /// The secrets of one node.
 struct Keys {
     node: Secret<32>,
-    hop: HopSecret,
+    hop: Vec<HopSecret>,
     incarnation: Incarnation,
 }
 
-/// Documents of a simulation never expire: its people would have to be told how to renew them.
+/// Documents and keys that nobody renews never expire.
 const VALID_FOR: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// Founds a network.
@@ -94,15 +101,15 @@ pub fn found(shape: &Shape, now: Timestamp, rng: &mut Rng) -> Founded {
         .expect("three authorities, two of whom sign");
     let mut nodes: Vec<(Descriptor, Keys)> = Vec::new();
     for _ in 0..shape.gateways {
-        nodes.push(node(rng, now, |_| Role::Gateway));
+        nodes.push(node(shape, rng, now, |_| Role::Gateway));
     }
     for layer in 1..=3 {
         for _ in 0..shape.mixes_per_layer {
-            nodes.push(node(rng, now, |_| Role::Mix { layer }));
+            nodes.push(node(shape, rng, now, |_| Role::Mix { layer }));
         }
     }
     for _ in 0..shape.stores {
-        nodes.push(node(rng, now, |incarnation| Role::Store { incarnation }));
+        nodes.push(node(shape, rng, now, |incarnation| Role::Store { incarnation }));
     }
     let stores = nodes.iter().filter(|(descriptor, _)| descriptor.is_store());
     let tokens = stores.map(|(descriptor, _)| (descriptor.id, Token::random(rng))).collect();
@@ -110,8 +117,8 @@ pub fn found(shape: &Shape, now: Timestamp, rng: &mut Rng) -> Founded {
         network: NetworkId::from_bytes([0; 16]),
         epoch: 0,
         previous: DocumentHash::from_bytes([0; 32]),
-        valid_from: now - Duration::from_secs(60),
-        valid_until: now + VALID_FOR,
+        valid_from: now - SKEW,
+        valid_until: now + shape.renewal.map_or(VALID_FOR, Renewal::valid_for),
         placement: Placement { epoch: PlacementEpoch(1), tokens, past: Vec::new() },
         descriptors: nodes.iter().map(|(descriptor, _)| descriptor.clone()).collect(),
         parameters: Parameters {
@@ -126,27 +133,29 @@ pub fn found(shape: &Shape, now: Timestamp, rng: &mut Rng) -> Founded {
         .into_iter()
         .map(|(descriptor, keys)| (descriptor.id, core(&descriptor, keys, &document, now, rng)))
         .collect();
-    Founded { root, document, nodes }
+    let authorities =
+        shape.renewal.map(|renewal| Authorities { renewal, secrets: authorities, file });
+    Founded { root, authorities, document, nodes }
 }
 
 fn node(
+    shape: &Shape,
     rng: &mut Rng,
     now: Timestamp,
     role: impl FnOnce(Incarnation) -> Role,
 ) -> (Descriptor, Keys) {
-    let keys = Keys {
-        node: Secret::random(rng),
-        hop: HopSecret::random(rng),
-        incarnation: Incarnation::random(rng),
+    let node = Secret::random(rng);
+    let mut hop_keys = Vec::new();
+    let hop = match shape.renewal {
+        Some(renewal) => renewal.roll(&mut hop_keys, now, rng),
+        None => vec![for_ever(&mut hop_keys, now, rng)],
     };
+    let keys = Keys { node, hop, incarnation: Incarnation::random(rng) };
     let id = AnswerKey::from_seed(&keys.node).store();
     let role = role(keys.incarnation);
-    let hop_keys = if role == Role::Gateway {
-        Vec::new()
-    } else {
-        let (from, until) = (now - Duration::from_secs(3600), now + VALID_FOR);
-        vec![HopKeyPeriod { key: *keys.hop.public().as_bytes(), from, until }]
-    };
+    if role == Role::Gateway {
+        hop_keys.clear();
+    }
     let descriptor = Descriptor {
         id: NodeId::from_bytes(*id.as_bytes()),
         operator: OperatorId::random(rng),
@@ -157,6 +166,14 @@ fn node(
     (descriptor, keys)
 }
 
+/// A key that nobody renews.
+fn for_ever(keys: &mut Vec<HopKeyPeriod>, now: Timestamp, rng: &mut Rng) -> HopSecret {
+    let secret = HopSecret::random(rng);
+    let (from, until) = (now - Duration::from_secs(3600), now + VALID_FOR);
+    keys.push(HopKeyPeriod { key: *secret.public().as_bytes(), from, until });
+    secret
+}
+
 fn core(
     descriptor: &Descriptor,
     keys: Keys,
@@ -165,9 +182,11 @@ fn core(
     rng: &mut Rng,
 ) -> Node {
     let id = descriptor.id;
-    let secret = HopSecret::from_secret(&keys.hop.to_secret());
-    let secret = (descriptor.role != Role::Gateway).then_some(secret);
-    let hop = HopSetup { secrets: vec![keys.hop], remembered: Vec::new() };
+    let mut secrets: Vec<_> = keys.hop.iter().map(again).collect();
+    if descriptor.role == Role::Gateway {
+        secrets.clear();
+    }
+    let hop = HopSetup { secrets: keys.hop, remembered: Vec::new() };
     let core = match descriptor.role {
         Role::Gateway => {
             // Little work, since nobody is to wait for it.
@@ -192,5 +211,10 @@ fn core(
         other => unreachable!("founded above without {other:?}"),
     };
     // Whatever a new core wants first, it does when it is woken.
-    Node { core, secret, wake_at: Some(now) }
+    Node { core, secrets, wake_at: Some(now) }
+}
+
+/// The same secret once more.
+pub(crate) fn again(secret: &HopSecret) -> HopSecret {
+    HopSecret::from_secret(&secret.to_secret())
 }

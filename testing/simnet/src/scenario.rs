@@ -12,6 +12,7 @@
 //! mix_delay_ms = 50
 //! hostile = 0.0           # share of the nodes that tell what they see, drawn at random
 //! dropping = 0.0          # share of the packets that these do not pass on to others
+//! new_hop_keys_every_h = 12   # of each node; without, the first ones are good for the whole run
 //!
 //! [links]
 //! delay_ms = 5.0          # between nodes
@@ -52,6 +53,7 @@ use xchat_transport::Pace;
 
 use crate::links::Links;
 use crate::network::Shape;
+use crate::renewal::Renewal;
 
 pub use rhythm::Beat;
 
@@ -124,6 +126,9 @@ pub struct Network {
     /// Cells a second on each link between two nodes; without, none.
     #[serde(default)]
     pub link_rate: u32,
+    /// A new hop key of each node begins so often, in hours, and is good for two of them; documents follow one another twice as
+    /// often. Without, the first ones are good for the whole run.
+    pub new_hop_keys_every_h: Option<u32>,
 }
 
 /// What is between nodes, and between clients and gateways. See [`Links`].
@@ -241,6 +246,9 @@ impl Scenario {
             stores: self.network.stores,
             pace: None,
             mix_delay: millis(self.network.mix_delay_ms),
+            renewal: self.network.new_hop_keys_every_h.map(|hours| Renewal {
+                hop_keys_every: Duration::from_secs(u64::from(hours) * 3600),
+            }),
         }
     }
 

@@ -197,6 +197,11 @@ impl Talker {
         self.carry_out_transport(first, now, rng, wants);
     }
 
+    /// The epoch of the network document that it goes by; none before the device was first switched on.
+    pub fn document_epoch(&self) -> Option<u64> {
+        self.transport.as_ref().map(|transport| transport.document().epoch)
+    }
+
     /// Takes up a conversation with the client that has the same secret and the other leaf; its number here.
     pub(crate) fn meet(
         &mut self,

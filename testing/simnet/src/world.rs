@@ -3,6 +3,7 @@
 mod clients;
 mod nodes;
 mod people;
+mod renewal;
 mod talkers;
 
 pub use talkers::Acquaintance;
@@ -22,8 +23,9 @@ use crate::agenda::Agenda;
 use crate::core::Totals;
 use crate::insider::Insider;
 use crate::links::{Links, Padded};
-use crate::network::{Core, Founded, Shape, found};
+use crate::network::{Core, Founded, Shape, again, found};
 use crate::person::Person;
+use crate::renewal::Authorities;
 use crate::seen::{Blind, Cast, FrameId, Inside, Insight, Kind, NodeCast, Observer, Pair, Party};
 use crate::seen::{Said, Seen};
 use crate::talker::Talker;
@@ -51,6 +53,10 @@ enum Event {
     WakeNode(u16),
     /// A client wanted to be woken.
     WakeClient(u32),
+    /// The authorities sign the next document.
+    Renew,
+    /// A node gets it.
+    TakeDocument(u16),
 }
 
 /// A node in the world.
@@ -59,8 +65,10 @@ struct Seat {
     core: Core,
     wake: Option<Timestamp>,
     down: bool,
-    /// For its insider.
-    secret: Option<HopSecret>,
+    /// Of all its hop keys, for its insider.
+    secrets: Vec<HopSecret>,
+    /// Those that its core is to have with the next document.
+    hop_secrets_to_come: Vec<HopSecret>,
     /// The core's own draws, and those of the links that leave it: what one node does moves nothing elsewhere.
     rng: ChaCha20Rng,
     weather: ChaCha20Rng,
@@ -123,6 +131,10 @@ pub struct World {
     seed: u64,
     format: &'static dyn PacketFormat,
     root: Root,
+    authorities: Option<Authorities>,
+    /// The first one: what lies on a device that has got no other.
+    founding: VerifiedDocument,
+    /// The present one.
     document: VerifiedDocument,
     seats: Vec<Seat>,
     places: BTreeMap<NodeId, u16>,
@@ -157,6 +169,8 @@ pub(crate) enum Stream {
     Days(u32),
     /// When two talk, and what.
     Talk(u32),
+    /// What the authorities draw for the document after the one of this epoch.
+    Renewal(u64),
 }
 
 pub(crate) fn stream(seed: u64, stream: &Stream) -> ChaCha20Rng {
@@ -172,6 +186,7 @@ pub(crate) fn stream(seed: u64, stream: &Stream) -> ChaCha20Rng {
         Stream::Pair(n) => 5 << 32 | u64::from(n),
         Stream::Days(n) => 6 << 32 | u64::from(n),
         Stream::Talk(n) => 7 << 32 | u64::from(n),
+        Stream::Renewal(epoch) => 8 << 32 | epoch,
     };
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     rng.set_stream(number);
@@ -192,7 +207,7 @@ impl World {
         format: &'static dyn PacketFormat,
     ) -> Self {
         let founded = found(shape, BEGIN, &mut stream(seed, &Stream::Founding));
-        let Founded { root, document, nodes } = founded;
+        let Founded { root, authorities, document, nodes } = founded;
         let mut world = Self {
             now: BEGIN,
             rng: stream(seed, &Stream::Script),
@@ -206,6 +221,8 @@ impl World {
             seed,
             format,
             root,
+            authorities,
+            founding: document.clone(),
             document,
             seats: Vec::new(),
             places: BTreeMap::new(),
@@ -232,7 +249,8 @@ impl World {
                 core: node.core.with_format(format),
                 wake: None,
                 down: false,
-                secret: node.secret,
+                secrets: node.secrets,
+                hop_secrets_to_come: Vec::new(),
                 rng: stream(seed, &Stream::Node(place)),
                 weather: stream(seed, &Stream::NodeLinks(place)),
                 insider: None,
@@ -243,6 +261,7 @@ impl World {
                 world.wake_node_at(place, at);
             }
         }
+        world.plan_renewal();
         world
     }
 
@@ -251,9 +270,7 @@ impl World {
     pub fn observe(&mut self, observer: Box<dyn Observer>, hostile: &BTreeSet<u16>) {
         self.observer = observer;
         for (place, seat) in (0..).zip(&mut self.seats) {
-            let own = || seat.secret.as_ref().map(|secret| secret.to_secret());
-            let insider =
-                || Insider::new(self.format, own().map(|own| HopSecret::from_secret(&own)));
+            let insider = || Insider::new(self.format, seat.secrets.iter().map(again).collect());
             seat.insider = hostile.contains(&place).then(insider);
         }
         let cast = self.cast();
@@ -281,14 +298,24 @@ impl World {
         self.document.stores().map(|store| store.id).collect()
     }
 
+    /// Ids of all mixes, by layer.
+    pub fn mixes(&self) -> Vec<NodeId> {
+        let mixes = self.seats.iter().filter(|seat| matches!(seat.core, Core::Mix(_)));
+        mixes.map(|seat| seat.id).collect()
+    }
+
     /// Takes a node off the network, or puts it back with all that it remembered.
     pub fn set_down(&mut self, node: NodeId, down: bool) {
         let Some(place) = self.places.get(&node).copied() else { return };
         let seat = &mut self.seats[usize::from(place)];
         seat.down = down;
-        if !down && let Some(at) = seat.wake.take() {
+        if down {
+            return;
+        }
+        if let Some(at) = seat.wake.take() {
             self.wake_node_at(place, at);
         }
+        self.take_document(place);
     }
 
     /// Has these nodes drop such a share of all packets that they should pass on to other nodes.
@@ -359,6 +386,8 @@ impl World {
             Event::Down { session, bytes } => self.down(session, bytes),
             Event::WakeNode(place) => self.wake_node(place),
             Event::WakeClient(client) => self.wake_client(client),
+            Event::Renew => self.renew(),
+            Event::TakeDocument(place) => self.take_document(place),
         }
         true
     }

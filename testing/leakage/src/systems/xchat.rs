@@ -10,7 +10,7 @@ use std::time::Duration;
 use xchat_base::Timestamp;
 use xchat_simnet::network::Shape;
 use xchat_simnet::seen::{self, Insight as Inner, Said, Uses, Wrote};
-use xchat_simnet::{Acquaintance, DecoyLanes, Links, Past, Transparent, World};
+use xchat_simnet::{Acquaintance, DecoyLanes, Links, Past, Renewal, Transparent, World};
 use xchat_transport::Pace;
 
 use super::{Boxed, Expectation, Ideal, System, Truth};
@@ -22,6 +22,9 @@ use crate::traffic::{Earlier, Traffic};
 
 /// What is seen is handed on so often, in virtual time: what waits meanwhile is all that is kept.
 const HANDED_ON: Micros = 10_000_000;
+
+/// Runs of so many hours have their keys renewed.
+const DAY: u32 = 24;
 
 /// Letters of a message.
 const LETTERS: usize = 60;
@@ -67,7 +70,7 @@ impl Default for Xchat {
 }
 
 impl Xchat {
-    fn shape(self, clients: u32) -> Shape {
+    fn shape(self, clients: u32, hours: u32) -> Shape {
         let design = Ideal::default();
         let by_crowd = design.delay_at(clients, self.pace.slots_per_second());
         let by_crowd = Duration::from_secs_f64(by_crowd);
@@ -77,6 +80,8 @@ impl Xchat {
             stores: 6,
             pace: None,
             mix_delay: self.mix_delay_ms.map_or(by_crowd, |ms| Duration::from_millis(ms.into())),
+            // As often as `xchat net up` does; evenings have one set of keys.
+            renewal: (hours >= DAY).then_some(Renewal::SHIPPED),
         }
     }
 
@@ -127,7 +132,7 @@ impl System for Xchat {
 
     fn run(&self, traffic: &Traffic, seed: u64, observer: &mut dyn Observer) -> Truth {
         let clients = traffic.shape.clients;
-        let (shape, cells) = (self.shape(clients), self.cells(clients));
+        let (shape, cells) = (self.shape(clients, traffic.shape.hours), self.cells(clients));
         let links = Links { cells, ..Links::good() };
         let mut world = World::with_format(seed, &shape, links, &Transparent);
         world.set_decoy_lanes(self.decoys);

@@ -8,6 +8,11 @@ use super::{Contacts, Days, Scenario, ScenarioError, Spread, Talk, rhythm};
 /// A run of a month is longer than anything we wait for.
 const MAX_MINUTES: f64 = 31.0 * 24.0 * 60.0;
 
+/// Hop keys overlap by as long as one comes after another: for at least twice as long as a registration lives, which is two hours. At
+/// most the month that a run lasts.
+const LEAST_KEY_HOURS: f64 = 4.0;
+const MOST_KEY_HOURS: f64 = 31.0 * 24.0;
+
 type Checked = Result<(), ScenarioError>;
 
 fn invalid(field: &'static str, why: impl Into<String>) -> Checked {
@@ -46,6 +51,9 @@ impl Scenario {
         within("network.mix_delay_ms", network.mix_delay_ms, 0.0, 10_000.0)?;
         share("network.hostile", network.hostile)?;
         share("network.dropping", network.dropping)?;
+        if let Some(hours) = network.new_hop_keys_every_h {
+            within("network.new_hop_keys_every_h", hours.into(), LEAST_KEY_HOURS, MOST_KEY_HOURS)?;
+        }
         within("links.delay_ms", links.delay_ms, 0.0, 1_000.0)?;
         within("links.jitter_ms", links.jitter_ms, 0.0, 1_000.0)?;
         share("links.loss", links.loss)?;

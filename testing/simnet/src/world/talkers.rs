@@ -82,7 +82,8 @@ impl World {
             return;
         }
         self.end_session(client);
-        let (root, document, format) = (&self.root, &self.document, self.format);
+        // What it was told since, it has stored.
+        let (root, document, format) = (&self.root, &self.founding, self.format);
         let (network, rng) =
             (Network { root, document, format }, &mut self.clients[client as usize].rng);
         let wants = self.talkers[place].restart(network, self.now, rng);
