@@ -88,8 +88,10 @@ impl Traffic {
         let mut dice = Dice::new(seed, Stream::Earlier as u64);
         let all: f64 = self.closeness.iter().sum();
         let sittings = f64::from(self.shape.clients) * self.shape.sessions_a_day / 2.0;
+        // A run has as much for each hour as if its hours were like all others: so had the same hours of the days before.
+        let sittings = sittings / talk::busyness(self.shape);
         let often = self.closeness.iter().map(|close| sittings * close / all);
-        often.map(|often| talk::earlier(often, &mut dice)).collect()
+        often.map(|often| talk::earlier(self.shape, often, &mut dice)).collect()
     }
 
     /// The end of the run.
@@ -167,7 +169,8 @@ mod tests {
     /// In the order of time, since they have had their keys, and some of it less than an hour ago.
     #[test]
     fn people_have_talked_before() {
-        let traffic = Traffic::new(Shape { sessions_a_day: 24.0, ..Shape::talkative(60, 2) }, 3);
+        let evening = Shape { first_hour: 19, ..Shape::talkative(60, 2) };
+        let traffic = Traffic::new(Shape { sessions_a_day: 24.0, ..evening }, 3);
         let all = traffic.earlier(3);
         assert_eq!(all, traffic.earlier(3));
         assert_eq!(all.len(), traffic.contacts.len());

@@ -35,6 +35,9 @@ struct Known {
 /// The ticket of a box of which none is known.
 pub(super) const NOBODYS: u64 = u64::MAX;
 
+/// A day.
+const DAY: Micros = 24 * HOUR;
+
 /// Registrations of a box that are kept.
 const KEPT: usize = 32;
 
@@ -293,6 +296,12 @@ impl Stores {
             since(first_read.as_ref()),
             since(last_read.as_ref()),
             since(self.ticket(known).as_ref()),
+            // In a run of some hours it would say how old the run is.
+            if writes.last().is_some_and(|(last, _)| *last >= DAY / 2) {
+                (at % DAY / HOUR) as f64
+            } else {
+                0.0
+            },
         ]
     }
 }
@@ -321,7 +330,7 @@ pub const OF_PAIRS: [&str; 19] = [
 ];
 
 /// What is looked at of one box.
-pub const OF_BOXES: [&str; 13] = [
+pub const OF_BOXES: [&str; 14] = [
     "time since the first registration",
     "time since the last registration",
     "registrations",
@@ -335,6 +344,7 @@ pub const OF_BOXES: [&str; 13] = [
     "time since the first read",
     "time since the last read",
     "age of its ticket",
+    "hour of the day, in runs of days",
 ];
 
 /// Where the box of a lane and number is.

@@ -1,6 +1,7 @@
 //! Statistical disclosure (Danezis 2003; Mathewson and Dingledine 2004): whoever gets more than usual when one person sends,
 //! again and again over days, is whom that person writes to.
 
+use std::array::from_fn;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::dice::Dice;
@@ -11,6 +12,10 @@ use crate::traffic::Traffic;
 /// Bins of five seconds, of an hour.
 const BINS: usize = 720;
 const BIN: Micros = HOUR / BINS as u64;
+
+/// Bins from a sending to a receipt that is soon after, and to one of a pace at which messages take long.
+const SOON: usize = 3;
+const LATE: usize = 24;
 
 /// People who are attacked in a run.
 const TARGETS: usize = 20;
@@ -24,10 +29,11 @@ pub struct Disclosure {
     out: Vec<Vec<f32>>,
     into: Vec<Vec<f32>>,
     early: Vec<Seen>,
-    /// For each target and each client: by sendings and receipts, and by what each sends and does not get back.
-    scores: Vec<Vec<[f64; 2]>>,
-    /// For each target, hour by hour, the client that leads in each of the two.
-    leaders: Vec<Vec<[u32; 2]>>,
+    /// For each target and each client: by sendings and receipts soon after, and within two minutes, and by what each sends and does not get
+    /// back.
+    scores: Vec<Vec<[f64; 3]>>,
+    /// For each target, hour by hour, the client that leads in each of the three.
+    leaders: Vec<Vec<[u32; 3]>>,
 }
 
 /// What has been found.
@@ -59,7 +65,7 @@ impl Disclosure {
             out: empty.clone(),
             into: empty,
             early: Vec::new(),
-            scores: vec![vec![[0.0; 2]; clients]; targets.len()],
+            scores: vec![vec![[0.0; 3]; clients]; targets.len()],
             leaders: vec![Vec::new(); targets.len()],
             targets,
         }
@@ -83,9 +89,11 @@ impl Disclosure {
             for client in (0..self.clients).filter(|&client| client != target) {
                 let scale = |curve: &[f32]| product(curve, curve, 0).sqrt().max(1.0);
                 let score = &mut self.scores[nth][client];
-                let sum: f64 = (0..3).map(|lag| product(&out[target], &into[client], lag)).sum();
-                score[0] += sum / scale(&into[client]);
-                score[1] -= product(&nets[target], &nets[client], 0) / scale(&nets[client]);
+                let lags: [f64; LATE] =
+                    from_fn(|lag| product(&out[target], &into[client], lag as isize));
+                score[0] += lags[..SOON].iter().sum::<f64>() / scale(&into[client]);
+                score[1] += lags.iter().sum::<f64>() / scale(&into[client]);
+                score[2] -= product(&nets[target], &nets[client], 0) / scale(&nets[client]);
             }
             let leader = |which: usize| {
                 let best = self.scores[nth]
@@ -94,7 +102,7 @@ impl Disclosure {
                     .max_by(|a, b| a.1[which].total_cmp(&b.1[which]));
                 best.map_or(0, |(client, _)| client as u32)
             };
-            self.leaders[nth].push([leader(0), leader(1)]);
+            self.leaders[nth].push([0, 1, 2].map(leader));
         }
         self.out.iter_mut().chain(&mut self.into).for_each(|curve| curve.fill(0.0));
     }
@@ -150,10 +158,7 @@ impl Disclosure {
                 .then(|| sent((first as u64 + 1) * HOUR))
                 .filter(|&rounds| f64::from(rounds) <= 0.75 * f64::from(all))
         };
-        match (found(0), found(1)) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        [0, 1, 2].into_iter().filter_map(found).min()
     }
 }
 
@@ -178,3 +183,45 @@ impl Observer for Disclosure {
 
 /// A bin in seconds.
 pub const BIN_SECS: u64 = BIN / SECOND;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Kind;
+    use crate::traffic::Shape;
+
+    /// What a phone would do that had hardly any cover: besides a packet a minute each way one more with each message, which comes after half
+    /// a minute or two.
+    #[test]
+    fn whom_somebody_writes_to_is_found_where_messages_take_half_a_minute() {
+        let shape = Shape { sessions_a_day: 16.0, ..Shape::talkative(30, 48) };
+        let traffic = Traffic::new(shape, 1);
+        let (mut disclosure, mut dice) = (Disclosure::new(&traffic), Dice::new(1, 1));
+        let mut frames: Vec<(Micros, Party, Party)> = Vec::new();
+        let node = Party::Node(0);
+        for client in (0..30).map(Party::Client) {
+            for (from, to) in [(client, node), (node, client)] {
+                let mut at = 0.0;
+                while at < 48.0 * HOUR as f64 {
+                    at += dice.exponential(60.0) * SECOND as f64;
+                    frames.push((at as Micros, from, to));
+                }
+            }
+        }
+        for message in &traffic.messages {
+            let took = dice.lognormal(30.0, 0.8) * SECOND as f64;
+            frames.push((message.at, Party::Client(message.from), node));
+            frames.push((message.at + took as Micros, node, Party::Client(message.to)));
+        }
+        frames.sort_by_key(|(at, ..)| *at);
+        for (at_micros, from, to) in frames {
+            disclosure.until(at_micros - at_micros % HOUR);
+            disclosure.seen(&Seen { at_micros, from, to, bytes: SMALL, kind: Kind::Client });
+        }
+        disclosure.until(traffic.end());
+        let Disclosed { rounds, by_luck } = disclosure.judged(&traffic);
+        let found = rounds.iter().flatten().count();
+        println!("{found} of {}, {by_luck} by luck", rounds.len());
+        assert!(found >= by_luck + 10, "{found} of {}, {by_luck} by luck", rounds.len());
+    }
+}

@@ -36,6 +36,11 @@ impl Ledger {
         &all[client as usize]
     }
 
+    /// How many bins there are.
+    pub fn bins(&self) -> usize {
+        self.bins
+    }
+
     /// How many clients there are.
     pub fn clients(&self) -> u32 {
         self.out.len() as u32

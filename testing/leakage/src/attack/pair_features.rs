@@ -66,6 +66,19 @@ const COMPARISONS: &[Comparison] = &[
     compare("got-got 300 s", Pick::Got, Pick::Got, 4, (0, 0)),
 ];
 
+/// What is compared in windows of more than an hour besides: messages that take minutes, of which an hour has too few.
+const SLOW: &[Comparison] = &[
+    compare("out-in 30 s, later", Pick::Out, Pick::In, 3, (3, 5)),
+    compare("wrote-got 30 s", Pick::Wrote, Pick::Got, 3, (-1, 4)),
+    compare("wrote-got 300 s", Pick::Wrote, Pick::Got, 4, (0, 0)),
+];
+
+/// All that is compared in a window.
+fn comparisons(window: Window) -> impl Iterator<Item = &'static Comparison> {
+    let slow = if window.hours > 1 { SLOW } else { &[] };
+    COMPARISONS.iter().chain(slow)
+}
+
 /// Evidence about a pair that is not a correlation of curves, summed over a window.
 pub const EVIDENCE: usize = 4;
 
@@ -117,13 +130,13 @@ pub struct PairSums {
 impl PairSums {
     /// Nothing seen yet.
     pub fn new(window: Window) -> Self {
-        let sums = vec![<[Sums; 2]>::default(); COMPARISONS.len()];
+        let sums = vec![<[Sums; 2]>::default(); comparisons(window).count()];
         Self { window, sums, hours: Vec::new(), evidence: [0.0; EVIDENCE] }
     }
 
     /// Adds an hour of two people.
     pub fn add(&mut self, a: &Signals, b: &Signals, evidence: [f64; EVIDENCE]) {
-        for (comparison, both) in COMPARISONS.iter().zip(&mut self.sums) {
+        for (comparison, both) in comparisons(self.window).zip(&mut self.sums) {
             for (sums, (x, y)) in both.iter_mut().zip([(a, b), (b, a)]) {
                 if let (Some(x), Some(y)) = (pick(x, comparison.of), pick(y, comparison.with)) {
                     add(sums, comparison, x, y);
@@ -136,10 +149,10 @@ impl PairSums {
         }
     }
 
-    /// The features; the same number for every window.
+    /// The features; the same number for every window of as many hours.
     pub fn features(&self) -> Vec<f64> {
         let mut features = Vec::new();
-        for (comparison, [there, back]) in COMPARISONS.iter().zip(&self.sums) {
+        for (comparison, [there, back]) in comparisons(self.window).zip(&self.sums) {
             let (there, back) =
                 (summary(there, comparison.lags()), summary(back, comparison.lags()));
             for (x, y) in there.into_iter().zip(back) {
@@ -153,9 +166,9 @@ impl PairSums {
     }
 
     /// Their names.
-    pub fn names() -> Vec<String> {
+    pub fn names(window: Window) -> Vec<String> {
         let mut names = Vec::new();
-        for comparison in COMPARISONS {
+        for comparison in comparisons(window) {
             for part in parts(comparison.lags()) {
                 for way in ["both ways", "weaker way"] {
                     names.push(format!("{} {part} {way}", comparison.name));
@@ -223,13 +236,15 @@ mod tests {
 
     #[test]
     fn every_feature_has_a_name() {
-        let window = Window { start: 0, hours: 1 };
-        assert_eq!(PairSums::new(window).features().len(), PairSums::names().len());
-        let mut some = PairSums::new(window);
-        let online = vec![true; crate::signals::SECONDS];
-        let signals = Signals::new(&crate::signals::Counts::default(), &online);
-        some.add(&signals, &signals, [0.0; EVIDENCE]);
-        assert_eq!(some.features().len(), PairSums::names().len());
-        assert!(some.features().iter().all(|x| x.is_finite()));
+        for hours in [1, 24] {
+            let window = Window { start: 0, hours };
+            assert_eq!(PairSums::new(window).features().len(), PairSums::names(window).len());
+            let mut some = PairSums::new(window);
+            let online = vec![true; crate::signals::SECONDS];
+            let signals = Signals::new(&crate::signals::Counts::default(), &online);
+            some.add(&signals, &signals, [0.0; EVIDENCE]);
+            assert_eq!(some.features().len(), PairSums::names(window).len());
+            assert!(some.features().iter().all(|x| x.is_finite()));
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! A contact that writes every minute and watches when receipts come: does the answer's delay say how busy somebody is
 //! with others?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::dice::Dice;
 use crate::learn::Table;
 use crate::plan::Plan;
 use crate::record::{HOUR, Micros, SECOND};
@@ -14,11 +15,12 @@ pub const NAME: &str = "contact that probes";
 
 /// See [`crate::adversary::Lens::sees`].
 pub const SEES: &str = "What a contact sees: when its own messages to somebody come, by their receipts (here to the \
-    microsecond; the program's are batched and late). It writes every minute for an hour, and guesses from the delays how \
+    microsecond; the program's are batched and late). It writes every minute for fifty minutes, and guesses from the delays how \
     much the other one talks with others. It sees no link and runs no node.";
 
-/// Between two probes.
+/// Between two probes, and how many there are in an hour: the last ones have ten minutes to come.
 const EVERY: Micros = 60 * SECOND;
+const COUNT: u64 = 50;
 
 /// Who probes whom in which hour, and the traffic with it.
 pub struct Probes {
@@ -29,8 +31,11 @@ pub struct Probes {
 }
 
 impl Probes {
-    /// Adds probes in people's hours of a plan, from a contact that is online.
+    /// Adds probes in people's hours of a plan, from a contact that is online. Nobody probes two people in one hour, nor probes and is
+    /// probed; each begins at a moment of its own.
     pub fn new(traffic: &Traffic, plan: &Plan) -> Self {
+        let (mut busy, mut dice) =
+            (BTreeSet::new(), Dice::new(plan.people.len() as u64, 0x7072_6f62));
         let mut all: Vec<(Message, Option<usize>)> =
             traffic.messages.iter().map(|message| (*message, None)).collect();
         let mut said = Vec::new();
@@ -45,10 +50,16 @@ impl Probes {
                 client if client == b => Some(a),
                 _ => None,
             });
-            let Some(prober) = contacts.into_iter().find(|&contact| here(contact)) else {
+            let free = |client| here(client) && !busy.contains(&(sample.hour, client));
+            if !free(sample.client) {
+                continue;
+            }
+            let Some(prober) = contacts.into_iter().find(|&contact| free(contact)) else {
                 continue;
             };
-            let moments = (from..until).step_by(EVERY as usize);
+            busy.extend([prober, sample.client].map(|client| (sample.hour, client)));
+            let first = from + dice.index(EVERY as usize) as Micros;
+            let moments = (0..COUNT).map(|nth| first + nth * EVERY);
             let probe = |at| (Message { at, from: prober, to: sample.client }, Some(said.len()));
             all.extend(moments.map(probe));
             let with_others = traffic.between(from, until).iter().filter(|m| {
@@ -109,7 +120,7 @@ mod tests {
         let probes = Probes::new(&traffic, &plan);
         assert!(probes.hours.len() >= 10);
         for (places, _) in &probes.hours {
-            assert_eq!(places.len(), 60);
+            assert_eq!(places.len() as u64, COUNT);
             let of = |place: &usize| probes.traffic.messages[*place];
             assert!(places.iter().all(|place| of(place).to == of(&places[0]).to));
         }

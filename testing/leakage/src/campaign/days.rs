@@ -22,16 +22,17 @@ use super::{Attack, Figure, Finding, estimated, told_apart};
 /// Hours of a day, from midnight, in which the adversary asks who else it could have been: an evening.
 const EVENING: (u32, u32) = (18, 3);
 
-/// What mixes are looked at: some minutes of the evening.
-const MIXES: (Micros, Micros) = (19 * HOUR, 19 * HOUR + 240 * SECOND);
+/// When mixes are looked at: the beginning of an hour of the evening, and for how long.
+const MIXES: (u32, Micros) = (19, 240 * SECOND);
 
 /// Shares of the mixes that are the adversary's, in percent, and how often they are drawn in a run.
 const SHARES: [u32; 4] = [0, 20, 50, 80];
 const DRAWS: u64 = 4;
 
-/// Hours of an evening in which contacts probe, after one in which all come online; and of people who are probed, so few that
+/// Hours of an evening in which contacts probe, after some in which read sets fill; and of people who are probed, so few that
 /// they are not busy with probes.
 const PROBED_HOURS: u32 = 3;
+const BEFORE_PROBES: u32 = 2;
 const PROBED: usize = 24;
 
 /// Pairs whose presence is looked at.
@@ -61,11 +62,13 @@ pub(super) struct Watcher {
 }
 
 impl Watcher {
-    pub(super) fn new(traffic: &Traffic) -> Self {
+    /// Of a day that begins after so many hours of the run.
+    pub(super) fn new(traffic: &Traffic, warm_up: u32) -> Self {
+        let mixes = u64::from(warm_up + MIXES.0) * HOUR;
         Self {
-            ledger: Ledger::new(traffic.shape.clients, EVENING.0, EVENING.1),
+            ledger: Ledger::new(traffic.shape.clients, warm_up + EVENING.0, EVENING.1),
             disclosure: Disclosure::new(traffic),
-            trace: Trace::new(MIXES.0, MIXES.1),
+            trace: Trace::new(mixes, mixes + MIXES.1),
         }
     }
 
@@ -108,7 +111,7 @@ impl Watcher {
 impl WholeDays {
     /// An evening of as many sittings a day, in which contacts write every minute and watch when receipts come.
     pub(super) fn probe(&mut self, system: &dyn System, shape: Shape, seed: u64) {
-        let warm_up = 1;
+        let warm_up = BEFORE_PROBES;
         let hours = warm_up + PROBED_HOURS;
         let shape = Shape { first_hour: EVENING.0 - warm_up, hours, ..shape };
         let seed = PROBED_SEEDS + seed;

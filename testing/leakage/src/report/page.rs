@@ -124,6 +124,9 @@ What somebody who looks on can learn of who talks to whom, how often and when. `
 const OF_DAYS: &str = "# Leakage, of whole days
 
 What [leakage](leakage.md) says in plain words and measures of evenings, of whole days: the same people from one midnight to another, pairs also in windows of a day, and attacks that are asked of days. `./x sim --days 1 --docs docs` writes this page anew; the code is in `testing/leakage`.
+The program's nodes renew their hop keys as often as those of `xchat net up`, and nothing is looked at in the three hours before the first midnight, in which all programs start.
+
+At the paces of phones a message takes half a minute and more. What is asked of windows of an hour looks a minute and a half ahead, and what is asked of a minute looks at that minute only: there the windows of a day say more.
 ";
 
 const TERMS: &str = "An attack is trained on some runs and judged on others. **AUC** is how likely it ranks a pair that talks above one that does not: 0.5 is
@@ -147,7 +150,7 @@ them to find. An attack that finds something there has found a fault of the prog
   and read what. Whoever runs every node sees what the server of an ordinary messenger sees, except contents.
 - From a contact: what you say to them, and when your receipts come.
 
-**What the figures do not say.** They hold for the people of this simulation, who talk much, and have talked like that for five days when it begins. Decoys live by what their owner's conversations were like lately: in the first days of a client, and of
+**What the figures do not say.** They hold for the people of this simulation, who talk much, and have talked like that, at the same hours, for five days when it begins. Decoys live by what their owner's conversations were like lately: in the first days of a client, and of
 people who change their ways, a store can tell more than is measured here. Loss, sleep of devices and failing nodes are played in other tests.
 ";
 
@@ -183,15 +186,15 @@ const ATTACKS: &str = "## Attacks
 
 - **Who talks to whom.** A sample is two people and a window. Positive: at least ten messages each way. Negative: of the same run and window,
   one of the two replaced by somebody who writes and gets as much (a factor of 1.6 at most), to and from others, and is online together with the first for as long (a tenth
-  of the window at most). Features: correlations of what one sends with what the other gets, at bins from 0.25 s to 5 min and lags up to half a minute; of what both send; of
+  of the window at most). Features: correlations of what one sends with what the other gets, at bins from 0.25 s to 5 min and lags up to a minute and a half (in windows of a day three minutes); of what both send; of
   what both get; of what both send and do not get back; and whatever the adversary makes of what its nodes see. Ridge regression or a random forest, whichever does
   better on training seeds.
 - **How much.** The number of messages that one person writes and gets in an hour, estimated from that person's traffic. People are compared with others of the same hour and run.
 - **How much all say, by the minute.** What all write together, estimated from how many frames leave clients and are sent between nodes, beyond how many people are online, which no cover hides, and
   beyond what is so in that minute of every run: in the first one all connect, and hardly anybody has spoken yet.
 - **Who else could it be.** The adversary is told that somebody got a message at a moment and weighs all senders by how long messages take in this
-  system; and the other way round. Entropy of what it is left with. Of days only.
-- **Disclosure over days.** Whoever gets more than usual when one person sends, summed up hour by hour. Rounds: messages that the person had sent when
+  system; and the other way round. Entropy of what it is left with. Asked is about messages that came within two minutes. Of days only.
+- **Disclosure over days.** Whoever gets more than usual when one person sends, within a quarter of a minute and within two, or gets more than it sends whenever that one sends more than it gets, summed up hour by hour. Rounds: messages that the person had sent when
   somebody whom it writes to led for good; by luck: how many would be found among as many strangers. Of days only.
 - **Which boxes belong together**, **which boxes are real**: of stores only. Ridge regression, a random forest or boosted trees, whichever does better on training seeds.
 - **The next box of a lane** (`--stores`): of all boxes of other people's lanes that were written within 15 min after one, and the next one of its own, the likeliest; by the time between the two alone, and by everything, in whichever of three ways is right most often. From one box to the

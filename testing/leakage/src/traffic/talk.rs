@@ -61,12 +61,19 @@ pub(super) fn closeness(contacts: &[(u32, u32)], dice: &mut Dice) -> Vec<f64> {
     contacts.iter().map(|_| dice.lognormal(1.0, 1.0)).collect()
 }
 
+/// How much more people talk in the hours of a run than in a whole day's.
+pub(super) fn busyness(shape: Shape) -> f64 {
+    let hours = (0..shape.hours).map(|hour| RHYTHM[(shape.first_hour + hour) as usize % 24]);
+    let here = hours.sum::<f64>() / f64::from(shape.hours);
+    here / (RHYTHM.iter().sum::<f64>() / 24.0)
+}
+
 /// What two have said before a run, who sit together so often a day.
-pub(super) fn earlier(sittings_a_day: f64, dice: &mut Dice) -> Earlier {
+pub(super) fn earlier(shape: Shape, sittings_a_day: f64, dice: &mut Dice) -> Earlier {
     let most = 1 + dice.index(RENEWED_EVERY);
     let (mut said, mut before) = (Vec::new(), 0);
     while before < REMEMBERED {
-        before += hours(dice.exponential(24.0 / (sittings_a_day * (1.0 + NOTES))));
+        before = one_before(shape, before, sittings_a_day * (1.0 + NOTES), dice);
         let mut turns = Turns::new(dice);
         let is_note = dice.chance(NOTES / (1.0 + NOTES));
         let lines = if is_note { 1 } else { lines(dice) };
@@ -83,6 +90,22 @@ pub(super) fn earlier(sittings_a_day: f64, dice: &mut Dice) -> Earlier {
     said.reverse();
     before.reverse();
     Earlier { known_for: first.unwrap_or(REMEMBERED), said, before }
+}
+
+/// How long before the run something is said, the last thing before another one: a process of Poisson whose rate goes with
+/// the hour of the day, thinned from that of the busiest hour (Lewis and Shedler 1979).
+fn one_before(shape: Shape, mut before: Micros, times_a_day: f64, dice: &mut Dice) -> Micros {
+    let busiest = RHYTHM.iter().copied().fold(0.0, f64::max);
+    let rate = times_a_day / 24.0 * busiest / (RHYTHM.iter().sum::<f64>() / 24.0);
+    loop {
+        before += hours(dice.exponential(1.0 / rate));
+        // The day begins with the run's first hour, and runs backwards.
+        let hours_before = (before / HOUR) as usize % 24;
+        let hour = (shape.first_hour as usize + 23 - hours_before) % 24;
+        if dice.chance(RHYTHM[hour] / busiest) {
+            return before;
+        }
+    }
 }
 
 pub(super) fn messages(
@@ -213,6 +236,34 @@ impl Rhythm {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Decoys live by what was said before: were that flat over the day, people would stand out from them by the hour.
+    #[test]
+    fn what_was_said_before_follows_the_hours_of_the_day() {
+        let shape = Shape { first_hour: 19, ..Shape::talkative(2, 4) };
+        let mut dice = Dice::new(2, 1);
+        let (times, mut before, mut of_hours) = (20_000, 0, [0.0; 24]);
+        for _ in 0..times {
+            before = one_before(shape, before, 6.0, &mut dice);
+            let day = 24 * HOUR;
+            let of_day = (19 * HOUR + day - before % day) % day;
+            of_hours[(of_day / HOUR) as usize] += 1.0;
+        }
+        let days = before as f64 / (24 * HOUR) as f64;
+        assert!((5.9..6.1).contains(&(f64::from(times) / days)), "{days}");
+        let all: f64 = RHYTHM.iter().sum();
+        for (hour, (found, share)) in of_hours.iter().zip(RHYTHM).enumerate() {
+            let expected = f64::from(times) * share / all;
+            assert!(
+                (found - expected).abs() < 5.0 * expected.sqrt(),
+                "{hour}: {found}, {expected}"
+            );
+        }
+        assert!((busyness(Shape { hours: 24, ..shape }) - 1.0).abs() < 1e-9);
+        let evening = of_hours[19..23].iter().sum::<f64>() / 4.0;
+        let usual = f64::from(times) / 24.0;
+        assert!((evening / usual / busyness(shape) - 1.0).abs() < 0.05, "{evening}, {usual}");
+    }
 
     /// Nobody sits down with somebody with whom they sit already: their lines would come twice as fast as those of people.
     #[test]
