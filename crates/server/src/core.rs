@@ -59,6 +59,8 @@ pub(crate) struct Driver {
     pub(crate) role: Box<dyn Role>,
     pub(crate) journal: Journal,
     pub(crate) links: Links,
+    /// Its own.
+    pub(crate) id: NodeId,
     /// Where hop keys lie.
     pub(crate) dir: PathBuf,
     /// The hop keys that the core has, so that new files are noticed.
@@ -73,6 +75,7 @@ impl Driver {
         role: Box<dyn Role>,
         journal: Journal,
         links: Links,
+        id: NodeId,
         dir: PathBuf,
         hop_keys: BTreeSet<HopKey>,
     ) -> Self {
@@ -80,6 +83,7 @@ impl Driver {
             role,
             journal,
             links,
+            id,
             dir,
             hop_keys,
             clients: BTreeMap::new(),
@@ -203,13 +207,18 @@ impl Driver {
         Ok(())
     }
 
-    /// New keys first, so that the core knows them when the document gives them their time.
+    /// New keys first, so that the core knows them when the document gives them their time. No others: what lies there and is not listed (any
+    /// more) would take their places.
     fn document(
         &mut self,
         document: VerifiedDocument,
         acts: &mut Vec<Act>,
     ) -> Result<(), NodeError> {
-        for secret in keys::read_hops(&self.dir, |key| !self.hop_keys.contains(key))? {
+        let is_new = |key: &HopKey| {
+            let is_listed = document.node(&self.id).is_some_and(|own| keys::is_listed(key, own));
+            is_listed && !self.hop_keys.contains(key)
+        };
+        for secret in keys::read_hops(&self.dir, is_new)? {
             self.hop_keys.insert(secret.public());
             self.input(Input::AddSecret(secret), acts);
         }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 use xchat_base::{Secret, id};
+use xchat_node::directory::Descriptor;
 use xchat_node::hop::MAX_HOP_SECRETS;
 use xchat_node::sphinx::{HopKey, HopSecret};
 use zeroize::Zeroizing;
@@ -116,6 +117,11 @@ pub fn write_hop(dir: &Path, secret: &HopSecret) -> Result<(), KeyError> {
 pub fn remove_hop(dir: &Path, key: &HopKey) -> Result<(), KeyError> {
     let path = hop_key_path(dir, key);
     files::remove(&path).map_err(|source| KeyError::File { path, source })
+}
+
+/// Whether a document lists a hop key for this node.
+pub(crate) fn is_listed(key: &HopKey, own: &Descriptor) -> bool {
+    own.hop_keys.iter().any(|period| period.key == *key.as_bytes())
 }
 
 /// The hop keys for which `wanted` says yes, at most [`MAX_HOP_SECRETS`].

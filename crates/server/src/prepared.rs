@@ -36,10 +36,7 @@ impl Prepared {
         let (root, document) = document::read(&config.network)?;
         let own = document.node(&id).ok_or(StartError::NotListed { id })?;
         check_role(own, config.role)?;
-        let listed = |key: &xchat_node::sphinx::HopKey| {
-            own.hop_keys.iter().any(|period| period.key == *key.as_bytes())
-        };
-        let hops = keys::read_hops(&config.dir, listed)?;
+        let hops = keys::read_hops(&config.dir, |key| keys::is_listed(key, own))?;
         if hops.is_empty() && config.role != RoleName::Gateway {
             return Err(StartError::NoHopKey { id }.into());
         }

@@ -59,7 +59,7 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
     let (alive, mut all_gone) = mpsc::channel(1);
     let links =
         Links::new(id, endpoint.clone(), Handle::current(), alive.clone(), config.link_rate);
-    let driver = Driver::new(role, journal, links, config.dir.clone(), hop_keys);
+    let driver = Driver::new(role, journal, links, id, config.dir.clone(), hop_keys);
     let (stop, stopped) = oneshot::channel();
     let (ended, mut core) = oneshot::channel();
     std::thread::Builder::new()

@@ -17,11 +17,11 @@ use xchat_server::control::{self, Load};
 use xchat_server::keys;
 use xchat_server::link::{Endpoint, LinkConfig, LinkReceiver, LinkSecret, LinkSender, PeerId};
 use xchat_server::node::cells::{CELL_LEN, CellReader};
-use xchat_server::node::directory::Document;
+use xchat_server::node::directory::{Document, HopKeyPeriod};
 use xchat_server::node::pigeonhole::Answer;
 use xchat_server::node::sphinx::frame::{CLIENT_ALPN, PACKET_ALPN};
 use xchat_server::node::sphinx::{
-    ClientFrame, GatewayFrame, NodeTag, PACKET_LEN, Packet, RefusalCode, ReplyTag,
+    ClientFrame, GatewayFrame, HopSecret, NodeTag, PACKET_LEN, Packet, RefusalCode, ReplyTag,
 };
 use xchat_server::{RoleName, clock, files};
 
@@ -57,20 +57,40 @@ async fn a_newer_document_is_taken_from_the_file_and_given_to_clients() {
         Document { valid_until: current.valid_until + HOUR / 2, ..Document::clone(&current) };
     network.file = network.file.next(next, &network.authority).expect("signs");
     network.write_file();
-    for node in &network.nodes {
-        let taken = async {
-            while !control::query(&node.config.dir).await.is_ok_and(|status| status.epoch == 2) {
-                sleep(Duration::from_millis(20)).await;
-            }
-        };
-        timeout(SOON, taken).await.expect("taken in time");
-    }
+    network.taken(2).await;
     let mut client = Client::connect(&network).await;
     client.send(&ClientFrame::GetDocument { newer_than: 1 }).await;
     let GatewayFrame::Document(Some(bytes)) = client.recv().await else { panic!("a document") };
     assert_eq!(bytes, network.file.document.to_wire());
     client.send(&ClientFrame::GetDocument { newer_than: 2 }).await;
     assert_eq!(client.recv().await, GatewayFrame::Document(None));
+}
+
+/// Hop keys that an operator has put back, or that no document lists yet, lie beside the new ones.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_hop_key_is_taken_among_any_number_of_others() {
+    let mut network = Network::up().await;
+    for node in &mut network.nodes[1..] {
+        let secrets: Vec<_> = (0..7).map(|_| HopSecret::random(&mut OsRng)).collect();
+        for secret in &secrets {
+            keys::write_hop(&node.config.dir, secret).expect("writes");
+        }
+        let (key, from) = (*secrets[3].public().as_bytes(), clock::now() - HOUR / 60);
+        // Clients take the first that they find here.
+        node.descriptor.hop_keys.insert(0, HopKeyPeriod { key, from, until: from + HOUR * 3 });
+    }
+    let current = network.file.verify(clock::now()).expect("valid");
+    let descriptors = network.nodes.iter().map(|node| node.descriptor.clone()).collect();
+    let next = Document { descriptors, ..Document::clone(&current) };
+    network.file = network.file.next(next, &network.authority).expect("signs");
+    network.write_file();
+    network.taken(2).await;
+    let mut client = Client::connect(&network).await;
+    let boxed = sealed(1);
+    for store in STORES {
+        assert_eq!(client.write(&network, store, &boxed).await, Answer::Stored);
+        assert_eq!(client.read(&network, store, boxed.id()).await, Answer::Found(boxed.clone()));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

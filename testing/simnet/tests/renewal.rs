@@ -122,8 +122,8 @@ fn nothing_is_lost_and_nothing_waits_when_keys_are_renewed() {
     assert_eq!(hours.documents, 2 * 6);
 }
 
-/// Off for as long as a slot of hop keys, and for a dozen: no key that they know opens anything any more, and their documents are over.
-/// The only mix of a layer, of which each packet passes one, was off too.
+/// Off for a while, and for a dozen times as long as from one hop key to the next: no key that they know opens anything any more, and their
+/// documents are over. The only mix of a layer and all stores were off too.
 fn come_back(hours_off: u32, starts_again: bool) {
     let hour = Duration::from_secs(3600);
     let renewal = Some(Renewal { hop_keys_every: 4 * hour });
@@ -143,10 +143,11 @@ fn come_back(hours_off: u32, starts_again: bool) {
     // Said, and not gone when the device goes off.
     world.say(&pair, 0, 30);
     clients.iter().for_each(|client| world.sleep(*client));
-    let mix = world.mixes()[1];
-    world.set_down(mix, true);
+    let nodes: Vec<_> = world.stores().into_iter().chain([world.mixes()[1]]).collect();
+    nodes.iter().for_each(|node| world.set_down(*node, true));
     world.run_for(hours_off * hour);
-    world.set_down(mix, false);
+    nodes.iter().for_each(|node| world.set_down(*node, false));
+    let before = world.totals();
     for client in clients {
         world.rouse(client);
         if starts_again {
@@ -155,6 +156,7 @@ fn come_back(hours_off: u32, starts_again: bool) {
     }
     talk(&mut world);
     assert_eq!(world.heard, 21, "each once");
+    assert_eq!(world.totals().since(&before).dropped, 0, "{hours_off} h: all that comes opens");
     // Documents follow one another every two hours.
     let epoch = u64::from(1 + hours_off / 2);
     for client in clients {

@@ -165,6 +165,19 @@ impl Network {
         self.running[index].take().expect("it runs").stop().await;
     }
 
+    /// Until every node goes by the document of this epoch.
+    pub(crate) async fn taken(&self, epoch: u64) {
+        for node in &self.nodes {
+            let dir = &node.config.dir;
+            let taken = async {
+                while !control::query(dir).await.is_ok_and(|status| status.epoch == epoch) {
+                    sleep(Duration::from_millis(20)).await;
+                }
+            };
+            timeout(SOON, taken).await.expect("taken in time");
+        }
+    }
+
     /// Until every node that runs reaches every node that it should.
     pub(crate) async fn connected(&mut self) {
         let running = self.nodes.iter().zip(&self.running).filter(|(_, running)| running.is_some());

@@ -296,7 +296,7 @@ impl Stores {
             since(first_read.as_ref()),
             since(last_read.as_ref()),
             since(self.ticket(known).as_ref()),
-            // In a run of some hours it would say how old the run is.
+            // From the run's first one on. In a run of some hours it would say how old the run is; in one of one day it says both.
             if writes.last().is_some_and(|(last, _)| *last >= DAY / 2) {
                 (at % DAY / HOUR) as f64
             } else {
@@ -344,7 +344,7 @@ pub const OF_BOXES: [&str; 14] = [
     "time since the first read",
     "time since the last read",
     "age of its ticket",
-    "hour of the day, in runs of days",
+    "hour of the run's day, in runs of days",
 ];
 
 /// Where the box of a lane and number is.

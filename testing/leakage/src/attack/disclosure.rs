@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::dice::Dice;
 use crate::record::{HOUR, Micros, Observer, Party, SECOND, Seen};
 use crate::signals::{SMALL, product};
-use crate::traffic::Traffic;
+use crate::traffic::{Message, Traffic};
 
 /// Bins of five seconds, of an hour.
 const BINS: usize = 720;
@@ -24,6 +24,8 @@ const TARGETS: usize = 20;
 pub struct Disclosure {
     clients: usize,
     targets: Vec<u32>,
+    /// The first hour that is looked at.
+    first: u32,
     hour: u32,
     /// Frames out of and into each client in this hour, and those that are known ahead.
     out: Vec<Vec<f32>>,
@@ -47,10 +49,10 @@ pub struct Disclosed {
 }
 
 impl Disclosure {
-    /// Attacks those who write most.
-    pub fn new(traffic: &Traffic) -> Self {
+    /// Attacks those who write most after the first hours, of which nothing is looked at.
+    pub fn new(traffic: &Traffic, warm_up: u32) -> Self {
         let mut sent: BTreeMap<u32, u32> = BTreeMap::new();
-        for message in &traffic.messages {
+        for message in traffic.between(u64::from(warm_up) * HOUR, traffic.end()) {
             *sent.entry(message.from).or_default() += 1;
         }
         let mut order: Vec<(u32, u32)> =
@@ -61,6 +63,7 @@ impl Disclosure {
         let empty = vec![vec![0.0; BINS]; clients];
         Self {
             clients,
+            first: warm_up,
             hour: 0,
             out: empty.clone(),
             into: empty,
@@ -72,6 +75,13 @@ impl Disclosure {
     }
 
     fn finish(&mut self) {
+        if self.hour >= self.first {
+            self.learn();
+        }
+        self.out.iter_mut().chain(&mut self.into).for_each(|curve| curve.fill(0.0));
+    }
+
+    fn learn(&mut self) {
         let centred = |curves: &[Vec<f32>]| -> Vec<Vec<f32>> {
             let one = |curve: &Vec<f32>| {
                 let mean = curve.iter().sum::<f32>() / BINS as f32;
@@ -104,7 +114,6 @@ impl Disclosure {
             };
             self.leaders[nth].push([0, 1, 2].map(leader));
         }
-        self.out.iter_mut().chain(&mut self.into).for_each(|curve| curve.fill(0.0));
     }
 
     fn count(&mut self, seen: &Seen) {
@@ -128,7 +137,7 @@ impl Disclosure {
     pub fn judged(&self, traffic: &Traffic) -> Disclosed {
         let mut disclosed = Disclosed { rounds: Vec::new(), by_luck: 0 };
         for (nth, &target) in self.targets.iter().enumerate() {
-            let sent = traffic.messages.iter().filter(|m| m.from == target);
+            let sent = self.judged_messages(traffic, traffic.end()).filter(|m| m.from == target);
             let partners: BTreeSet<u32> = sent.map(|m| m.to).collect();
             let mut strangers: Vec<u32> = (0..self.clients as u32)
                 .filter(|other| *other != target && !partners.contains(other))
@@ -141,11 +150,19 @@ impl Disclosure {
         disclosed
     }
 
+    fn judged_messages<'a>(
+        &self,
+        traffic: &'a Traffic,
+        until: Micros,
+    ) -> impl Iterator<Item = &'a Message> {
+        traffic.between(u64::from(self.first) * HOUR, until).iter()
+    }
+
     /// After how many messages of a target one of these led for good, if one does.
     fn rounds(&self, nth: usize, these: &BTreeSet<u32>, traffic: &Traffic) -> Option<u32> {
         let target = self.targets[nth];
         let sent = |until: Micros| {
-            traffic.between(0, until).iter().filter(|m| m.from == target).count() as u32
+            self.judged_messages(traffic, until).filter(|m| m.from == target).count() as u32
         };
         let all = sent(traffic.end());
         let found = |which: usize| {
@@ -155,7 +172,7 @@ impl Disclosure {
             // A person knows six of a hundred: one of them may lead by luck at the very end. Leading for good is
             // leading at least for the last quarter.
             (first < hours.len())
-                .then(|| sent((first as u64 + 1) * HOUR))
+                .then(|| sent((u64::from(self.first) + first as u64 + 1) * HOUR))
                 .filter(|&rounds| f64::from(rounds) <= 0.75 * f64::from(all))
         };
         [0, 1, 2].into_iter().filter_map(found).min()
@@ -191,12 +208,16 @@ mod tests {
     use crate::traffic::Shape;
 
     /// What a phone would do that had hardly any cover: besides a packet a minute each way one more with each message, which comes after half
-    /// a minute or two.
+    /// a minute or two. People write at any time, not in sittings, in which two people's rates rise together.
     #[test]
     fn whom_somebody_writes_to_is_found_where_messages_take_half_a_minute() {
         let shape = Shape { sessions_a_day: 16.0, ..Shape::talkative(30, 48) };
-        let traffic = Traffic::new(shape, 1);
-        let (mut disclosure, mut dice) = (Disclosure::new(&traffic), Dice::new(1, 1));
+        let (mut traffic, mut dice) = (Traffic::new(shape, 1), Dice::new(1, 1));
+        for message in &mut traffic.messages {
+            message.at = dice.index(traffic.shape.hours as usize * HOUR as usize) as Micros;
+        }
+        traffic.messages.sort_by_key(|message| message.at);
+        let mut disclosure = Disclosure::new(&traffic, 0);
         let mut frames: Vec<(Micros, Party, Party)> = Vec::new();
         let node = Party::Node(0);
         for client in (0..30).map(Party::Client) {
@@ -209,7 +230,7 @@ mod tests {
             }
         }
         for message in &traffic.messages {
-            let took = dice.lognormal(30.0, 0.8) * SECOND as f64;
+            let took = (20.0 + dice.lognormal(15.0, 0.5)) * SECOND as f64;
             frames.push((message.at, Party::Client(message.from), node));
             frames.push((message.at + took as Micros, node, Party::Client(message.to)));
         }
@@ -222,6 +243,6 @@ mod tests {
         let Disclosed { rounds, by_luck } = disclosure.judged(&traffic);
         let found = rounds.iter().flatten().count();
         println!("{found} of {}, {by_luck} by luck", rounds.len());
-        assert!(found >= by_luck + 10, "{found} of {}, {by_luck} by luck", rounds.len());
+        assert!(found >= by_luck + 7, "{found} of {}, {by_luck} by luck", rounds.len());
     }
 }

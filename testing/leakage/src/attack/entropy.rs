@@ -15,7 +15,7 @@ use crate::traffic::Traffic;
 use super::ledger::Ledger;
 
 /// What lies between sending and receipt is looked at in so many bins of so many bins of the ledger (quarters of a second): to ten seconds
-/// one by one, to half a minute by five seconds, to two minutes, in which at the paces of phones 95 % have come too, by fifteen. The later,
+/// one by one, to half a minute by five seconds, to two minutes, in which at `phone` 95 % have come too, by fifteen. The later,
 /// the wider: of messages that take so long there are few in each quarter of a second, and few frames besides.
 const LAGS: [(usize, usize); 3] = [(40, 1), (4, 20), (6, 60)];
 const REACH: usize = 480;
@@ -227,6 +227,7 @@ mod tests {
         let delays = Delays::learned(&taught);
         let unsure: Vec<_> =
             (9..=12).filter_map(|seed| delays.ask(&asked_of_slow_messages(seed))).collect();
+        assert_eq!(unsure.len(), 4);
         let mean = |of: fn(&Unsure) -> f64| unsure.iter().map(of).sum::<f64>() / 4.0;
         let (bits, right) = (mean(|one| one.sender), mean(|one| one.sender_right));
         assert!(bits < 19f64.log2() - 0.1 && right > 2.0 / 19.0, "{bits} bits, {right}");

@@ -33,9 +33,8 @@ pub struct Probes {
 impl Probes {
     /// Adds probes in people's hours of a plan, from a contact that is online. Nobody probes two people in one hour, nor probes and is
     /// probed; each begins at a moment of its own.
-    pub fn new(traffic: &Traffic, plan: &Plan) -> Self {
-        let (mut busy, mut dice) =
-            (BTreeSet::new(), Dice::new(plan.people.len() as u64, 0x7072_6f62));
+    pub fn new(traffic: &Traffic, plan: &Plan, seed: u64) -> Self {
+        let (mut busy, mut dice) = (BTreeSet::new(), Dice::new(seed, 0x7072_6f62));
         let mut all: Vec<(Message, Option<usize>)> =
             traffic.messages.iter().map(|message| (*message, None)).collect();
         let mut said = Vec::new();
@@ -117,7 +116,7 @@ mod tests {
         let traffic = Traffic::new(Shape::talkative(30, 24), 2);
         let plan =
             Plan::new(&traffic, Limits { pairs: 0, people: 20, windows: &[], warm_up: 0 }, 2);
-        let probes = Probes::new(&traffic, &plan);
+        let probes = Probes::new(&traffic, &plan, 2);
         assert!(probes.hours.len() >= 10);
         for (places, _) in &probes.hours {
             assert_eq!(places.len() as u64, COUNT);

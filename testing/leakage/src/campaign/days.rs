@@ -67,7 +67,7 @@ impl Watcher {
         let mixes = u64::from(warm_up + MIXES.0) * HOUR;
         Self {
             ledger: Ledger::new(traffic.shape.clients, warm_up + EVENING.0, EVENING.1),
-            disclosure: Disclosure::new(traffic),
+            disclosure: Disclosure::new(traffic, warm_up),
             trace: Trace::new(mixes, mixes + MIXES.1),
         }
     }
@@ -117,7 +117,7 @@ impl WholeDays {
         let seed = PROBED_SEEDS + seed;
         let traffic = Traffic::new(shape, seed);
         let limits = Limits { pairs: 0, people: PROBED, windows: &[], warm_up };
-        let probes = Probes::new(&traffic, &Plan::new(&traffic, limits, seed));
+        let probes = Probes::new(&traffic, &Plan::new(&traffic, limits, seed), seed);
         let truth = system.run(&probes.traffic, seed, &mut Audience(Vec::new()));
         self.probed.append(probes.samples(&truth, seed));
     }

@@ -89,7 +89,7 @@ fn size(extent: &Extent) -> String {
         0 => "from the first moment".to_owned(),
         hours => format!("after {hours} h in which nothing is looked at"),
     };
-    let more = if extent.has_days() { ", and as many evenings of 4 h with probes" } else { "" };
+    let more = if extent.has_days() { ", and as many evenings with probes, of 5 h" } else { "" };
     format!(
         "{clients} people, {seeds} seeds of {hours} h from {first_hour}:00 on, {before}, {sessions_a_day} sittings a person and day, at most {} pairs a \
          class, window and seed{more}.",
@@ -124,7 +124,7 @@ What somebody who looks on can learn of who talks to whom, how often and when. `
 const OF_DAYS: &str = "# Leakage, of whole days
 
 What [leakage](leakage.md) says in plain words and measures of evenings, of whole days: the same people from one midnight to another, pairs also in windows of a day, and attacks that are asked of days. `./x sim --days 1 --docs docs` writes this page anew; the code is in `testing/leakage`.
-The program's nodes renew their hop keys as often as those of `xchat net up`, and nothing is looked at in the three hours before the first midnight, in which all programs start.
+The program's nodes renew their hop keys as often as those of `xchat net up`, and nothing is judged by the three hours before the first midnight, in which most programs start.
 
 At the paces of phones a message takes half a minute and more. What is asked of windows of an hour looks a minute and a half ahead, and what is asked of a minute looks at that minute only: there the windows of a day say more.
 ";

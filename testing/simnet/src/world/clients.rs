@@ -48,7 +48,8 @@ impl World {
         match client.who {
             Who::Person(_) => self.tell_transport(number, xchat_transport::Input::Offline),
             Who::Talker(place) => {
-                let (root, document, format) = (&self.root, &self.document, self.format);
+                // What it was told since it was switched on for the first time, it has stored.
+                let (root, document, format) = (&self.root, &self.founding, self.format);
                 let (rng, talker) = (&mut client.rng, &mut self.talkers[place]);
                 let wants = talker.rouse(Network { root, document, format }, self.now, rng);
                 self.serve(number, wants);

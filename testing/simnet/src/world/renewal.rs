@@ -52,7 +52,7 @@ impl World {
                 insider.add(&secret);
             }
             seat.secrets.push(again(&secret));
-            // Of one that has ended while the node was down there is no file any more.
+            // Only these its driver reads.
             if listed.contains(secret.public().as_bytes()) {
                 self.at_node(place, In::AddSecret(secret));
             }
