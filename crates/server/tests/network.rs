@@ -68,7 +68,7 @@ async fn a_newer_document_is_taken_from_the_file_and_given_to_clients() {
 
 /// Hop keys that an operator has put back, or that no document lists yet, lie beside the new ones.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_hop_key_is_taken_among_any_number_of_others() {
+async fn a_new_hop_key_is_taken_among_others() {
     let mut network = Network::up().await;
     for node in &mut network.nodes[1..] {
         let secrets: Vec<_> = (0..7).map(|_| HopSecret::random(&mut OsRng)).collect();
