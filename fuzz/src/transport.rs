@@ -185,7 +185,7 @@ impl Watched {
     fn command(&mut self, input: &mut Bytes<'_>) {
         let (what, n) = (input.u8(), input.u8() % BOXES);
         self.asked += 1;
-        let command = match what % 6 {
+        let command = match what % 7 {
             0 => {
                 let keys = Lane::new(Secret::new([n; 32])).keys();
                 let boxed = keys.seal(&mut self.rng, &[what]).expect("short");
@@ -201,6 +201,9 @@ impl Watched {
             },
             4 => {
                 Command::Follow { id: id(n), urgency: Urgency::Resting, talk: Some((n % 4).into()) }
+            }
+            5 => {
+                Command::Follow { id: id(n), urgency: Urgency::Seldom, talk: Some((n % 4).into()) }
             }
             _ => Command::Follow {
                 id: id(n),

@@ -260,6 +260,8 @@ pub enum Urgency {
     Overdue,
     /// The next box of a lane at rest.
     Resting,
+    /// The next box of a lane in which next to nothing is ever written, and which its reader looks into now and then anyway.
+    Seldom,
     /// It is written after so many others of its lane. Followed again, with another urgency, as these arrive.
     Ahead(u8),
 }

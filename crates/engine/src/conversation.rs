@@ -49,7 +49,10 @@ use crate::turn::Turn;
 
 /// How often the commit lane is looked at although nothing points there: the authority behind the
 /// "epoch ended" record, which is only a hint and can be lost with its writer's device.
-const COMMIT_CHECK_PERIOD: Duration = Duration::from_secs(6 * 3600);
+const COMMIT_CHECK_PERIOD: Duration = Duration::from_secs(12 * 3600);
+
+/// How often the rejoin lanes are looked into: their next boxes are followed besides.
+const REJOIN_CHECK_PERIOD: Duration = Duration::from_secs(24 * 3600);
 
 /// What a box of this conversation is to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +112,7 @@ pub(crate) struct Conversation<G = Group> {
     epoch: Epoch,
     ids: BTreeMap<BoxId, Purpose>,
     next_check: Timestamp,
+    next_rejoin_check: Timestamp,
     last_activity: Timestamp,
     /// When we last acknowledged something; not kept.
     receipted_at: Timestamp,
@@ -152,6 +156,7 @@ impl<G: EpochGroup> Conversation<G> {
             epoch,
             ids: BTreeMap::new(),
             next_check: turn.now + COMMIT_CHECK_PERIOD,
+            next_rejoin_check: turn.now + REJOIN_CHECK_PERIOD,
             last_activity: turn.now,
             receipted_at: Timestamp::ZERO,
             dirty: true,
@@ -283,6 +288,9 @@ impl<G: EpochGroup> Conversation<G> {
         if turn.now >= self.next_check {
             self.next_check = turn.now + COMMIT_CHECK_PERIOD;
             self.check_commit_lane(turn);
+        }
+        if turn.now >= self.next_rejoin_check {
+            self.next_rejoin_check = turn.now + REJOIN_CHECK_PERIOD;
             self.look_for_rejoin(turn);
         }
         self.pump(turn);
@@ -291,7 +299,7 @@ impl<G: EpochGroup> Conversation<G> {
     /// When [`Self::timer`] wants to be called next.
     pub(crate) fn next_wake(&self, now: Timestamp) -> Timestamp {
         let due = [self.receipt_due(), self.rejoin.wake(now)];
-        due.into_iter().flatten().fold(self.next_check, Timestamp::min)
+        due.into_iter().flatten().fold(self.next_check.min(self.next_rejoin_check), Timestamp::min)
     }
 
     /// Keeps the conversation's own state if this turn changed it. Call once, at the turn's end.

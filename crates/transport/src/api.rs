@@ -88,6 +88,9 @@ pub enum Urgency {
     Overdue,
     /// The next box of a lane at rest: registered at once, after those.
     Resting,
+    /// The next box of a lane in which next to nothing is ever written, and which its reader looks into now and then anyway: registered where
+    /// the others leave room.
+    Seldom,
     /// A box that cannot be written before others of its lane are, so many of them: the next ones are registered at times of their own,
     /// the others not at all.
     Ahead(u8),

@@ -99,7 +99,7 @@ pub(crate) struct Next {
     /// can make room.
     pub(crate) new: Option<BoxId>,
     /// The box whose turn it is: of those due for renewal, or without room so far, the one that nothing was asked about
-    /// for longest.
+    /// for longest; those that others come before, and those of lanes in which next to nothing is written, come last.
     pub(crate) due: Option<BoxId>,
 }
 
@@ -196,7 +196,7 @@ impl Follows {
                 let before = lasting.map_or(Timestamp::ZERO, |until| until - quiet);
                 Some(before.max(now + quiet))
             }
-            Urgency::Active(_) | Urgency::Resting => Some(Timestamp::ZERO),
+            Urgency::Active(_) | Urgency::Resting | Urgency::Seldom => Some(Timestamp::ZERO),
             Urgency::Ahead(_) => {
                 let drawn = now + NEXT_WITHIN.mul_f64(random::unit(rng));
                 Some(followed.due.unwrap_or(drawn))
@@ -316,7 +316,9 @@ impl Follows {
             if !followed.can_register(now, slot) {
                 continue;
             }
-            let turn = (followed.looked_at, followed.turn);
+            // The next box of a lane first: or its registration would lapse while others take their turns, and be made anew beyond the
+            // rotation's share.
+            let turn = (class > 1, followed.looked_at, followed.turn);
             if stands {
                 if followed.standing.is_some_and(|standing| standing.renew_at <= now) {
                     renewal.offer(turn, id);

@@ -15,8 +15,8 @@ use xchat_pigeonhole::{BoxId, BoxKeys, SealedBox};
 use super::group::ModelGroup;
 use super::{NOW, is_stored, read_outcome};
 
-/// The commit lane is looked at every six.
-const SOME_HOURS: Duration = Duration::from_secs(7 * 3600);
+/// The commit lane is looked at every twelve.
+const SOME_HOURS: Duration = Duration::from_secs(13 * 3600);
 
 /// What a driver of the engine can do wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -46,6 +46,7 @@ pub(crate) const fn wanted(urgency: Urgency) -> xchat_transport::Urgency {
         Urgency::Active(boxes) => xchat_transport::Urgency::Active(boxes),
         Urgency::Overdue => xchat_transport::Urgency::Overdue,
         Urgency::Resting => xchat_transport::Urgency::Resting,
+        Urgency::Seldom => xchat_transport::Urgency::Seldom,
         Urgency::Ahead(boxes) => xchat_transport::Urgency::Ahead(boxes),
     }
 }

@@ -335,6 +335,7 @@ fn transport_urgency(urgency: xchat_engine::Urgency) -> xchat_transport::Urgency
         xchat_engine::Urgency::Active(boxes) => xchat_transport::Urgency::Active(boxes),
         xchat_engine::Urgency::Overdue => xchat_transport::Urgency::Overdue,
         xchat_engine::Urgency::Resting => xchat_transport::Urgency::Resting,
+        xchat_engine::Urgency::Seldom => xchat_transport::Urgency::Seldom,
         xchat_engine::Urgency::Ahead(boxes) => xchat_transport::Urgency::Ahead(boxes),
     }
 }

@@ -47,7 +47,7 @@ const PROVEN_WITHIN: Duration = Duration::from_secs(3600);
 const RECEIPT_WITHIN: Duration = Duration::from_secs(10);
 
 /// How often the commit lane is looked at although nothing points there.
-const CHECK_PERIOD: Duration = Duration::from_secs(6 * 3600);
+const CHECK_PERIOD: Duration = Duration::from_secs(12 * 3600);
 
 /// Keys are renewed after so many boxes of one's own in an epoch, when it is one's turn; otherwise after twice as many.
 const UPDATE_AFTER_BOXES: u64 = 48;

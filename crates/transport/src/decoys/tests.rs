@@ -370,8 +370,8 @@ fn they_take_a_small_share_of_the_slots_and_each_write_has_its_read() {
         }
         writes += client.boxes.len() as f64 / hours;
         reads += client.reads as f64 / hours;
-        // Each commit lane, every six hours.
-        checks += client.decoys.kept.talks.len() as f64 / 6.0 / f64::from(clients);
+        // Each commit lane, every twelve hours, by both sides.
+        checks += 2.0 * client.decoys.kept.talks.len() as f64 / 12.0 / f64::from(clients);
     }
     println!(
         "{writes:.1} writes, {reads:.1} reads an hour, {checks:.1} of them at the commit lanes"

@@ -135,7 +135,7 @@ impl Followed {
         match self.urgency {
             Urgency::Active(_) | Urgency::Overdue => 0,
             Urgency::Resting => 1,
-            Urgency::Ahead(_) => 2,
+            Urgency::Ahead(_) | Urgency::Seldom => 2,
         }
     }
 }

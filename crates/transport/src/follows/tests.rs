@@ -123,6 +123,45 @@ fn an_active_box_displaces_a_resting_one_at_once_and_never_the_other_way() {
     assert_eq!(look(&follows, later), Some(id(1)), "it is looked at in its turn");
 }
 
+/// Of lanes by which a lost profile comes back each conversation has two: they must not keep from its place what somebody may write next.
+#[test]
+fn where_next_to_nothing_is_written_makes_room_for_the_next_box_of_a_lane() {
+    const CAPACITY: usize = 3;
+    let mut follows = Follows::new();
+    follow(&mut follows, id(1), Urgency::Resting);
+    for n in 2..7 {
+        follow(&mut follows, id(n), Urgency::Seldom);
+    }
+    let mut now = T0;
+    for _ in 0..CAPACITY {
+        let new = follows.next(now, 0, CAPACITY).new.expect("there is room");
+        register(&mut follows, new, now, CAPACITY);
+    }
+    assert!(follows.is_promised(&id(1), now), "it comes first");
+    // It is renewed in time, however many of the others wait for longer.
+    for _ in 0..20 {
+        now = now + PERIOD / 4;
+        let next = follows.next(now, 0, CAPACITY);
+        assert_eq!(next.new, None);
+        if let Some(due) = next.due {
+            register(&mut follows, due, now, CAPACITY);
+        }
+        assert!(follows.is_promised(&id(1), now));
+    }
+    // Another one takes a place at its turn.
+    follow_at(&mut follows, id(9), Urgency::Resting, now);
+    assert_eq!(follows.next(now, 0, CAPACITY).due, Some(id(9)));
+    register(&mut follows, id(9), now, CAPACITY);
+    assert!(follows.is_promised(&id(1), now) && follows.is_promised(&id(9), now));
+    assert_eq!(follows.standing(now, false), CAPACITY);
+    // And is looked at, as they are not.
+    let later = now + LOOK_AFTER;
+    for looked in [id(1), id(9)] {
+        follows.looked(&looked, Need::Rest, later);
+    }
+    assert_eq!(look(&follows, later), None);
+}
+
 #[test]
 fn boxes_are_looked_at_when_nothing_was_heard_or_an_item_may_be_lost() {
     let mut follows = Follows::new();
@@ -419,6 +458,7 @@ fn nothing_that_is_due_is_overlooked_whatever_happened_before() {
                 0 => follows.follow(one, Urgency::Active(0), whose(slot % 2 == 0), now, &mut rng),
                 1 => follows.follow(one, Urgency::Ahead(3), whose(slot % 2 == 0), now, &mut rng),
                 10 => follows.follow(one, Urgency::Resting, whose(slot % 2 == 0), now, &mut rng),
+                11 => follows.follow(one, Urgency::Seldom, whose(slot % 2 == 0), now, &mut rng),
                 2 => drop(follows.remove(&one)),
                 3 => follows.refused(&one, number, slot),
                 4 => follows.unanswered(&one, number),

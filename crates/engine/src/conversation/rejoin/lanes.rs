@@ -67,7 +67,7 @@ fn window(now: Timestamp) -> u64 {
 }
 
 impl<G: EpochGroup> Conversation<G> {
-    /// Looks whether something has come: at each start, and every few hours.
+    /// Looks whether something has come: at each start, and every day.
     pub(in crate::conversation) fn look_for_rejoin(&mut self, turn: &mut Turn<'_>) {
         if self.is_modelled() {
             return;
@@ -126,7 +126,9 @@ impl<G: EpochGroup> Conversation<G> {
         match outcome {
             ReadOutcome::Empty => {
                 walk.at_end = true;
-                turn.follow(id, Urgency::Resting);
+                // Somebody waits for what comes here, or nobody expects anything.
+                let is_idle = matches!(self.rejoin.stage, Stage::Idle);
+                turn.follow(id, if is_idle { Urgency::Seldom } else { Urgency::Resting });
                 self.walk_on(turn);
             }
             ReadOutcome::Found(boxed) => self.pass(turn, window, Some(&boxed)),
