@@ -148,6 +148,7 @@ mod tests {
         doc.descriptors[0].addresses = vec![([1, 2, 3, 4, 5, 6, 7, 8], 65_000).into()];
         doc.descriptors[9].role = Role::Store { incarnation: Incarnation::from_bytes([5; 16]) };
         doc.parameters.pace_override = Some(4_000);
+        doc.parameters.mix_delay_by_rule = true;
         let (id, token) = doc.placement.tokens[0];
         let (operator, incarnation) =
             (OperatorId::from_bytes([7; 32]), Incarnation::from_bytes([8; 16]));
@@ -185,7 +186,8 @@ mod tests {
         varint(&mut out, 1_000_000);
         out.push(1);
         varint(&mut out, 4_000);
-        out.push(5);
+        // By rule, and five in a hundred.
+        out.push(0x85);
         for lifetime in [
             parameters.registration_lifetime,
             parameters.collector_lifetime,

@@ -6,13 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Invalid;
 
-/// The network's parameters. Durations are whole microseconds on the wire.
+/// The network's parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Encoded", into = "Encoded")]
 pub struct Parameters {
     /// Mean of the exponential delay at each mix, drawn by the sender. Zero means no mixing: a
     /// pipeline for measurements. At most [`Parameters::MAX_MIX_DELAY`].
-    #[serde(with = "micros")]
     pub mix_delay: Duration,
+    /// Whether that follows from how much mixes have to do ([`Parameters::ruled_mix_delay`]). Where it does not, it says nothing of how
+    /// many are there.
+    pub mix_delay_by_rule: bool,
     /// Packets per 1,000 seconds for every client, whatever its pace: for local demonstrations and
     /// tests, where a network has no crowd to hide in. 1 to [`Parameters::MAX_PACE`].
     pub pace_override: Option<u32>,
@@ -20,18 +23,66 @@ pub struct Parameters {
     pub loop_percent: u8,
     /// How long a standing read lasts at a store. It cannot outlive the hop keys of its delivery
     /// block, so it stays below half their overlap.
-    #[serde(with = "micros")]
     pub registration_lifetime: Duration,
     /// How long a collector keeps a session that nobody collects from.
-    #[serde(with = "micros")]
     pub collector_lifetime: Duration,
     /// How long a store keeps a box; at least [`Parameters::MIN_BOX_LIFETIME`].
-    #[serde(with = "micros")]
     pub box_lifetime: Duration,
     /// How long a store remembers afterwards that there was one; at least
     /// [`Parameters::MIN_TOMBSTONE_LIFETIME`].
-    #[serde(with = "micros")]
     pub tombstone_lifetime: Duration,
+}
+
+/// As they are in a document (spec 7.5). Durations are whole microseconds.
+#[derive(Serialize, Deserialize)]
+struct Encoded {
+    #[serde(with = "micros")]
+    mix_delay: Duration,
+    pace_override: Option<u32>,
+    /// The percentage, and whether the delay is by rule. So a document of before there was a rule reads as one that does not go by it.
+    loops: u8,
+    #[serde(with = "micros")]
+    registration_lifetime: Duration,
+    #[serde(with = "micros")]
+    collector_lifetime: Duration,
+    #[serde(with = "micros")]
+    box_lifetime: Duration,
+    #[serde(with = "micros")]
+    tombstone_lifetime: Duration,
+}
+
+/// The bit that says so.
+const BY_RULE: u8 = 0x80;
+
+impl From<Encoded> for Parameters {
+    fn from(encoded: Encoded) -> Self {
+        Self {
+            mix_delay: encoded.mix_delay,
+            mix_delay_by_rule: encoded.loops & BY_RULE != 0,
+            pace_override: encoded.pace_override,
+            loop_percent: encoded.loops & !BY_RULE,
+            registration_lifetime: encoded.registration_lifetime,
+            collector_lifetime: encoded.collector_lifetime,
+            box_lifetime: encoded.box_lifetime,
+            tombstone_lifetime: encoded.tombstone_lifetime,
+        }
+    }
+}
+
+impl From<Parameters> for Encoded {
+    fn from(parameters: Parameters) -> Self {
+        // More than a hundred percent is refused before and after.
+        let percent = parameters.loop_percent.min(BY_RULE - 1);
+        Self {
+            mix_delay: parameters.mix_delay,
+            pace_override: parameters.pace_override,
+            loops: percent | if parameters.mix_delay_by_rule { BY_RULE } else { 0 },
+            registration_lifetime: parameters.registration_lifetime,
+            collector_lifetime: parameters.collector_lifetime,
+            box_lifetime: parameters.box_lifetime,
+            tombstone_lifetime: parameters.tombstone_lifetime,
+        }
+    }
 }
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -107,6 +158,7 @@ impl Default for Parameters {
     fn default() -> Self {
         Self {
             mix_delay: Self::RULED_MIX_DELAY.1,
+            mix_delay_by_rule: false,
             pace_override: None,
             loop_percent: 5,
             registration_lifetime: 2 * HOUR,

@@ -61,6 +61,7 @@ pub use api::{Command, DecoyLanes, Effect, Event, Input, StartError, Urgency};
 pub use clock::SLOT_LEAD;
 pub use decoys::KeptDecoys;
 pub use habits::Said;
+pub use pace::usual_message_time;
 pub use status::{CollectorHealth, GatewayState, Status, Trouble};
 pub use transport::Transport;
 

@@ -59,6 +59,29 @@ impl Rotation {
     }
 }
 
+/// Mixes that a message meets: three to the store, three to the collector, three with the answer to the reader. The packet that
+/// asks the collector is on its way before.
+const MIXES_ON_THE_WAY: u32 = 9;
+
+/// Half of the sums of two exponential times of about one length stay below this share of their mean.
+const MEDIAN_OF_TWO: f64 = 0.84;
+
+/// The time that half of all messages take at most that are said now and then, while both sides are online at this pace: two waits
+/// for a slot and the mixes on the way (spec 8.8). The simulator holds it to what the cores do (`testing/simnet/tests/times.rs`).
+pub fn usual_message_time(pace: Pace, parameters: &Parameters) -> Duration {
+    let gap = parameters.mean_gap(pace.mean_gap());
+    // One slot in twenty is a loop's; what registrations, looks and decoys leave is collects'. Decoys are as busy at `phone` as at `desk`,
+    // and take most of it there; at slower paces there is not room for so many.
+    let collects = if gap < Duration::from_secs(2) {
+        1.4
+    } else if gap <= Duration::from_secs(10) {
+        2.4
+    } else {
+        2.0
+    };
+    gap.mul_f64(MEDIAN_OF_TWO * (1.05 + collects)) + parameters.mix_delay * MIXES_ON_THE_WAY
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,6 +15,7 @@
 //! there is to see.
 
 mod agenda;
+mod budget;
 mod core;
 pub mod cost;
 mod disk;
@@ -28,9 +29,11 @@ mod play;
 mod renewal;
 pub mod scenario;
 pub mod seen;
+pub mod steps;
 mod talker;
 mod world;
 
+pub use budget::{Budget, budget};
 pub use core::Totals;
 pub use links::Links;
 pub use network::Shape;

@@ -1,12 +1,14 @@
 //! `xchat-simnet SCENARIO.toml [--seed N] [--real]`: plays a scenario and prints what it came to and what it cost.
+//! `xchat-simnet --budget`: prints the slot budget of spec 8.8.
 
 use std::process::ExitCode;
 use std::time::Instant;
 
 use xchat_simnet::cost::{Cost, peak_memory};
 use xchat_simnet::seen::Blind;
-use xchat_simnet::{Scenario, Transparent, play};
+use xchat_simnet::{Budget, Scenario, Transparent, budget, play};
 use xchat_sphinx::{PacketFormat, Sphinx};
+use xchat_transport::Pace;
 
 struct Arguments {
     file: String,
@@ -15,11 +17,17 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    if std::env::args().skip(1).eq(["--budget"]) {
+        print_budget();
+        return ExitCode::SUCCESS;
+    }
     let arguments = match arguments(std::env::args().skip(1)) {
         Ok(arguments) => arguments,
         Err(why) => {
             eprintln!("xchat-simnet: {why}");
-            eprintln!("usage: xchat-simnet SCENARIO.toml [--seed N] [--real]");
+            eprintln!(
+                "usage: xchat-simnet SCENARIO.toml [--seed N] [--real], or xchat-simnet --budget"
+            );
             return ExitCode::from(2);
         }
     };
@@ -28,6 +36,23 @@ fn main() -> ExitCode {
         Err(why) => {
             eprintln!("xchat-simnet: {}: {why}", arguments.file);
             ExitCode::FAILURE
+        }
+    }
+}
+
+fn print_budget() {
+    println!(
+        "| pace, conversations | registrations % | reads % | noticed within s, half | the slowest |"
+    );
+    for pace in Pace::ALL {
+        for conversations in [10, 30, 100] {
+            let Budget { registrations, reads, noticed: [half, most] } =
+                budget(pace, conversations);
+            let (registrations, reads) = (100.0 * registrations, 100.0 * reads);
+            println!(
+                "| `{}`, {conversations} | {registrations:.1} | {reads:.1} | {half:.1} | {most:.0} |",
+                pace.name()
+            );
         }
     }
 }

@@ -53,7 +53,7 @@ scenario('what each pace costs and gives, where one can choose', async () => {
   assert.deepEqual((await tree(page)).focused, { role: 'heading', name: page.t('start.pace.title') });
   const choices = page.tab.getByRole('radio');
   assert.equal(await choices.count(), 4);
-  for (const [pace, size, time] of [['fast', '25 gigabytes', '1.1 seconds'], ['desk', '6.3 gigabytes', '2.4 seconds']]) {
+  for (const [pace, size, time] of [['fast', '25 gigabytes', '1 second'], ['desk', '6.3 gigabytes', '2.5 seconds']]) {
     const choice = page.tab.locator('label').filter({ has: page.tab.getByText(page.t(`pace.${pace}`), { exact: true }) });
     await choice.getByText(page.t('pace.cost', { size })).waitFor();
     await choice.getByText(page.t('pace.time', { time })).waitFor();

@@ -167,7 +167,7 @@ fn delivery(status: &Status) -> String {
     let days = Duration::from_millis(status.document.box_lifetime_ms).as_secs() / 86_400;
     let kept = if days > 0 { format!("{days} days") } else { "less than a day".to_owned() };
     format!(
-        "half of them within {seconds} s while both are online at this pace; kept {kept} for who is not"
+        "half of them within {seconds} s while both are online at this pace, longer where much is said; kept {kept} for who is not"
     )
 }
 
@@ -175,6 +175,9 @@ fn delivery(status: &Status) -> String {
 fn crowd(crowd: &Crowd) -> String {
     match (crowd.trial, crowd.size.as_str(), crowd.devices.as_str()) {
         (true, ..) => "a network for trying out: it hides nobody from who watches all of it",
+        (_, "unknown", _) => {
+            "nobody knows how many: this network's operators have fixed what otherwise tells it"
+        }
         (_, "small", _) => "few: who watches all links has few to guess among",
         (_, _, "dozens") => "dozens of devices: the more are online, the less a guess is worth",
         (_, _, "hundreds") => "hundreds of devices, about thirty packets in each mix at a time",
@@ -420,7 +423,7 @@ mod tests {
     fn the_status_says_what_the_pace_costs_and_gives() {
         let text = status(&quiet(), 7);
         assert!(text.contains("desk: 1.00 packets/s, 6.3 GB a month each way"), "{text}");
-        assert!(text.contains("half of them within 2.4 s"), "{text}");
+        assert!(text.contains("half of them within 2.5 s"), "{text}");
         assert!(text.contains("kept 16 days"), "{text}");
         assert!(text.contains("hundreds of devices"), "{text}");
         assert!(!text.contains("warning"), "{text}");

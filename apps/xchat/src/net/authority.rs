@@ -102,6 +102,7 @@ fn document(plan: &Plan, now: Timestamp) -> Result<Document, Failure> {
     }
     let parameters = Parameters {
         mix_delay: Duration::from_millis(u64::from(plan.mix_delay_ms)),
+        mix_delay_by_rule: plan.mix_delay_by_rule,
         pace_override: plan.pace,
         ..Parameters::default()
     };

@@ -166,7 +166,8 @@ pub struct PaceStatus {
     pub packets_per_second: f64,
     /// Bytes in a month of thirty days always online, each way.
     pub bytes_per_month: u64,
-    /// Half of all messages take no longer than this, while both sides are online at this pace.
+    /// Half of all messages take no longer than this, while both sides are online at this pace; somewhat longer where both
+    /// say much.
     #[serde(default)]
     pub message_seconds: f64,
 }
@@ -174,14 +175,15 @@ pub struct PaceStatus {
 /// Among how many one hides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct Crowd {
-    /// `sufficient` if each mix holds about thirty packets at any time, `small` if fewer.
+    /// `sufficient` if each mix holds about thirty packets at any time, `small` if fewer, `unknown` where nothing tells.
     pub size: String,
     /// Whether the network is made for trying out: it fixes everybody's pace, mixes less than the rule asks for, or
     /// runs on one machine. Its parameters say nothing of how many are there.
     #[serde(default)]
     pub trial: bool,
     /// About how many devices are online, to a power of ten, as the public document tells everybody: `few`, `dozens`,
-    /// `hundreds`, `thousands`.
+    /// `hundreds`, `thousands`; `unknown` where the network's operators have fixed the delay of its mixes, which otherwise
+    /// says it.
     #[serde(default)]
     pub devices: String,
     /// Mean delay at each mix, in milliseconds.
@@ -232,7 +234,7 @@ const MIXES_OF_A_PACKET: u64 = 6;
 
 impl Crowd {
     pub(crate) fn of(document: &Document) -> Self {
-        let Parameters { mix_delay, pace_override, .. } = &document.parameters;
+        let Parameters { mix_delay, mix_delay_by_rule, pace_override, .. } = &document.parameters;
         let mix_delay_ms = millis(*mix_delay);
         let mixes = (1..=3).map(|layer| document.mixes(layer).count()).sum();
         let here = document
@@ -240,11 +242,19 @@ impl Crowd {
             .iter()
             .all(|node| node.addresses.iter().all(|address| address.ip().is_loopback()));
         let trial = pace_override.is_some() || mix_delay_ms < SHORTEST_DELAY_MS || here;
-        let small = trial || mix_delay_ms >= LONGEST_DELAY_MS;
+        let (size, devices) = if trial {
+            ("small", "few")
+        } else if !mix_delay_by_rule {
+            ("unknown", "unknown")
+        } else if mix_delay_ms >= LONGEST_DELAY_MS {
+            ("small", "few")
+        } else {
+            ("sufficient", devices(mix_delay_ms, mixes))
+        };
         Self {
-            size: if small { "small" } else { "sufficient" }.to_owned(),
+            size: size.to_owned(),
             trial,
-            devices: if small { "few" } else { devices(mix_delay_ms, mixes) }.to_owned(),
+            devices: devices.to_owned(),
             mix_delay_ms,
             gateways: document.gateways().count(),
             mixes,
@@ -300,12 +310,22 @@ mod tests {
 
     const DAY: Duration = Duration::from_secs(86_400);
 
-    /// What is said of a network with this mean delay whose nodes are at this address.
+    /// What is said of a network with this mean delay, by rule, whose nodes are at this address.
     fn crowd(mix_delay_ms: u64, pace_override: Option<u32>, address: [u8; 4]) -> Crowd {
+        crowd_of(mix_delay_ms, true, pace_override, address)
+    }
+
+    fn crowd_of(
+        mix_delay_ms: u64,
+        by_rule: bool,
+        pace_override: Option<u32>,
+        address: [u8; 4],
+    ) -> Crowd {
         let authority = Authority::new();
         let file = authority.first(now() + DAY);
         let mut document = (*file.verify(now()).expect("a good file")).clone();
         document.parameters.mix_delay = Duration::from_millis(mix_delay_ms);
+        document.parameters.mix_delay_by_rule = by_rule;
         document.parameters.pace_override = pace_override;
         for node in &mut document.descriptors {
             node.addresses = vec![(address, 9).into()];
@@ -329,6 +349,16 @@ mod tests {
         assert_eq!(said, ["dozens", "hundreds", "hundreds"]);
         assert_eq!(devices(50, 30), "thousands");
         assert_eq!(crowd(50, None, ABROAD).size, "sufficient");
+    }
+
+    #[test]
+    fn a_delay_that_somebody_has_fixed_says_nothing_of_how_many_are_there() {
+        for mix_delay_ms in [50, 999, 1_000] {
+            let crowd = crowd_of(mix_delay_ms, false, None, ABROAD);
+            assert_eq!((crowd.size.as_str(), crowd.devices.as_str()), ("unknown", "unknown"));
+            assert!(!crowd.trial);
+        }
+        assert!(crowd_of(50, false, None, [127, 0, 0, 1]).trial);
     }
 
     #[test]

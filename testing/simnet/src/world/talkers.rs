@@ -90,6 +90,11 @@ impl World {
         self.serve(client, wants);
     }
 
+    /// The number of what is said next.
+    pub const fn next_number(&self) -> u64 {
+        self.said
+    }
+
     /// One of two (0 or 1) says something of this length to the other; its number.
     pub fn say(&mut self, between: &Acquaintance, who: usize, length: usize) -> u64 {
         let (client, side) = (between.clients[who], between.sides[who]);

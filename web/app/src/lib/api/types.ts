@@ -323,12 +323,15 @@ name: string,
 packets_per_second: number, 
 /** Bytes in a month of thirty days always online, each way. */
 bytes_per_month: number, 
-/** Half of all messages take no longer than this, while both sides are online at this pace. */
+/**
+ * Half of all messages take no longer than this, while both sides are online at this pace; somewhat longer where both
+ * say much.
+ */
 message_seconds: number, };
 
 /** Among how many one hides. */
 export type Crowd = { 
-/** `sufficient` if each mix holds about thirty packets at any time, `small` if fewer. */
+/** `sufficient` if each mix holds about thirty packets at any time, `small` if fewer, `unknown` where nothing tells. */
 size: string, 
 /**
  * Whether the network is made for trying out: it fixes everybody's pace, mixes less than the rule asks for, or
@@ -337,7 +340,8 @@ size: string,
 trial: boolean, 
 /**
  * About how many devices are online, to a power of ten, as the public document tells everybody: `few`, `dozens`,
- * `hundreds`, `thousands`.
+ * `hundreds`, `thousands`; `unknown` where the network's operators have fixed the delay of its mixes, which otherwise
+ * says it.
  */
 devices: string, 
 /** Mean delay at each mix, in milliseconds. */
@@ -380,7 +384,10 @@ name: string,
 packets_per_second: number, 
 /** Bytes in a month of thirty days always online, each way. */
 bytes_per_month: number, 
-/** Half of all messages take no longer than this, while both sides are online at this pace. */
+/**
+ * Half of all messages take no longer than this, while both sides are online at this pace; somewhat longer where both
+ * say much.
+ */
 message_seconds: number, };
 
 /** What a page says. */
