@@ -1,6 +1,6 @@
 //! What must be true of the findings.
 
-use crate::adversary::store;
+use crate::adversary::{one_store, store};
 use crate::campaign::{Attack, Figure, Finding, Findings};
 use crate::systems::Expectation;
 
@@ -17,6 +17,10 @@ pub struct Bounds {
     pub activity: Option<f64>,
     /// AUC of stores that tell real boxes from decoys; none: reported only.
     pub decoys: Option<f64>,
+    /// The same of a store that tells nobody and is told by nobody what others see.
+    pub decoys_of_one: Option<f64>,
+    /// AUC of stores that tell two boxes of one lane from two of two lanes: not what it is to be, but more than it is.
+    pub chains: Option<f64>,
     /// How much must have been run, or no bound on pairs and volumes is met.
     pub least: Least,
 }
@@ -30,6 +34,13 @@ pub struct Least {
     pub pairs: usize,
     /// Hours of somebody.
     pub hours: usize,
+}
+
+impl Bounds {
+    /// Those of a run in which nothing is judged by the first hours after all programs have started: then decoys are there.
+    pub const fn after_hours(self) -> Self {
+        Self { decoys_of_one: Some(0.53), ..self }
+    }
 }
 
 /// What a bound says of a finding.
@@ -50,6 +61,8 @@ pub const FULL: Bounds = Bounds {
     with_stores: None,
     activity: None,
     decoys: None,
+    decoys_of_one: None,
+    chains: Some(0.72),
     least: Least { seeds: 20, pairs: 2_000, hours: 4_000 },
 };
 
@@ -64,6 +77,8 @@ pub const QUICK: Bounds = Bounds {
     activity: Some(0.2),
     // Of the model, whose decoys have no habits: 0.82 to 0.845 by boosted trees. Without any rhythm it is more.
     decoys: Some(0.86),
+    decoys_of_one: None,
+    chains: None,
     least: SMALL,
 };
 
@@ -74,6 +89,8 @@ pub const CORES: Bounds = Bounds {
     with_stores: Some(0.85),
     activity: Some(0.2),
     decoys: Some(0.65),
+    decoys_of_one: Some(0.65),
+    chains: Some(0.80),
     least: SMALL,
 };
 
@@ -116,6 +133,16 @@ pub fn bound(
             if finding.adversary == store::NAME =>
         {
             bounds.decoys.and_then(|limit| below(limit, interval.high, true))
+        }
+        (Expectation::Hides, Attack::Decoys, Figure::Auc(interval, _))
+            if finding.adversary == one_store::NAME =>
+        {
+            bounds.decoys_of_one.and_then(|limit| below(limit, interval.high, true))
+        }
+        (Expectation::Hides, Attack::Chaining, Figure::Auc(interval, _))
+            if finding.adversary == store::NAME =>
+        {
+            bounds.chains.and_then(|limit| below(limit, interval.high, true))
         }
         (Expectation::Hides, Attack::Activity, Figure::Correlation(interval, _)) => {
             let is_enough = seeds >= bounds.least.seeds;
@@ -186,6 +213,20 @@ mod tests {
         assert_eq!(verdict(0.52, 19, 2_000), Verdict::TooFew);
         assert_eq!(verdict(0.52, 20, 1_999), Verdict::TooFew);
         assert_eq!(verdict(0.54, 1, 10), Verdict::Passed);
+    }
+
+    #[test]
+    fn what_stores_tell_is_bounded_and_of_one_store_once_decoys_are_there() {
+        let verdict = |adversary, attack, high, bounds| {
+            let figure = Figure::Auc(Interval { value: 0.5, low: 0.49, high }, 100);
+            let finding = Finding { adversary, attack, figure };
+            bound(Expectation::Hides, &finding, 1, bounds).map(|(_, verdict)| verdict)
+        };
+        let chained = |high| verdict(store::NAME, Attack::Chaining, high, FULL);
+        assert_eq!((chained(0.69), chained(0.73)), (Some(Verdict::Met), Some(Verdict::Passed)));
+        assert_eq!(verdict(one_store::NAME, Attack::Decoys, 0.56, FULL), None);
+        let later = |high| verdict(one_store::NAME, Attack::Decoys, high, FULL.after_hours());
+        assert_eq!((later(0.52), later(0.54)), (Some(Verdict::Met), Some(Verdict::Passed)));
     }
 
     #[test]

@@ -112,7 +112,12 @@ fn campaign(args: &Args) -> Result<ExitCode, String> {
     let kept = kept.transpose()?;
     let sizes =
         if args.quick { vec![40] } else { args.clients.map_or(vec![100, 1_000], |n| vec![n]) };
-    let bounds = if args.quick { QUICK } else { FULL };
+    let is_later = args.days.is_some() || args.warm_up.is_some_and(|hours| hours >= 2);
+    let bounds = match (args.quick, is_later) {
+        (true, _) => QUICK,
+        (false, true) => FULL.after_hours(),
+        (false, false) => FULL,
+    };
     let (mut all, mut extents, mut names, mut told, mut faults) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for system in systems(args.program()) {

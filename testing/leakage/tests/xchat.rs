@@ -63,7 +63,7 @@ fn run(system: Xchat) -> (Counts, Truth) {
 }
 
 #[test]
-fn messages_come_and_padded_links_show_nothing() {
+fn messages_come_and_of_padded_links_nothing_is_told() {
     let traffic = traffic();
     let (counts, truth) = run(Xchat::default());
     assert_eq!(counts.nodes, 2 + 3 * 2 + 6);

@@ -26,8 +26,10 @@ impl Lens for EveryLink {
 
     fn sees(&self) -> &'static str {
         "Every frame on every link, with its time, its length and its two ends: those between clients and their \
-         nodes, and those between nodes. Who is online, from when to when. Where links between stores show when boxes \
-         are copied, it weighs whose packets may have been at a store just then. It runs no node and opens nothing."
+         nodes, and those between nodes. Who is online, from when to when. Where links between nodes are padded it is told of none of their \
+         cells, whose times were fixed when the link came up (that those of real nodes are as regular under load as at rest is tested on \
+         real links); where they are not, and show when boxes are copied, it weighs whose packets may have been at a store just then. It runs no \
+         node and opens nothing."
     }
 
     fn cast(&mut self, cast: &Cast) {

@@ -1,5 +1,4 @@
-//! A contact that writes every minute and watches when receipts come: does the answer's delay say how busy somebody is
-//! with others?
+//! A contact that writes every minute and learns when that comes: does the delay say how busy somebody is with others?
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +13,8 @@ use crate::traffic::{Message, Traffic, overlap};
 pub const NAME: &str = "contact that probes";
 
 /// See [`crate::adversary::Lens::sees`].
-pub const SEES: &str = "What a contact sees: when its own messages to somebody come, by their receipts (here to the \
-    microsecond; the program's are batched and late). It writes every minute for fifty minutes, and guesses from the delays how \
+pub const SEES: &str = "What a contact sees: when its own messages to somebody come, here to the \
+    microsecond: receipts tell it later and more coarsely. (What their own wait for a slot adds is not looked at.) It writes every minute for fifty minutes, and guesses from the delays how \
     much the other one talks with others. It sees no link and runs no node.";
 
 /// Between two probes, and how many there are in an hour: the last ones have ten minutes to come.

@@ -15,8 +15,8 @@ pub const NAME: &str = "invitation thief";
 
 /// See [`crate::adversary::Lens::sees`].
 pub const SEES: &str = "The boxes of one lane, because it has the invitation link that leads to it: by reading them it learns \
-    when each was written (here to a quarter of a second). Besides, every link. It asks who wrote the six boxes with \
-    which an invitation is accepted, and weighs whose packets may have been at a store each time.";
+    when each was written (here to a quarter of a second). Besides, every link. It asks who wrote the first six boxes in a lane, \
+    as an invitation is accepted with, and weighs whose packets may have been at a store each time.";
 
 /// Boxes of a Welcome and the accept box.
 const BOXES: usize = 6;

@@ -49,10 +49,11 @@ pub fn page(report: &Report<'_>) -> String {
         page,
         "Of a system that is to hide who talks to whom the upper end of the interval must be at most {} (AUC) and {} \
          (correlation, either sign) for the observer of every link and for the gateway. Baselines that hide nothing must reach \
-         {WORKS} at the lower end, or the attack is broken. All else is reported without a bound. Of too little every attack learns nothing: with fewer \
+         {WORKS} at the lower end, or the attack is broken. {} All else is reported without a bound. Of too little every attack learns nothing: with fewer \
          than {} seeds, {} pairs of each class and {} hours of somebody no bound counts as met (TOO FEW).\n",
         report.bounds.auc,
         report.bounds.correlation,
+        of_stores(report.bounds),
         report.bounds.least.seeds,
         report.bounds.least.pairs,
         report.bounds.least.hours,
@@ -95,6 +96,22 @@ fn size(extent: &Extent) -> String {
          class, window and seed{more}.",
         limits.pairs
     )
+}
+
+/// What stores must not tell.
+fn of_stores(bounds: Bounds) -> String {
+    let mut text = String::new();
+    if let Some(limit) = bounds.decoys_of_one {
+        let _ =
+            write!(text, "One store must not tell real boxes from decoys better than {limit}. ");
+    }
+    if let Some(limit) = bounds.chains {
+        let _ = write!(
+            text,
+            "Which boxes belong together all stores tell with less than {limit}, or a change has made it worse: it is to be less."
+        );
+    }
+    text
 }
 
 /// Which bounds are not met, and what that means.
