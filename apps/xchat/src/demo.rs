@@ -116,13 +116,18 @@ async fn directory(args: &DemoArgs) -> Result<(PathBuf, File), Failure> {
         }
         Err(TryLockError::Error(error)) => return Err(internal("cannot lock there", &error)),
     }
+    // Whoever has the demo's lock is the only one who runs a network there: the last run's, if it was killed, ends just now.
+    let network = dir.join(NETWORK);
+    if network.exists() {
+        crate::net::wait_until_stopped(&network).await?;
+    }
     if args.fresh {
         forget(&dir).await?;
     }
     Ok((dir, lock))
 }
 
-/// Deletes what the last run has left. If it was killed, its daemons may still run, and its nodes end just now.
+/// Deletes what the last run has left. If it was killed, its daemons may still run.
 async fn forget(dir: &Path) -> Result<(), Failure> {
     for name in NAMES {
         let person = Person::at(dir, name);
@@ -131,10 +136,6 @@ async fn forget(dir: &Path) -> Result<(), Failure> {
             let text = format!("the last run's {name} cannot be stopped");
             return Err(Failure::new(exit::UNAVAILABLE, "already_running", text));
         }
-    }
-    let network = dir.join(NETWORK);
-    if network.exists() {
-        crate::net::wait_until_stopped(&network).await?;
     }
     let gone = |result: std::io::Result<()>| match result {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -140,9 +140,10 @@ pub(crate) fn run(global: &Global, args: NetArgs) -> ExitCode {
     }
 }
 
-/// Waits until nothing runs in a network's directory: a killed supervisor's nodes end by themselves.
+/// Waits until nothing runs in a network's directory whose supervisor was killed, or has lost whoever started it: it and its nodes end by
+/// themselves.
 pub(crate) async fn wait_until_stopped(dir: &Path) -> Result<(), Failure> {
-    request::take(dir).await.map(drop)
+    request::take_from(dir, request::Who::IsEnding).await.map(drop)
 }
 
 fn runtime() -> Result<Runtime, Failure> {

@@ -108,6 +108,20 @@ impl Requests {
 /// directory's keys. Nodes hold the lock as well (see [`super::child::Node`]), so those that a killed supervisor has left,
 /// which end by themselves, are waited for.
 pub(super) async fn take(dir: &Path) -> Result<File, Failure> {
+    take_from(dir, Who::MayStay).await
+}
+
+/// Who may have the directory's lock.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Who {
+    /// Also a supervisor that goes on: whose socket answers is not waited for.
+    MayStay,
+    /// Only one that ends by itself, its socket with it.
+    IsEnding,
+}
+
+/// The same from somebody of whom so much is known.
+pub(super) async fn take_from(dir: &Path, who: Who) -> Result<File, Failure> {
     let path = dir.join(LOCK);
     let failed = |error: io::Error| broken(path.display(), &error);
     let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
@@ -120,7 +134,8 @@ pub(super) async fn take(dir: &Path) -> Result<File, Failure> {
             Err(TryLockError::Error(error)) => return Err(failed(error)),
             Err(TryLockError::WouldBlock) => {}
         }
-        if UnixStream::connect(short.socket()).await.is_ok() || Instant::now() >= end {
+        let stays = who == Who::MayStay && UnixStream::connect(short.socket()).await.is_ok();
+        if stays || Instant::now() >= end {
             let text = "the network in this directory is running already";
             return Err(Failure::new(exit::UNAVAILABLE, "already_running", text));
         }
