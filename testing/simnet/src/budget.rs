@@ -27,8 +27,8 @@ pub struct Budget {
     pub registrations: f64,
     /// The same of reads: looks, which take no slot that anything else needs, and those of commit and rejoin lanes.
     pub reads: f64,
-    /// Seconds until something is there that is said in a conversation at rest, by somebody at the same pace: half of all, and nineteen in
-    /// twenty.
+    /// Seconds until something is there that is said in a conversation at rest, by somebody at the same pace: half of all, and the slowest
+    /// of twenty.
     pub noticed: [f64; 2],
 }
 
