@@ -190,6 +190,11 @@ fn print_status(status: &NodeStatus) {
             );
         }
     }
+    for node in &status.repeating {
+        println!(
+            "  {node} sends packets twice: nothing of it is taken for an hour if it is a mix; if not, its clients may do it"
+        );
+    }
     for (name, count) in &status.counters {
         println!("  {} {count}", name.replace('_', " "));
     }

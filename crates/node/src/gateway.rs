@@ -20,10 +20,11 @@ use xchat_base::{Rng, Timestamp, Wire};
 use xchat_directory::{NodeId, Role, VerifiedDocument};
 use xchat_sphinx::{GatewayFrame, LinkKey, NodeFrame, PacketFormat, RefusalCode, SessionToken};
 
+use crate::repeats::{MAX_REPEATED_LOOPS, Repeats};
 use crate::start::{self, StartError};
 use door::Door;
 use line::Line;
-use loops::Loops;
+use loops::{Came, Loops};
 use pace::{Rates, Session};
 use seats::Seats;
 use tags::Tags;
@@ -198,6 +199,10 @@ pub struct Counters {
     pub loops_back: u64,
     /// Those that did not.
     pub loops_lost: u64,
+    /// Those that came a second time.
+    pub replays: u64,
+    /// Frames of mixes that send packets twice, which are refused for a while.
+    pub refused_peer: u64,
 }
 
 /// A gateway.
@@ -213,6 +218,7 @@ pub struct Gateway {
     rates: Rates,
     tags: Tags,
     loops: Loops,
+    repeats: Repeats,
     counters: Counters,
     /// When it looks for silent sessions next, if it has any.
     look: Option<Timestamp>,
@@ -237,6 +243,7 @@ impl Gateway {
             rates: Rates::default(),
             tags: Tags::default(),
             loops: Loops::new(id),
+            repeats: Repeats::new(MAX_REPEATED_LOOPS),
             counters: Counters::default(),
             look: None,
             woken_for: None,
@@ -271,7 +278,7 @@ impl Gateway {
             }
             Input::ClientClosed { session } => self.close(session),
             Input::ClientLost { session } => self.lose(session, now),
-            Input::NodeFrame { from, bytes } => self.node_frame(&from, &bytes, &mut effects),
+            Input::NodeFrame { from, bytes } => self.node_frame(&from, &bytes, now, &mut effects),
             Input::Document(newer) => self.follow(newer, now, &mut effects),
             Input::Timer => {
                 self.woken_for = None;
@@ -317,6 +324,11 @@ impl Gateway {
         self.loops.report(&self.document)
     }
 
+    /// Mixes that send its loops twice: nothing of them is taken for a while.
+    pub fn repeating(&self, now: Timestamp) -> Vec<NodeId> {
+        self.repeats.named(now)
+    }
+
     /// The document in use.
     pub fn document(&self) -> &VerifiedDocument {
         &self.document
@@ -357,6 +369,7 @@ impl Gateway {
         }
         self.rates.replaced(before, until, now);
         self.loops.follow(&self.document);
+        self.repeats.follow_document(&self.document);
     }
 
     fn let_go_of_the_late(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
@@ -447,18 +460,34 @@ impl Gateway {
         effects.push(Effect::CloseClient { session, reason: code });
     }
 
-    fn node_frame(&mut self, from: &NodeId, bytes: &[u8], effects: &mut Vec<Effect>) {
+    fn node_frame(
+        &mut self,
+        from: &NodeId,
+        bytes: &[u8],
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
         let last = xchat_directory::descriptor::LAYERS;
         if !self.document.node(from).is_some_and(|peer| peer.is_mix_of(last)) {
             self.counters.unknown_peer += 1;
+            return;
+        }
+        if self.repeats.is_named(from, now) {
+            self.counters.refused_peer += 1;
             return;
         }
         let Ok(NodeFrame { tag, packet }) = NodeFrame::from_bytes(bytes) else {
             self.counters.malformed += 1;
             return;
         };
-        if self.loops.came(&tag, &packet, &self.document) {
-            return;
+        match self.loops.came(from, &tag, &packet, &self.document) {
+            Came::Back => return,
+            Came::Again => {
+                self.counters.replays += 1;
+                self.repeats.note(*from, now);
+                return;
+            }
+            Came::NoLoop => {}
         }
         let Some(session) = self.tags.spend(&tag) else {
             self.counters.unknown_tag += 1;

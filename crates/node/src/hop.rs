@@ -5,7 +5,7 @@ mod keys;
 mod replay;
 
 use xchat_base::Timestamp;
-use xchat_directory::Descriptor;
+use xchat_directory::{Descriptor, NodeId};
 use xchat_sphinx::{HopKey, HopSecret, Packet, PacketFormat, Sphinx, Unwrapped};
 
 pub use keys::{KEY_GRACE, MAX_HOP_SECRETS};
@@ -33,7 +33,10 @@ pub(crate) enum Dropped {
     /// It opens with none of the current keys.
     Unreadable,
     /// Seen before.
-    Replay,
+    Replay {
+        /// From the same peer.
+        same: bool,
+    },
     /// The replay cache is full.
     CacheFull,
 }
@@ -80,16 +83,21 @@ impl Hop {
         self.seen.len()
     }
 
-    pub(crate) fn open(&mut self, packet: &Packet, now: Timestamp) -> Result<Opened, Dropped> {
+    pub(crate) fn open(
+        &mut self,
+        from: &NodeId,
+        packet: &Packet,
+        now: Timestamp,
+    ) -> Result<Opened, Dropped> {
         let (key, processed) = self
             .keys
             .current(now)
             .find_map(|(key, secret)| Some((key, self.format.unwrap(secret, packet).ok()?)))
             .ok_or(Dropped::Unreadable)?;
-        let print = TagPrint::of(&processed.replay_tag);
-        match self.seen.note(key, print) {
+        let print = self.keys.print(&key, &processed.replay_tag).ok_or(Dropped::Unreadable)?;
+        match self.seen.note(key, print, from) {
             Seen::Fresh => Ok(Opened { unwrapped: processed.unwrapped, key, print }),
-            Seen::Replay => Err(Dropped::Replay),
+            Seen::Replay { same } => Err(Dropped::Replay { same }),
             Seen::Full => Err(Dropped::CacheFull),
         }
     }

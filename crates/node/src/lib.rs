@@ -15,7 +15,8 @@
 //! timer that comes early or twice does no harm.
 //!
 //! A frame from a peer that has no business to send it is dropped and counted, never answered. No
-//! core keeps a record of who sent what: counters are all there is.
+//! core keeps a record of who sent what: counters are all there is, and of each packet that a hop has opened, in memory, which node it
+//! came from, to know one that sends it again ([`repeats`]).
 //!
 //! What a core does not do: it opens no connections (it names the peer and the driver dials), it
 //! does not verify documents (a [`directory::VerifiedDocument`] is the proof that somebody did). Links are padded by [`cells`],
@@ -25,6 +26,7 @@ pub mod cells;
 pub mod gateway;
 pub mod hop;
 pub mod mix;
+pub mod repeats;
 mod start;
 pub mod store;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use xchat_sphinx::{
 };
 
 use crate::hop::{Dropped, Hop, HopSetup, MAX_REPLAY_TAGS, TagPrint};
+use crate::repeats::{MAX_REPEATS, Repeats};
 use crate::start::{self, StartError};
 use delay::{DelayQueue, Due, NotQueued};
 
@@ -78,6 +79,8 @@ pub struct Counters {
     pub unreadable: u64,
     /// Packets that came before.
     pub replays: u64,
+    /// Frames of mixes that send packets twice, which are refused for a while.
+    pub refused_peer: u64,
     /// Packets refused because the replay cache is full.
     pub cache_full: u64,
     /// Packets whose next hop is no node of the layer behind.
@@ -108,6 +111,7 @@ pub struct Mix {
     document: VerifiedDocument,
     hop: Hop,
     queue: DelayQueue<Outgoing>,
+    repeats: Repeats,
     counters: Counters,
     woken_for: Option<Timestamp>,
 }
@@ -141,6 +145,7 @@ impl Mix {
             document,
             hop,
             queue: DelayQueue::new(max_delayed),
+            repeats: Repeats::new(MAX_REPEATS),
             counters: Counters::default(),
             woken_for: None,
         };
@@ -196,6 +201,11 @@ impl Mix {
         }
     }
 
+    /// Peers that send packets twice: mixes, of which nothing is taken for that, and gateways and stores, whose clients may do it.
+    pub fn repeating(&self, now: Timestamp) -> Vec<NodeId> {
+        self.repeats.named(now)
+    }
+
     /// The document in use.
     pub fn document(&self) -> &VerifiedDocument {
         &self.document
@@ -207,8 +217,12 @@ impl Mix {
             self.counters.unknown_peer += 1;
             return;
         };
-        if !self.document.node(from).is_some_and(|peer| sends_to(peer, layer)) {
+        let Some(peer) = self.document.node(from).filter(|peer| sends_to(peer, layer)) else {
             self.counters.unknown_peer += 1;
+            return;
+        };
+        if matches!(peer.role, Role::Mix { .. }) && self.repeats.is_named(from, now) {
+            self.counters.refused_peer += 1;
             return;
         }
         // A tag belongs on the last link only; here it would be a mark.
@@ -219,16 +233,17 @@ impl Mix {
                 return;
             }
         };
-        self.packet(layer, &packet, now, effects);
-    }
-
-    fn packet(&mut self, layer: u8, packet: &Packet, now: Timestamp, effects: &mut Vec<Effect>) {
-        let opened = match self.hop.open(packet, now) {
+        let opened = match self.hop.open(from, &packet, now) {
             Ok(opened) => opened,
             Err(dropped) => {
                 match dropped {
                     Dropped::Unreadable => self.counters.unreadable += 1,
-                    Dropped::Replay => self.counters.replays += 1,
+                    Dropped::Replay { same } => {
+                        self.counters.replays += 1;
+                        if same {
+                            self.repeats.note(*from, now);
+                        }
+                    }
                     Dropped::CacheFull => self.counters.cache_full += 1,
                 }
                 return;
@@ -282,6 +297,7 @@ impl Mix {
             return;
         }
         self.hop.follow(self.document.node(&self.id));
+        self.repeats.follow_document(&self.document);
         self.forget_ended(now, effects);
     }
 

@@ -26,6 +26,7 @@ use xchat_pigeonhole::{BoxId, StoreId};
 use xchat_sphinx::{HopKey, HopSecret, NodeFrame, PacketFormat, ReplyTag, Unwrapped};
 
 use crate::hop::{Dropped, Hop, HopSetup, MAX_REPLAY_TAGS, TagPrint};
+use crate::repeats::{MAX_REPEATS, Repeats};
 use crate::start::{self, StartError};
 use collectors::Collectors;
 use operations::Pending;
@@ -155,6 +156,8 @@ pub struct Counters {
     pub unreadable: u64,
     /// Packets that came before.
     pub replays: u64,
+    /// Frames of mixes that send packets twice, which are refused for a while.
+    pub refused_peer: u64,
     /// Packets refused because the replay cache is full.
     pub cache_full: u64,
     /// Answers and deliveries whose block does not lead to a mix of the first layer.
@@ -218,6 +221,7 @@ pub struct Store<T> {
     document: VerifiedDocument,
     views: Views,
     hop: Hop,
+    repeats: Repeats,
     table: T,
     replica: Replica,
     succession: Succession,
@@ -276,6 +280,7 @@ impl<T: BoxTable> Store<T> {
             views: Views::of(&document),
             document,
             hop,
+            repeats: Repeats::new(MAX_REPEATS),
             replica: Replica::new(own),
             succession: Succession::new(own, &table),
             comparison: Comparison::new(own, now),
@@ -382,6 +387,11 @@ impl<T: BoxTable> Store<T> {
         &mut self.table
     }
 
+    /// Mixes that send packets twice: nothing of them is taken for a while.
+    pub fn repeating(&self, now: Timestamp) -> Vec<NodeId> {
+        self.repeats.named(now)
+    }
+
     /// The document in use.
     pub fn document(&self) -> &VerifiedDocument {
         &self.document
@@ -401,16 +411,25 @@ impl<T: BoxTable> Store<T> {
             self.counters.unknown_peer += 1;
             return;
         }
+        if self.repeats.is_named(from, now) {
+            self.counters.refused_peer += 1;
+            return;
+        }
         let Ok(NodeFrame { tag: ReplyTag::NONE, packet }) = NodeFrame::from_bytes(bytes) else {
             self.counters.unreadable += 1;
             return;
         };
-        let opened = match self.hop.open(&packet, now) {
+        let opened = match self.hop.open(from, &packet, now) {
             Ok(opened) => opened,
             Err(dropped) => {
                 match dropped {
                     Dropped::Unreadable => self.counters.unreadable += 1,
-                    Dropped::Replay => self.counters.replays += 1,
+                    Dropped::Replay { same } => {
+                        self.counters.replays += 1;
+                        if same {
+                            self.repeats.note(*from, now);
+                        }
+                    }
                     Dropped::CacheFull => self.counters.cache_full += 1,
                 }
                 return;
@@ -437,6 +456,7 @@ impl<T: BoxTable> Store<T> {
         }
         self.views = Views::of(&self.document);
         self.hop.follow(self.document.node(&self.id));
+        self.repeats.follow_document(&self.document);
         self.take_up(now, rng, effects);
         self.forget_ended(now, effects);
     }

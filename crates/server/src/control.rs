@@ -68,6 +68,10 @@ pub struct NodeStatus {
     /// What a gateway's own loops say about the mixes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loops: Option<LoopStatus>,
+    /// Ids of nodes that send packets twice, in hexadecimal. A mix is refused for an hour for that; what a gateway or a store sends
+    /// twice may be their clients' doing.
+    #[serde(default)]
+    pub repeating: Vec<String>,
     /// What it has done since it started.
     pub counters: BTreeMap<String, u64>,
 }
@@ -187,6 +191,7 @@ impl Reporter {
             load: core.load,
             table: core.table,
             loops: core.loops,
+            repeating: core.repeating.iter().map(NodeId::to_hex).collect(),
             counters: core.counters,
         })
     }

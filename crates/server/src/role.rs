@@ -56,6 +56,7 @@ pub(crate) struct RoleStatus {
     pub(crate) load: Option<Load>,
     pub(crate) table: Option<TableStatus>,
     pub(crate) loops: Option<LoopStatus>,
+    pub(crate) repeating: Vec<NodeId>,
     pub(crate) counters: BTreeMap<String, u64>,
 }
 

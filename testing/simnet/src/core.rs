@@ -99,6 +99,15 @@ impl Core {
         }
     }
 
+    /// Which nodes send packets twice, as far as this one has noticed.
+    pub(crate) fn repeating(&self, now: Timestamp) -> Vec<NodeId> {
+        match self {
+            Self::Gateway(gateway) => gateway.repeating(now),
+            Self::Mix(mix) => mix.repeating(now),
+            Self::Store(store) => store.repeating(now),
+        }
+    }
+
     /// How many items wait at a collector.
     pub(crate) fn items(&self) -> u64 {
         match self {
@@ -163,6 +172,8 @@ pub struct Totals {
     pub over_bounds: u64,
     /// Frames and packets that were dropped for any other reason.
     pub dropped: u64,
+    /// Deliveries for a session that was full, or not open: of a device that was off for long, say.
+    pub items_dropped: u64,
 }
 
 impl Totals {
@@ -173,13 +184,18 @@ impl Totals {
                 self.packets_up += counters.to_mixes;
                 self.packets_down += counters.to_clients;
                 self.over_bounds += counters.over_pace;
-                self.dropped += counters.unknown_tag + counters.unknown_mix + counters.malformed;
+                self.dropped += counters.unknown_tag
+                    + counters.unknown_mix
+                    + counters.malformed
+                    + counters.replays
+                    + counters.refused_peer;
             }
             Core::Mix(mix) => {
                 let counters = mix.counters();
                 self.over_bounds += counters.cache_full + counters.queue_full;
                 self.dropped += counters.unreadable
                     + counters.replays
+                    + counters.refused_peer
                     + counters.bad_next_hop
                     + counters.delay_too_long
                     + counters.late;
@@ -194,7 +210,8 @@ impl Totals {
                 self.items += counters.items_kept;
                 self.refused += counters.refused;
                 self.over_bounds += counters.cache_full + counters.refused_busy;
-                self.dropped += counters.unreadable + counters.replays + counters.items_dropped;
+                self.dropped += counters.unreadable + counters.replays + counters.refused_peer;
+                self.items_dropped += counters.items_dropped;
             }
         }
     }
@@ -214,6 +231,7 @@ impl Totals {
         less(&mut self.packets_down, before.packets_down);
         less(&mut self.over_bounds, before.over_bounds);
         less(&mut self.dropped, before.dropped);
+        less(&mut self.items_dropped, before.items_dropped);
         self
     }
 }

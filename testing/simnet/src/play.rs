@@ -101,7 +101,7 @@ impl Play {
         }
 
         let hostile = hostile_nodes(scenario, &mut world);
-        world.set_dropping(&hostile, scenario.network.dropping);
+        world.set_hostile(&hostile, scenario.network.dropping, scenario.network.doubling);
         let ledger = Rc::new(RefCell::new(Ledger::new(observer)));
         world.observe(Box::new(Rc::clone(&ledger)), &hostile);
         Self { world, ledger, begin, end, devices, talks, acts }

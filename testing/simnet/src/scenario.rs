@@ -12,6 +12,7 @@
 //! mix_delay_ms = 50
 //! hostile = 0.0           # share of the nodes that tell what they see, drawn at random
 //! dropping = 0.0          # share of the packets that these do not pass on to others
+//! doubling = 0.0          # share of the packets that these pass on twice
 //! new_hop_keys_every_h = 12   # of each node; without, the first ones are good for the whole run
 //!
 //! [links]
@@ -123,6 +124,9 @@ pub struct Network {
     /// Share of the packets that these do not pass on to other nodes.
     #[serde(default)]
     pub dropping: f64,
+    /// Share of the packets that these pass on twice.
+    #[serde(default)]
+    pub doubling: f64,
     /// Cells a second on each link between two nodes; without, none.
     #[serde(default)]
     pub link_rate: u32,

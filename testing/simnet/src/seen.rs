@@ -230,6 +230,15 @@ pub struct Said {
     pub arrived: Option<Timestamp>,
 }
 
+/// When the writer of a message knew that its reader has it. It may be later than [`Said`], or never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipted {
+    /// Its number.
+    pub number: u64,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// When a client was online, from its gateway's welcome on. Truth, and visible to whoever watches its link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Online {
@@ -274,6 +283,8 @@ pub trait Observer {
     fn inside(&mut self, _insight: &Insight) {}
     /// The truth about a message.
     fn said(&mut self, _said: &Said) {}
+    /// The truth about a receipt.
+    fn receipted(&mut self, _receipted: &Receipted) {}
     /// The truth about a time online, when it ends.
     fn online(&mut self, _online: &Online) {}
     /// The truth about a box, when its write is asked for.
@@ -304,6 +315,10 @@ impl<T: Observer> Observer for Rc<RefCell<T>> {
 
     fn said(&mut self, said: &Said) {
         self.borrow_mut().said(said);
+    }
+
+    fn receipted(&mut self, receipted: &Receipted) {
+        self.borrow_mut().receipted(receipted);
     }
 
     fn online(&mut self, online: &Online) {

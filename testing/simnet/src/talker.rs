@@ -31,6 +31,8 @@ pub(crate) enum News {
     Stored(u64),
     /// Its reader has it.
     Arrived(u64),
+    /// Its writer knows that.
+    Receipted(u64),
     /// A box is written for a client, as the so many-th.
     Wrote(BoxId, u32, u32),
     /// A collector session is used.
@@ -48,11 +50,21 @@ struct Side {
     wake: Option<Timestamp>,
     /// What was said and is not known to be stored: its number by its row.
     saying: BTreeMap<u64, u64>,
+    /// What was said and not receipted.
+    unreceipted: BTreeMap<u64, u64>,
 }
 
 impl Side {
     const fn new(with: u32, talk: Talk<PlainGroup>, disk: Disk) -> Self {
-        Self { talk, disk, with, written: 0, wake: None, saying: BTreeMap::new() }
+        Self {
+            talk,
+            disk,
+            with,
+            written: 0,
+            wake: None,
+            saying: BTreeMap::new(),
+            unreceipted: BTreeMap::new(),
+        }
     }
 }
 
@@ -260,6 +272,7 @@ impl Talker {
         let (row, effects) = self.sides[side].talk.say(text, now, rng, &mut tickets);
         drop(tickets);
         self.sides[side].saying.insert(row, number);
+        self.sides[side].unreceipted.insert(row, number);
         let mut wants = Vec::new();
         self.carry_out_talk(side, effects, now, rng, &mut wants);
         wants
@@ -450,6 +463,10 @@ impl Talker {
             Event::MessageState { id, state: MessageState::Stored, .. } => {
                 let said = self.sides[number].saying.remove(&id);
                 self.news.extend(said.map(News::Stored));
+            }
+            Event::MessageState { id, state: MessageState::Delivered, .. } => {
+                let said = self.sides[number].unreceipted.remove(&id);
+                self.news.extend(said.map(News::Receipted));
             }
             _ => {}
         }

@@ -75,6 +75,8 @@ struct Seat {
     insider: Option<Insider>,
     /// Share of the packets that it does not pass on to other nodes.
     drops: f64,
+    /// Share of those that it passes on twice.
+    doubles: f64,
     /// Its links to other nodes, where they are padded.
     padded: BTreeMap<(u16, bool), Padded>,
 }
@@ -124,6 +126,8 @@ pub struct World {
     pub lost: u64,
     /// Packets that nodes did not pass on, because they drop some.
     pub dropped: u64,
+    /// Packets that nodes passed on twice.
+    pub doubled: u64,
     /// Frames that were sent.
     pub frames: u64,
     /// Events that have happened.
@@ -216,6 +220,7 @@ impl World {
             heard: 0,
             lost: 0,
             dropped: 0,
+            doubled: 0,
             frames: 0,
             events: 0,
             seed,
@@ -255,6 +260,7 @@ impl World {
                 weather: stream(seed, &Stream::NodeLinks(place)),
                 insider: None,
                 drops: 0.0,
+                doubles: 0.0,
                 padded: BTreeMap::new(),
             });
             if let Some(at) = node.wake_at {
@@ -318,13 +324,20 @@ impl World {
         self.take_document(place);
     }
 
-    /// Has these nodes drop such a share of all packets that they should pass on to other nodes.
-    pub fn set_dropping(&mut self, nodes: &BTreeSet<u16>, share: f64) {
+    /// Has these nodes drop such a share of all packets that they should pass on to other nodes, and pass on twice such a share
+    /// of the others.
+    pub fn set_hostile(&mut self, nodes: &BTreeSet<u16>, dropping: f64, doubling: f64) {
         for place in nodes {
             if let Some(seat) = self.seats.get_mut(usize::from(*place)) {
-                seat.drops = share;
+                (seat.drops, seat.doubles) = (dropping, doubling);
             }
         }
+    }
+
+    /// The nodes of which others say that they send packets twice.
+    pub fn repeating(&self) -> BTreeSet<u16> {
+        let named = self.seats.iter().flat_map(|seat| seat.core.repeating(self.now));
+        named.filter_map(|id| self.places.get(&id).copied()).collect()
     }
 
     /// What all nodes have done so far.

@@ -1,6 +1,7 @@
-//! Nodes that drop packets: clients go round them, and nothing that was said is lost.
+//! Nodes that drop packets or send them twice: clients go round them, and nothing that was said is lost.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ const SCENARIO: &str = r#"
     mix_delay_ms = 50.0
     hostile = 0.06
     dropping = 0.5
+    doubling = 0.0
 
     [links]
     delay_ms = 5.0
@@ -44,28 +46,34 @@ const SCENARIO: &str = r#"
     letters = { median = 40.0, sigma = 0.9 }
 "#;
 
-/// Learns what the hostile nodes are.
-struct Parts(Rc<RefCell<Vec<Part>>>);
+const DROPS_HALF: [&str; 2] = ["dropping = 0.5", "doubling = 0.0"];
+const DOUBLES_A_TENTH: [&str; 2] = ["dropping = 0.0", "doubling = 0.1"];
+
+/// Learns which nodes are hostile, and what they are.
+struct Parts(Rc<RefCell<Vec<(u16, Part)>>>);
 
 impl Observer for Parts {
     fn cast(&mut self, cast: &Cast) {
-        let hostile = cast.nodes.iter().filter(|node| node.hostile).map(|node| node.part);
+        let places = cast.nodes.iter().zip(0..);
+        let hostile =
+            places.filter(|(node, _)| node.hostile).map(|(node, place)| (place, node.part));
         *self.0.borrow_mut() = hostile.collect();
     }
 }
 
-/// A run whose one hostile node is such a one.
-fn run(is_wanted: impl Fn(Part) -> bool) -> Report {
-    let scenario = Scenario::from_toml(SCENARIO).expect("a scenario");
-    let short = SCENARIO.replace("minutes = 45", "minutes = 5");
+/// A run whose one hostile node is such a one, and does this; which it is.
+fn run(what: [&str; 2], is_wanted: impl Fn(Part) -> bool) -> (u16, Report) {
+    let scenario = SCENARIO.replace("dropping = 0.5", what[0]).replace("doubling = 0.0", what[1]);
+    let short = scenario.replace("minutes = 45", "minutes = 5");
+    let scenario = Scenario::from_toml(&scenario).expect("a scenario");
     let short = Scenario::from_toml(&short).expect("a scenario");
     for seed in 1..100 {
         let hostile = Rc::new(RefCell::new(Vec::new()));
         play(&short, seed, &Transparent, Box::new(Parts(Rc::clone(&hostile))));
-        if let [part] = hostile.borrow()[..]
+        if let [(place, part)] = hostile.borrow()[..]
             && is_wanted(part)
         {
-            return play(&scenario, seed, &Transparent, Box::new(Blind));
+            return (place, play(&scenario, seed, &Transparent, Box::new(Blind)));
         }
     }
     unreachable!("one node of seventeen is drawn at random");
@@ -83,7 +91,7 @@ fn assert_all_arrives(report: &Report) {
 
 #[test]
 fn clients_go_round_a_mix_that_drops_half() {
-    let report = run(|part| matches!(part, Part::Mix(_)));
+    let (_, report) = run(DROPS_HALF, |part| matches!(part, Part::Mix(_)));
     println!("{report}");
     assert!(report.dropped > 100, "{} dropped", report.dropped);
     // One mix of three, passed twice by each packet and its answer: who does not notice loses 31 %, and who takes as long each time
@@ -96,8 +104,22 @@ fn clients_go_round_a_mix_that_drops_half() {
 
 #[test]
 fn nothing_is_lost_by_a_store_that_drops_half() {
-    let report = run(|part| part == Part::Store);
+    let (_, report) = run(DROPS_HALF, |part| part == Part::Store);
     println!("{report}");
     assert!(report.dropped > 100, "{} dropped", report.dropped);
     assert_all_arrives(&report);
+}
+
+/// The next hops refuse what such a mix sends, and clients notice that.
+#[test]
+fn a_mix_that_sends_packets_twice_is_named_and_gone_round() {
+    for layer in [1, 2, 3] {
+        let (place, report) = run(DOUBLES_A_TENTH, |part| part == Part::Mix(layer));
+        println!("{report}");
+        assert!(report.doubled > 100, "{} doubled", report.doubled);
+        assert_eq!(report.repeating, BTreeSet::from([place]));
+        // A tenth of what it passes on, and what it does not any more while few of the next ones have noticed.
+        assert!(answered(&report) > 0.93, "{} answered", answered(&report));
+        assert_all_arrives(&report);
+    }
 }

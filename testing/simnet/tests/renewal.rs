@@ -106,6 +106,7 @@ fn nothing_is_lost_and_nothing_waits_when_keys_are_renewed() {
     assert!(said > 100 && arrived + 3 >= said, "{arrived} of {said} have arrived");
     // Nothing comes under a key that its node has not, or has no more.
     assert_eq!((totals.dropped, totals.over_bounds, totals.refused), (0, 0, 0));
+    assert_eq!(totals.items_dropped, 0);
     assert!(totals.packets_down * 1_000 > totals.packets_up * 998, "all are answered");
     // The keys change at 4, 8 and 12 h. No hour has fewer packets than another beyond chance, nor fewer that their stores can open.
     for counts in [&hours.packets, &hours.requests, &hours.mixed] {

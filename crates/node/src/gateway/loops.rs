@@ -26,6 +26,9 @@ pub const MAX_LOOPS: usize = 256;
 /// A gateway that wakes so much later than it wanted to was not there itself: what it missed says nothing.
 const ASLEEP: Duration = Duration::from_secs(5);
 
+/// Loops that are back and still known, so that one that comes twice is noticed.
+const MAX_BACK: usize = 256;
+
 /// Recent loops by which a share of losses is judged, and not before there are so many: while a network starts, nodes have
 /// no links yet.
 const RECENT: usize = 64;
@@ -50,6 +53,17 @@ pub(super) struct LoopCounts {
     pub(super) lost: u64,
 }
 
+/// What a packet that came is to the loops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Came {
+    /// A loop is back.
+    Back,
+    /// The same mix has sent it before: it alone knows the tag.
+    Again,
+    /// Somebody else's, or a loop that was given up.
+    NoLoop,
+}
+
 struct UnderWay {
     key: ReplyKey,
     way: [NodeId; LAYERS as usize],
@@ -63,6 +77,8 @@ pub(super) struct Loops {
     /// Their last hop. No other packet is made for it, and it ends with the process.
     secret: Option<HopSecret>,
     under_way: BTreeMap<ReplyTag, UnderWay>,
+    /// The last that came back, and which mix sent them; at most [`MAX_BACK`].
+    back: VecDeque<(ReplyTag, NodeId)>,
     health: MixHealth,
     recent: VecDeque<bool>,
     next: Option<Timestamp>,
@@ -76,6 +92,7 @@ impl Loops {
             own,
             secret: None,
             under_way: BTreeMap::new(),
+            back: VecDeque::new(),
             health: MixHealth::new(Memory::SHORT),
             recent: VecDeque::new(),
             next: None,
@@ -131,14 +148,22 @@ impl Loops {
         if may { self.make(document, now, rng) } else { None }
     }
 
-    /// A packet with this tag came back from the last layer; whether it is a loop's.
+    /// A packet with this tag came back from this mix of the last layer; whether it is a loop's.
     pub(super) fn came(
         &mut self,
+        from: &NodeId,
         tag: &ReplyTag,
         packet: &Packet,
         document: &VerifiedDocument,
-    ) -> bool {
-        let Some(one) = self.under_way.remove(tag) else { return false };
+    ) -> Came {
+        let Some(one) = self.under_way.remove(tag) else {
+            let again = self.back.contains(&(*tag, *from));
+            return if again { Came::Again } else { Came::NoLoop };
+        };
+        if self.back.len() >= MAX_BACK {
+            self.back.pop_front();
+        }
+        self.back.push_back((*tag, *from));
         let opened = self.secret.as_ref().and_then(|own| self.format.unwrap(own, packet).ok());
         let whole = match opened.map(|processed| processed.unwrapped) {
             Some(Unwrapped::Reply { id, payload }) => {
@@ -148,7 +173,7 @@ impl Loops {
         };
         // One that was altered is as good as lost, and the alteration marks it for whoever looks: a tagging attack.
         self.judge(&one, !whole, document);
-        true
+        Came::Back
     }
 
     fn judge(&mut self, one: &UnderWay, lost: bool, document: &VerifiedDocument) {

@@ -6,7 +6,9 @@ use std::time::Duration;
 use xchat_base::Timestamp;
 use xchat_directory::Descriptor;
 use xchat_directory::descriptor::MAX_HOP_KEYS;
-use xchat_sphinx::{HopKey, HopSecret};
+use xchat_sphinx::{HopKey, HopSecret, ReplayTag};
+
+use super::replay::{PrintKey, TagPrint};
 
 /// Secrets a node keeps: those the document may list, and the next one that it does not list yet.
 pub const MAX_HOP_SECRETS: usize = MAX_HOP_KEYS + 1;
@@ -38,6 +40,7 @@ impl Period {
 
 struct Key {
     secret: HopSecret,
+    prints: PrintKey,
     /// `None` until a document lists it.
     period: Option<Period>,
 }
@@ -62,7 +65,7 @@ impl HopKeys {
         if self.keys.len() >= MAX_HOP_SECRETS {
             return false;
         }
-        let key = Key { secret, period: None };
+        let key = Key { prints: PrintKey::of(&secret), secret, period: None };
         self.keys.entry(key.secret.public()).or_insert(key);
         true
     }
@@ -77,6 +80,11 @@ impl HopKeys {
                 key.period = Some(Period { from: listed.from, until: listed.until });
             }
         }
+    }
+
+    /// The print of a packet that this key has opened; nothing, if it is not one of ours.
+    pub(super) fn print(&self, key: &HopKey, tag: &ReplayTag) -> Option<TagPrint> {
+        Some(self.keys.get(key)?.prints.print(tag))
     }
 
     pub(super) fn any_listed(&self) -> bool {

@@ -11,7 +11,8 @@ use xchat_sphinx::{Delays, HopAddress, HopKey, HopSecret, NodeFrame, Packet, Rep
 
 use super::{Counters, Effect, Input, MAX_DELAYED, MAX_LATENESS, MIN_DELAY_LIMIT, Mix};
 use crate::StartError;
-use crate::hop::{HopSetup, KEY_GRACE, MAX_REPLAY_TAGS, TagPrint};
+use crate::hop::{HopSetup, KEY_GRACE, MAX_REPLAY_TAGS};
+use crate::repeats::{MAX_REPEATS, REPEATING_FOR};
 use crate::tests::fixture::{Fixture, T0, VALIDITY, rng, tag};
 use crate::tests::peeled;
 
@@ -121,6 +122,34 @@ fn replays_are_refused_also_after_a_restart() {
     assert!(!bench.receive(&packet).iter().any(|e| matches!(e, Effect::RememberTags { .. })));
     assert_eq!(bench.mix.counters().replays, 1);
     assert_eq!(bench.mix.counters().remembered, 1);
+}
+
+/// A mix sends a packet once; a gateway's clients may send one as often as they like.
+#[test]
+fn a_mix_that_sends_packets_twice_is_refused_for_an_hour_and_a_gateway_is_not() {
+    for layer in 1..=3 {
+        let mut bench = Bench::new(layer);
+        let packet = bench.usual_packet();
+        bench.receive(&packet);
+        for _ in 0..MAX_REPEATS {
+            assert!(bench.mix.repeating(bench.now).is_empty());
+            bench.receive(&packet);
+        }
+        assert_eq!(bench.mix.repeating(bench.now), [bench.before()]);
+        let other = bench.usual_packet();
+        let is_taken = |effects: &[Effect]| {
+            effects.iter().any(|effect| matches!(effect, Effect::RememberTags { .. }))
+        };
+        let taken = bench.receive(&other);
+        assert_eq!(
+            (is_taken(&taken), bench.mix.counters().refused_peer),
+            (layer == 1, u64::from(layer != 1))
+        );
+        bench.flush(REPEATING_FOR);
+        assert!(bench.mix.repeating(bench.now).is_empty());
+        let other = bench.usual_packet();
+        assert!(is_taken(&bench.receive(&other)), "layer {layer}");
+    }
 }
 
 #[test]
@@ -342,12 +371,6 @@ fn only_a_listed_mix_with_its_key_starts() {
     let store = fixture.store(0);
     let other = start(store.id, store.hop_setup());
     assert!(matches!(other, Some(StartError::OtherRole { .. })));
-}
-
-#[test]
-fn prints_are_the_front_of_tags() {
-    let tag = xchat_sphinx::ReplayTag::from_bytes(std::array::from_fn(|i| i as u8));
-    assert_eq!(TagPrint::of(&tag).as_bytes(), &tag.as_bytes()[..8]);
 }
 
 proptest! {

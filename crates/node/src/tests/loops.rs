@@ -163,6 +163,31 @@ fn a_mix_that_delays_or_changes_packets_is_named() {
     }
 }
 
+/// Whoever gets its packets refuses them, and so the gateways name it too.
+#[test]
+fn a_mix_that_sends_packets_twice_is_refused_by_the_next_and_named() {
+    for layer in 1..=3 {
+        let mut net = Network::with_loops(60 + u64::from(layer));
+        net.run_for(MINUTE);
+        let liar = net.fixture.mix(layer, 1).id;
+        let gateways = [0, 1].map(|n| net.fixture.gateway(n).id);
+        let next = match layer {
+            3 => gateways.to_vec(),
+            _ => [0, 1].map(|n| net.fixture.mix(layer + 1, n).id).to_vec(),
+        };
+        net.meddle(&[liar], &next, Meddling::Double);
+        let (after, named) = named_after(&mut net, 5 * MINUTE);
+        assert_eq!(named, [liar], "layer {layer} after {after:?}");
+        for node in next {
+            let who = match layer {
+                3 => net.gateway(&node).repeating(net.now),
+                _ => net.mix(&node).repeating(net.now),
+            };
+            assert_eq!(who, [liar], "layer {layer}");
+        }
+    }
+}
+
 #[test]
 fn with_a_whole_layer_gone_no_mix_is_named_and_the_loss_is_told() {
     let mut net = Network::with_loops_of(5, &Transparent);

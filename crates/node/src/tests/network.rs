@@ -46,6 +46,8 @@ pub(super) enum Meddling {
     Delay(Duration),
     /// Payloads are changed, headers are not.
     Tag,
+    /// Each goes out a second time.
+    Double,
 }
 
 /// All nodes, all frames on their way, all clients' inboxes.
@@ -165,6 +167,13 @@ impl Network {
         match &self.cores[id] {
             Core::Gateway(gateway) => gateway,
             _ => panic!("not a gateway"),
+        }
+    }
+
+    pub(super) fn mix(&self, id: &NodeId) -> &Mix {
+        match &self.cores[id] {
+            Core::Mix(mix) => mix,
+            _ => panic!("not a mix"),
         }
     }
 
@@ -327,6 +336,13 @@ impl Network {
             }
             Some(Meddling::Delay(longer)) => after += *longer,
             Some(Meddling::Tag) => *bytes.last_mut().expect("not empty") ^= 1,
+            Some(Meddling::Double) => {
+                self.schedule(
+                    self.now + 2 * after,
+                    to,
+                    Event::Packet { from, bytes: bytes.clone() },
+                );
+            }
             None => {}
         }
         self.schedule(self.now + after, to, Event::Packet { from, bytes });

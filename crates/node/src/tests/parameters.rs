@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::hop::{KEY_GRACE, MAX_HOP_SECRETS, MAX_REPLAY_TAGS, TagPrint};
+use crate::repeats::{MAX_REPEATED_LOOPS, MAX_REPEATS, REPEATING_FOR};
 use crate::{gateway, mix, store};
 
 const PAGE: &str = include_str!("../../../../spec/09-parameters.md");
@@ -29,6 +30,9 @@ fn every_bound_of_the_nodes_stands_in_the_specification() {
     let bounds = [
         ("MAX_REPLAY_TAGS", number(MAX_REPLAY_TAGS)),
         ("TagPrint", format!("{} bytes", TagPrint::LEN)),
+        ("MAX_REPEATS", number(MAX_REPEATS as usize)),
+        ("MAX_REPEATED_LOOPS", number(MAX_REPEATED_LOOPS as usize)),
+        ("REPEATING_FOR", seconds(REPEATING_FOR)),
         ("KEY_GRACE", seconds(KEY_GRACE)),
         ("MAX_HOP_SECRETS", number(MAX_HOP_SECRETS)),
         ("MAX_DELAYED", number(mix::MAX_DELAYED)),

@@ -79,6 +79,7 @@ const COUNTERS: &[Shown] = &[
     count("forwarded", "Packets passed on."),
     count("unreadable", "Frames, packets and requests that could not be read."),
     count("replays", "Packets that came before."),
+    count("refused_peer", "Frames refused because their mix sends packets twice."),
     count("cache_full", "Packets refused because the replay cache is full."),
     count("bad_next_hop", "Packets for a next hop that this mix does not send to."),
     count("delay_too_long", "Packets that asked for a longer delay than there is."),
@@ -141,6 +142,7 @@ fn health(page: &mut Page, status: &NodeStatus) {
         page.gauge("failing_mixes", "Mixes through which too few loops come back.", failing);
         page.gauge("losing", "1 if many loops are lost.", u8::from(loops.losing));
     }
+    page.gauge("repeating", "Nodes that send packets twice.", status.repeating.len());
     let Some(table) = &status.table else { return };
     page.gauge(
         "catching_up",

@@ -50,6 +50,7 @@ fn status(role: RoleName, counters: &[(&str, u64)]) -> NodeStatus {
         table,
         loops: (role == RoleName::Gateway)
             .then(|| LoopStatus { failing_mixes: vec!["cd".repeat(32)], losing: false }),
+        repeating: vec!["ef".repeat(32)],
         counters: counters.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
     }
 }

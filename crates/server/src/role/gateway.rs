@@ -32,7 +32,7 @@ impl Role for GatewayRole {
         let counters = counters!(self.0.counters(); to_mixes, to_clients, unknown_tag, refused_tags,
             unknown_peer, unknown_mix, malformed, welcomed, resumed, refused_busy, refused_too_fast, over_pace,
             refused_proof, refused_silent, refused_idle, documents, refused_documents, sessions, kept, opening, tags, loops,
-            loops_back, loops_lost);
+            loops_back, loops_lost, replays, refused_peer);
         let load = self.0.load(now);
         let load = Load::Gateway {
             sessions: load.sessions as u64,
@@ -49,7 +49,8 @@ impl Role for GatewayRole {
             failing_mixes: report.failing.iter().map(NodeId::to_hex).collect(),
             losing: report.losing,
         });
-        RoleStatus { catching_up: false, table: None, load: Some(load), loops, counters }
+        let repeating = self.0.repeating(now);
+        RoleStatus { catching_up: false, table: None, load: Some(load), loops, repeating, counters }
     }
 }
 

@@ -27,11 +27,12 @@ impl Role for MixRole {
         self.0.handle(input, now, rng).into_iter().filter_map(act).collect()
     }
 
-    fn status(&self, _now: Timestamp) -> RoleStatus {
+    fn status(&self, now: Timestamp) -> RoleStatus {
         let counters = counters!(self.0.counters(); received, forwarded, unknown_peer, unreadable,
-            replays, cache_full, bad_next_hop, delay_too_long, queue_full, late, refused_documents,
+            replays, refused_peer, cache_full, bad_next_hop, delay_too_long, queue_full, late, refused_documents,
             waiting, remembered);
-        RoleStatus { catching_up: false, table: None, load: None, loops: None, counters }
+        let repeating = self.0.repeating(now);
+        RoleStatus { catching_up: false, table: None, load: None, loops: None, repeating, counters }
     }
 }
 

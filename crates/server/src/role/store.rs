@@ -114,10 +114,10 @@ impl Role for StoreRole {
         Ok(self.acts(effects))
     }
 
-    fn status(&self, _now: Timestamp) -> RoleStatus {
+    fn status(&self, now: Timestamp) -> RoleStatus {
         let counters = counters!(self.store.counters(); received, writes, reads, registers, collects,
             answered, refused, refused_busy, refused_full, untaken, deliveries_sent, items_kept, items_dropped, unknown_peer, unreadable,
-            replays, cache_full, bad_reply_block, replica_frames, not_shared, refused_documents,
+            replays, refused_peer, cache_full, bad_reply_block, replica_frames, not_shared, refused_documents,
             missed, pending, registrations, collector_sessions, items, remembered);
         let (state, room) = (self.store.table_state(), self.rooms.room());
         let table = TableStatus {
@@ -130,6 +130,14 @@ impl Role for StoreRole {
             full: room.full,
         };
         let load = Some(Load::Store { busy: self.pressed });
-        RoleStatus { catching_up: !state.complete, table: Some(table), load, loops: None, counters }
+        let repeating = self.store.repeating(now);
+        RoleStatus {
+            catching_up: !state.complete,
+            table: Some(table),
+            load,
+            loops: None,
+            repeating,
+            counters,
+        }
     }
 }

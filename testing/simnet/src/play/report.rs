@@ -1,10 +1,11 @@
 //! What a run came to.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use crate::core::Totals;
-use crate::seen::{Cast, Insight, Observer, Online, Said, Seen, Uses, Wrote};
+use crate::seen::{Cast, Insight, Observer, Online, Receipted, Said, Seen, Uses, Wrote};
 use crate::world::World;
 
 /// Hands everything on to the observer, and keeps what the report needs.
@@ -37,6 +38,8 @@ impl Ledger {
             frames: world.frames,
             lost: world.lost,
             dropped: world.dropped,
+            doubled: world.doubled,
+            repeating: world.repeating(),
             said: self.said,
             stored: self.stored,
             arrived: self.arrived,
@@ -73,6 +76,10 @@ impl Observer for Ledger {
         self.observer.said(said);
     }
 
+    fn receipted(&mut self, receipted: &Receipted) {
+        self.observer.receipted(receipted);
+    }
+
     fn online(&mut self, online: &Online) {
         self.observer.online(online);
     }
@@ -101,6 +108,10 @@ pub struct Report {
     pub lost: u64,
     /// Packets that hostile nodes did not pass on.
     pub dropped: u64,
+    /// Packets that hostile nodes passed on twice.
+    pub doubled: u64,
+    /// The nodes of which others say at the end that they do.
+    pub repeating: BTreeSet<u16>,
     /// Messages that were said.
     pub said: u64,
     /// Of these, known by their writer to be safe.
@@ -126,7 +137,8 @@ impl fmt::Display for Report {
         writeln!(f, "clients       {}", self.clients)?;
         writeln!(f, "virtual time  {:.1} min", self.lasted.as_secs_f64() / 60.0)?;
         writeln!(f, "events        {}", self.events)?;
-        writeln!(f, "frames        {}, {} lost, {} dropped", self.frames, self.lost, self.dropped)?;
+        let Self { frames, lost, dropped, doubled, .. } = self;
+        writeln!(f, "frames        {frames}, {lost} lost, {dropped} dropped, {doubled} doubled")?;
         writeln!(
             f,
             "packets       {} from clients, {} to clients",

@@ -51,6 +51,7 @@ impl Scenario {
         within("network.mix_delay_ms", network.mix_delay_ms, 0.0, 10_000.0)?;
         share("network.hostile", network.hostile)?;
         share("network.dropping", network.dropping)?;
+        share("network.doubling", network.doubling)?;
         if let Some(hours) = network.new_hop_keys_every_h {
             within("network.new_hop_keys_every_h", hours.into(), LEAST_KEY_HOURS, MOST_KEY_HOURS)?;
         }

@@ -122,6 +122,12 @@ impl World {
             };
             self.tell(from, inside);
         }
+        let seat = &mut self.seats[usize::from(from)];
+        if seat.doubles > 0.0 && random::unit(&mut seat.weather) < seat.doubles {
+            self.doubled += 1;
+            let (frame, at) = self.leaves_padded(from, to, bytes.len(), Kind::Packet);
+            self.between(from, at, Event::Packet { from, to, frame, bytes: bytes.clone() });
+        }
         self.between(from, at, Event::Packet { from, to, frame: left, bytes });
     }
 

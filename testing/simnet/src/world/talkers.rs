@@ -5,7 +5,7 @@ use xchat_transport::Pace;
 
 use super::{Stream, Who, World, stream};
 use crate::past::Past;
-use crate::seen::{Pair, Said, Uses, Wrote};
+use crate::seen::{Pair, Receipted, Said, Uses, Wrote};
 use crate::talker::{Network, News, Talker, id};
 
 /// A conversation of two talkers.
@@ -139,6 +139,10 @@ impl World {
         for news in self.talkers[place].news() {
             let number = match news {
                 News::Stored(number) | News::Arrived(number) => number,
+                News::Receipted(number) => {
+                    self.observer.receipted(&Receipted { number, at: self.now });
+                    continue;
+                }
                 News::Wrote(id, to, number) => {
                     self.observer.wrote(&Wrote { id, from: client, to, number });
                     continue;
