@@ -23,7 +23,8 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use xchat_base::Timestamp;
+use xchat_base::random::Rng;
+use xchat_base::{Timestamp, random};
 use xchat_e2ee::Group;
 use xchat_pigeonhole::outcome::{ReadOutcome, WriteOutcome};
 use xchat_pigeonhole::{BoxId, SealedBox};
@@ -48,11 +49,17 @@ use crate::api::{Alert, Contact, ContactId, ConversationId, Event, MessageState}
 use crate::turn::Turn;
 
 /// How often the commit lane is looked at although nothing points there: the authority behind the
-/// "epoch ended" record, which is only a hint and can be lost with its writer's device.
+/// "epoch ended" record, which is only a hint and can be lost with its writer's device. Times a factor drawn each time ([`spread`]).
 const COMMIT_CHECK_PERIOD: Duration = Duration::from_secs(12 * 3600);
 
-/// How often the rejoin lanes are looked into: their next boxes are followed besides.
+/// How often the rejoin lanes are looked into: their next boxes are followed besides. Times a factor as well.
 const REJOIN_CHECK_PERIOD: Duration = Duration::from_secs(24 * 3600);
+
+/// A period times a random factor from one half to three halves: what a program reads of all its conversations in one moment, each time
+/// that the period is over, stores would know to belong together.
+fn spread(period: Duration, rng: &mut Rng) -> Duration {
+    period.mul_f64(0.5 + random::unit(rng))
+}
 
 /// What a box of this conversation is to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,8 +162,8 @@ impl<G: EpochGroup> Conversation<G> {
             incoming: BTreeMap::new(),
             epoch,
             ids: BTreeMap::new(),
-            next_check: turn.now + COMMIT_CHECK_PERIOD,
-            next_rejoin_check: turn.now + REJOIN_CHECK_PERIOD,
+            next_check: turn.now + spread(COMMIT_CHECK_PERIOD, turn.rng),
+            next_rejoin_check: turn.now + spread(REJOIN_CHECK_PERIOD, turn.rng),
             last_activity: turn.now,
             receipted_at: Timestamp::ZERO,
             dirty: true,
@@ -179,6 +186,8 @@ impl<G: EpochGroup> Conversation<G> {
         self.prove(turn);
         self.resume_epoch(turn);
         self.resume_rejoin(turn);
+        self.next_check = self.next_look(COMMIT_CHECK_PERIOD, turn);
+        self.next_rejoin_check = self.next_look(REJOIN_CHECK_PERIOD, turn);
         self.pump(turn);
     }
 
@@ -286,14 +295,21 @@ impl<G: EpochGroup> Conversation<G> {
         let now = turn.now;
         self.queue_receipt(turn, |due| due <= now);
         if turn.now >= self.next_check {
-            self.next_check = turn.now + COMMIT_CHECK_PERIOD;
+            self.next_check = self.next_look(COMMIT_CHECK_PERIOD, turn);
             self.check_commit_lane(turn);
         }
         if turn.now >= self.next_rejoin_check {
-            self.next_rejoin_check = turn.now + REJOIN_CHECK_PERIOD;
+            self.next_rejoin_check = self.next_look(REJOIN_CHECK_PERIOD, turn);
             self.look_for_rejoin(turn);
         }
         self.pump(turn);
+    }
+
+    /// When something that is looked into now is next looked into.
+    fn next_look(&self, period: Duration, turn: &mut Turn<'_>) -> Timestamp {
+        // In a model every draw would be a state of its own.
+        let period = if self.is_modelled() { period } else { spread(period, turn.rng) };
+        turn.now + period
     }
 
     /// When [`Self::timer`] wants to be called next.

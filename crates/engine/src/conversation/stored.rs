@@ -14,7 +14,7 @@ use super::outbox::Outbox;
 use super::own_lane::Flight;
 use super::proof::Proof;
 use super::rejoin::{Place, Rejoin};
-use super::{COMMIT_CHECK_PERIOD, Conversation, EpochGroup, REJOIN_CHECK_PERIOD};
+use super::{Conversation, EpochGroup};
 use crate::api::{ContactId, ConversationId};
 use crate::keys::{self, Key, Part};
 use crate::record::Record;
@@ -217,8 +217,9 @@ impl<G: EpochGroup> Conversation<G> {
             incoming: stored.incoming,
             epoch,
             ids: BTreeMap::new(),
-            next_check: now + COMMIT_CHECK_PERIOD,
-            next_rejoin_check: now + REJOIN_CHECK_PERIOD,
+            // Drawn by `resume`.
+            next_check: now,
+            next_rejoin_check: now,
             last_activity: stored.last_activity,
             receipted_at: Timestamp::ZERO,
             dirty: false,

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use xchat_base::Timestamp;
+use xchat_base::{Rng, Timestamp, random};
 use xchat_pigeonhole::{BoxId, Dated, Handed, Ticket};
 
 use super::lane::DecoyLane;
@@ -14,6 +14,14 @@ const USED_FOR: Duration = Duration::from_secs(60);
 
 /// Tickets that one side holds, at most.
 const MOST_HELD: usize = 16;
+
+/// How often the commit lane is looked at although nothing points there.
+pub(super) const CHECK_PERIOD: Duration = Duration::from_secs(12 * 3600);
+
+/// When it is looked at again after that, as a conversation does.
+pub(super) fn check_after(rng: &mut Rng) -> Duration {
+    CHECK_PERIOD.mul_f64(0.5 + random::unit(rng))
+}
 
 /// What is in a box.
 #[derive(Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use xchat_base::{Rng, Timestamp, random};
 use xchat_pigeonhole::{BoxId, Handed, Ticket};
 
 use super::lane::DecoyLane;
-use super::side::{Content, Side};
+use super::side::{CHECK_PERIOD, Content, Side, check_after};
 use crate::api::{NEXT, Urgency};
 use crate::rhythm::{Line, Rhythm};
 
@@ -45,9 +45,6 @@ const PROVEN_WITHIN: Duration = Duration::from_secs(3600);
 
 /// No receipt waits longer than this.
 const RECEIPT_WITHIN: Duration = Duration::from_secs(10);
-
-/// How often the commit lane is looked at although nothing points there.
-const CHECK_PERIOD: Duration = Duration::from_secs(12 * 3600);
 
 /// Keys are renewed after so many boxes of one's own in an epoch, when it is one's turn; otherwise after twice as many.
 const UPDATE_AFTER_BOXES: u64 = 48;
@@ -231,7 +228,7 @@ impl Talk {
     fn set_clock(&mut self, now: Timestamp, rng: &mut Rng) {
         self.since = self.since.min(now);
         for side in &mut self.sides {
-            side.next_check = now + CHECK_PERIOD;
+            side.next_check = now + check_after(rng);
             side.last_activity = side.last_activity.map(|at| at.min(now));
             side.receipted_at = side.receipted_at.min(now);
             side.receipt_due = side.receipt_due.map(|due| due.min(now + RECEIPT_WITHIN));
@@ -299,7 +296,7 @@ impl Talk {
         }
         for side in 0..2 {
             if self.sides[side].next_check <= now {
-                self.sides[side].next_check = now + CHECK_PERIOD;
+                self.sides[side].next_check = now + check_after(rng);
                 self.look(side, out);
             }
         }

@@ -72,7 +72,7 @@ pub(super) struct Network {
     pub(super) dropping: BTreeMap<NodeId, f64>,
     /// Frames between nodes take up to so long, and overtake one another.
     pub(super) jitter: Duration,
-    /// Every packet between nodes is sent twice.
+    /// Every packet between nodes is sent twice, but those of mixes.
     pub(super) twice: bool,
     /// What a proof of work takes a person.
     pub(super) solving: Duration,
@@ -413,7 +413,9 @@ impl Network {
     }
 
     fn between_nodes(&mut self, to: NodeId, event: &Event) {
-        for _ in 0..if self.twice { 2 } else { 1 } {
+        // A mix that does so is refused by whoever gets it.
+        let may = !matches!(event, Event::Packet { from, .. } if matches!(self.cores[from], Core::Mix(_)));
+        for _ in 0..if self.twice && may { 2 } else { 1 } {
             let copy = match event {
                 Event::Packet { from, bytes } => {
                     Event::Packet { from: *from, bytes: bytes.clone() }

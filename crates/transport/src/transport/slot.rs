@@ -42,6 +42,10 @@ const TALK_LOOK_EVERY: u64 = 10;
 /// The same when an item may just have been lost, or is known to be, or may have been told to nobody.
 const HURRIED_LOOK_EVERY: u64 = 3;
 
+/// Such a look waits no longer for a slot than this after the last one, whatever else there is to do: where slots are few and people talk,
+/// there always is something, and what nobody was told of would wait for the end of the talk.
+const HURRIED_LOOK_PATIENCE: u64 = 8;
+
 /// Renewals that slots full of writes have held back are made up for, to this many.
 const MAX_RENEWAL_CREDIT: f64 = 4.0;
 
@@ -184,6 +188,14 @@ impl Transport {
             IDLE_COLLECT_PATIENCE
         };
 
+        let doubt = |talk| self.tickets.doubt(talk, now);
+        let since_hurried = slot.saturating_sub(self.turns.hurried);
+        let hurried_look = if since_hurried >= HURRIED_LOOK_PATIENCE {
+            self.follows.next_look(now, doubt, |need| need >= Need::Untold, rng)
+        } else {
+            None
+        };
+
         // A kind without work has nothing to be impatient about.
         for (has_work, served) in [
             (writes, &mut self.turns.wrote),
@@ -203,6 +215,9 @@ impl Transport {
             reads.then_some((Kind::Read, self.turns.read, PATIENCE)),
             few.then_some((Kind::Ticket, self.turns.ticketed, ticket_patience)),
             Some((Kind::Collect, self.turns.collected, collect_patience)),
+            hurried_look.map(|(id, need)| {
+                (Kind::Look(id, need), self.turns.hurried, HURRIED_LOOK_PATIENCE)
+            }),
         ]
         .into_iter()
         .flatten()
