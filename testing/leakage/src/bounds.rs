@@ -1,7 +1,8 @@
 //! What must be true of the findings.
 
 use crate::adversary::{one_store, store};
-use crate::campaign::{Attack, Figure, Finding, Findings};
+use crate::campaign::{Attack, DAY, Figure, Finding, Findings};
+use crate::report::attack_name;
 use crate::systems::Expectation;
 
 /// How far a system that is to hide something may be from hiding it.
@@ -165,14 +166,16 @@ pub fn broken(expectation: Expectation, findings: &Findings, bounds: Bounds) -> 
         let (limit, verdict) = bound(expectation, line, findings.seeds, bounds)?;
         let what = match verdict {
             Verdict::Met => return None,
-            Verdict::Passed => format!("{:?} is not {limit}", line.figure),
+            Verdict::Passed => format!("{} is not {limit}", told(&line.figure)),
             Verdict::TooFew => format!(
-                "{:?} of {} seeds is too little to say that it is {limit}",
-                line.figure, findings.seeds
+                "{} of {} seeds is too little to say that it is {limit}",
+                told(&line.figure),
+                findings.seeds
             ),
         };
-        let who = (findings.system, findings.clients, line.adversary, line.attack);
-        Some(format!("{}, {} clients, {}, {:?}: {what}", who.0, who.1, who.2, who.3))
+        let (system, clients, attack) =
+            (findings.system, findings.clients, attack_name(line.attack));
+        Some(format!("{system}, {clients} clients, {}, {attack}: {what}", line.adversary))
     };
     let mut faults: Vec<String> = findings.lines.iter().filter_map(words).collect();
     if expectation == Expectation::Hides {
@@ -189,9 +192,26 @@ pub fn broken(expectation: Expectation, findings: &Findings, bounds: Bounds) -> 
                     "{system}, {clients} clients, {adversary}: nothing was measured"
                 ));
             }
+            // What only days give was asked for, and of the same days a day's windows.
+            let has_days = findings.lines.iter().any(|line| line.attack == Attack::Presence);
+            if has_days && !is_judged(adversary, |attack| attack == Attack::Pairs(DAY)) {
+                let Findings { system, clients, .. } = findings;
+                faults.push(format!(
+                    "{system}, {clients} clients, {adversary}: no window of a day was looked at"
+                ));
+            }
         }
     }
     faults
+}
+
+fn told(figure: &Figure) -> String {
+    match figure {
+        Figure::Auc(interval, _) | Figure::Correlation(interval, _) => {
+            format!("{:.3} [{:.3}, {:.3}]", interval.value, interval.low, interval.high)
+        }
+        other => format!("{other:?}"),
+    }
 }
 
 #[cfg(test)]
@@ -235,5 +255,16 @@ mod tests {
         let empty = Findings { system: "it", clients: 2, seeds: 20, lines: Vec::new(), cost };
         assert_eq!(broken(Expectation::Hides, &empty, FULL).len(), BOUNDED.len());
         assert!(broken(Expectation::Leaks, &empty, FULL).is_empty());
+        // Hours alone are not what days were run for.
+        let figure = Figure::Auc(Interval { value: 0.5, low: 0.49, high: 0.51 }, 5_000);
+        let line = |adversary, attack| Finding { adversary, attack, figure: figure.clone() };
+        let hours = |adversary| [Attack::Pairs(1), Attack::Volume].map(|it| line(adversary, it));
+        let mut lines: Vec<_> = BOUNDED.into_iter().flat_map(hours).collect();
+        let of = |lines: &Vec<Finding>| Findings { lines: lines.clone(), ..empty.clone() };
+        assert!(broken(Expectation::Hides, &of(&lines), FULL).is_empty());
+        lines.push(line(BOUNDED[0], Attack::Presence));
+        assert_eq!(broken(Expectation::Hides, &of(&lines), FULL).len(), BOUNDED.len());
+        lines.extend(BOUNDED.map(|adversary| line(adversary, Attack::Pairs(DAY))));
+        assert!(broken(Expectation::Hides, &of(&lines), FULL).is_empty());
     }
 }

@@ -38,7 +38,7 @@ pub use kept::Kept;
 const SEARCHED: usize = 2;
 
 /// Hours of a day.
-const DAY: u32 = 24;
+pub(crate) const DAY: u32 = 24;
 
 /// Hours before the first day: at the pace of phones a read set is full after one and a half.
 const BEFORE_DAYS: u32 = 3;
@@ -319,6 +319,20 @@ pub fn stores(system: &dyn System, extent: Extent, say: &mut dyn FnMut(&str)) ->
         signs: Days { stores, one_store, ..Days::default() }.signs(),
         followed: follow(one_store::NAME, each).chain(follow(store::NAME, all)).collect(),
     }
+}
+
+/// What a contact that probes learns of a system, and nothing else.
+pub fn probes(system: &dyn System, extent: Extent, say: &mut dyn FnMut(&str)) -> Finding {
+    let title = format!("{}, probes", system.name());
+    let at_once = workers::at_once(system.memory(extent.clients, days::PROBES_HOURS));
+    let Ok(runs) = seeds(&title, extent.seeds, at_once, say, |seed| -> Result<_, Infallible> {
+        let mut whole = WholeDays::default();
+        whole.probe(system, extent.shape(), seed);
+        Ok(whole)
+    });
+    let mut all = WholeDays::default();
+    runs.into_iter().for_each(|one| all.append(one));
+    all.probed()
 }
 
 /// One run for each seed, so many at a time; what they give, in the order of seeds. After the first failure none is begun.

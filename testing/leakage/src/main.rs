@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use xchat_leakage::bounds::{FULL, QUICK, broken};
+use xchat_leakage::bounds::{Bounds, FULL, QUICK, broken};
 use xchat_leakage::campaign::{self, Extent, Kept, Measured, measure};
 use xchat_leakage::report;
 use xchat_leakage::systems::{Direct, Expectation, Ideal, Nym, System, ThreeHop, TwoHop, Xchat};
@@ -65,7 +65,10 @@ struct Args {
     /// Only what stores learn, sign by sign, of evenings in which people talk much.
     #[arg(long)]
     stores: bool,
-    /// The same, where each program whose device is awake ends and starts again at the beginning of the first hour that is looked at.
+    /// Only what a contact that writes every minute learns.
+    #[arg(long, conflicts_with_all = ["keep", "stores", "docs"])]
+    probes: bool,
+    /// The same as `--stores`, where each program whose device is awake ends and starts again at the beginning of the first hour that is looked at.
     #[arg(long, requires = "stores")]
     restart: bool,
     /// Writes `leakage.md`, or of the same days for all systems `leakage-days.md`, and its pictures in this directory.
@@ -93,11 +96,21 @@ const FEW: u32 = 100;
 
 /// Sittings of a person and day, and days, of the models.
 const FEW_SITTINGS: f64 = 4.0;
+
+/// So many hours after all programs have started their decoys are there.
+const LATER: u32 = 2;
+
+/// Seeds of a day of the program.
+const DAYS_SEEDS: u64 = 20;
 const MODEL_DAYS: u32 = 3;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let done = if args.stores { stores(&args) } else { campaign(&args) };
+    let done = match (args.stores, args.probes) {
+        (true, _) => stores(&args),
+        (_, true) => Ok(probes(&args)),
+        _ => campaign(&args),
+    };
     done.unwrap_or_else(|why| {
         eprintln!("sim: {why}");
         ExitCode::FAILURE
@@ -112,28 +125,32 @@ fn campaign(args: &Args) -> Result<ExitCode, String> {
     let kept = kept.transpose()?;
     let sizes =
         if args.quick { vec![40] } else { args.clients.map_or(vec![100, 1_000], |n| vec![n]) };
-    let is_later = args.days.is_some() || args.warm_up.is_some_and(|hours| hours >= 2);
-    let bounds = match (args.quick, is_later) {
-        (true, _) => QUICK,
-        (false, true) => FULL.after_hours(),
-        (false, false) => FULL,
-    };
+    let is_later = args.days.is_some() || args.warm_up.is_some_and(|hours| hours >= LATER);
+    let bounds = args.bounds(is_later);
     let (mut all, mut extents, mut names, mut told, mut faults) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for system in systems(args.program()) {
+    let mut systems = systems(args.program());
+    if args.is_plain() {
+        systems.push(Box::new(args.program_of_days()));
+    }
+    for system in systems {
         if !args.wants(system.as_ref()) {
             continue;
         }
-        names.push((system.name(), system.about()));
+        let mut is_named = false;
         for &clients in &sizes {
             let Some(extent) = args.extent(system.as_ref(), clients) else { continue };
+            if !std::mem::replace(&mut is_named, true) {
+                names.push((system.name(), system.about()));
+            }
             let begun = std::time::Instant::now();
             let mut say = |what: &str| eprintln!("sim: {what}");
             let found = measure(system.as_ref(), extent, kept.as_ref(), &mut say)
                 .map_err(|why| format!("what is kept: {why}"))?;
             eprintln!("sim: {}: {:.0} s", system.name(), begun.elapsed().as_secs_f64());
             let Measured { findings, signs } = found;
-            faults.extend(broken(system.expectation(), &findings, bounds));
+            let is_later = extent.limits.warm_up >= LATER;
+            faults.extend(broken(system.expectation(), &findings, args.bounds(is_later)));
             all.push((system.expectation(), findings));
             extents.push((system.name(), extent));
             if system.expectation() == Expectation::Hides && !signs.is_empty() {
@@ -205,6 +222,25 @@ impl Args {
         Xchat { pace: self.pace, ..Xchat::default() }
     }
 
+    /// What must be true, of runs of which the first hours after a start are looked at or not.
+    fn bounds(&self, is_later: bool) -> Bounds {
+        match (self.quick, is_later) {
+            (true, _) => QUICK,
+            (false, true) => FULL.after_hours(),
+            (false, false) => FULL,
+        }
+    }
+
+    /// Each system by what it takes to say something of it: the program also by a day at the pace of phones.
+    fn is_plain(&self) -> bool {
+        self.days.is_none() && !self.evenings && !self.quick && self.pace != Pace::Phone
+    }
+
+    /// The program, of which a day is looked at too: packets of a day at another pace are five times as many.
+    fn program_of_days(&self) -> Xchat {
+        Xchat { pace: Pace::Phone, ..Xchat::default() }
+    }
+
     fn wants(&self, system: &dyn System) -> bool {
         let has = |part: &String| system.name().contains(part.as_str());
         self.only.as_ref().is_none_or(has) && !self.without.as_ref().is_some_and(has)
@@ -237,8 +273,12 @@ impl Args {
         if let Some(days) = self.days {
             return Some(Extent::days(clients, seeds, days, self.sittings));
         }
+        if self.is_plain() && system.name() == self.program_of_days().name() {
+            let seeds = self.seeds.unwrap_or(DAYS_SEEDS);
+            return (clients <= FEW).then(|| Extent::days(clients, seeds, 1, self.sittings));
+        }
         // An hour of a hundred clients of the program itself takes the better part of a minute: evenings, in which people
-        // talk much, in place of days.
+        // talk much, and a day at the pace of phones, in place of days.
         if self.evenings || system.name() == self.program().name() {
             return Some(self.evening(clients, seeds));
         }
@@ -267,6 +307,19 @@ fn stores(args: &Args) -> Result<ExitCode, String> {
         print!("{}", report::followed(&name, clients, &found.followed));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn probes(args: &Args) -> ExitCode {
+    for system in systems(args.program()) {
+        if !args.wants(system.as_ref()) {
+            continue;
+        }
+        let clients = args.clients.unwrap_or(FEW);
+        let extent = args.evening(clients, args.seeds_of(system.as_ref(), clients));
+        let found = campaign::probes(system.as_ref(), extent, &mut |what| eprintln!("sim: {what}"));
+        print!("{}", report::probed(system.name(), clients, &found));
+    }
+    ExitCode::SUCCESS
 }
 
 fn write(

@@ -12,7 +12,7 @@ use crate::campaign::Attack;
 
 pub use page::{Report, name, page};
 pub use picture::pictures;
-pub use table::{followed, signs, table};
+pub use table::{followed, probed, signs, table};
 
 /// An attack's name in the report.
 pub(crate) fn attack_name(attack: Attack) -> String {

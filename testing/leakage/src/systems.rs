@@ -58,6 +58,8 @@ pub enum Expectation {
 pub struct Truth {
     /// For each message of the traffic, in its order: when it came, if it did.
     pub delivered: Vec<Option<Micros>>,
+    /// When its writer had a receipt, if it did; empty where receipts are not looked at.
+    pub receipted: Vec<Option<Micros>>,
     /// What each written box was, where stores tell what they see.
     pub boxes: BTreeMap<u64, Boxed>,
 }

@@ -13,9 +13,9 @@ use crate::traffic::{Message, Traffic, overlap};
 pub const NAME: &str = "contact that probes";
 
 /// See [`crate::adversary::Lens::sees`].
-pub const SEES: &str = "What a contact sees: when its own messages to somebody come, here to the \
-    microsecond: receipts tell it later and more coarsely. (What their own wait for a slot adds is not looked at.) It writes every minute for fifty minutes, and guesses from the delays how \
-    much the other one talks with others. It sees no link and runs no node.";
+pub const SEES: &str = "What a contact sees: when the receipts of its own messages to somebody come. Besides, it is told when each of \
+    them came there, to the microsecond, which no contact knows. It writes every minute for fifty minutes, and guesses from the delays of \
+    both how much the other one talks with others. It sees no link and runs no node.";
 
 /// Between two probes, and how many there are in an hour: the last ones have ten minutes to come.
 const EVERY: Micros = 60 * SECOND;
@@ -84,24 +84,36 @@ impl Probes {
     pub fn samples(&self, truth: &Truth, seed: u64) -> Table {
         let mut table = Table::default();
         for (places, said) in &self.hours {
-            let delay = |&place: &usize| {
-                Some(secs(truth.delivered[place]?) - secs(self.traffic.messages[place].at))
+            let said_at = |place: usize| secs(self.traffic.messages[place].at);
+            let came = |&place: &usize| Some(secs(truth.delivered[place]?) - said_at(place));
+            let known = |&place: &usize| {
+                let at = truth.receipted.get(place).copied().flatten()?;
+                Some(secs(at) - said_at(place))
             };
-            let mut delays: Vec<f64> = places.iter().filter_map(delay).collect();
-            delays.sort_by(f64::total_cmp);
-            let n = delays.len().max(1) as f64;
-            let mean = delays.iter().sum::<f64>() / n;
-            let spread = (delays.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / n).sqrt();
-            let at = |q: f64| crate::stats::quantile(&delays, q);
-            let lost = (places.len() - delays.len()) as f64;
-            table.add(
-                vec![mean, spread, at(0.1), at(0.5), at(0.9), at(1.0), lost],
-                f64::from(*said),
-                seed,
-            );
+            // What the way back adds, beyond the way there.
+            let back = |place: &usize| Some(known(place)? - came(place)?);
+            let marks = [
+                marks(places.iter().map(came)),
+                marks(places.iter().map(known)),
+                marks(places.iter().map(back)),
+            ];
+            table.add(marks.concat(), f64::from(*said), seed);
         }
         table
     }
+}
+
+/// Mean, spread, some quantiles, and how many there are none of.
+fn marks(delays: impl Iterator<Item = Option<f64>>) -> Vec<f64> {
+    let all: Vec<_> = delays.collect();
+    let mut delays: Vec<f64> = all.iter().flatten().copied().collect();
+    delays.sort_by(f64::total_cmp);
+    let n = delays.len().max(1) as f64;
+    let mean = delays.iter().sum::<f64>() / n;
+    let spread = (delays.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / n).sqrt();
+    let at = |q: f64| crate::stats::quantile(&delays, q);
+    let missing = (all.len() - delays.len()) as f64;
+    vec![mean, spread, at(0.1), at(0.5), at(0.9), at(1.0), missing]
 }
 
 #[cfg(test)]

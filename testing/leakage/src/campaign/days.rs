@@ -33,6 +33,7 @@ const DRAWS: u64 = 4;
 /// they are not busy with probes.
 const PROBED_HOURS: u32 = 3;
 const BEFORE_PROBES: u32 = 2;
+pub(super) const PROBES_HOURS: u32 = BEFORE_PROBES + PROBED_HOURS;
 const PROBED: usize = 24;
 
 /// Pairs whose presence is looked at.
@@ -112,8 +113,7 @@ impl WholeDays {
     /// An evening of as many sittings a day, in which contacts write every minute and watch when receipts come.
     pub(super) fn probe(&mut self, system: &dyn System, shape: Shape, seed: u64) {
         let warm_up = BEFORE_PROBES;
-        let hours = warm_up + PROBED_HOURS;
-        let shape = Shape { first_hour: EVENING.0 - warm_up, hours, ..shape };
+        let shape = Shape { first_hour: EVENING.0 - warm_up, hours: PROBES_HOURS, ..shape };
         let seed = PROBED_SEEDS + seed;
         let traffic = Traffic::new(shape, seed);
         let limits = Limits { pairs: 0, people: PROBED, windows: &[], warm_up };
@@ -134,6 +134,12 @@ impl WholeDays {
         self.probed.append(other.probed);
     }
 
+    /// What the contact learns.
+    pub(super) fn probed(&self) -> Finding {
+        let figure = estimated(&self.probed);
+        Finding { adversary: probes::NAME, attack: Attack::Volume, figure }
+    }
+
     /// The report's lines; none where no days were run.
     pub(super) fn lines(&self) -> Vec<Finding> {
         if self.rounds.is_empty() {
@@ -144,7 +150,7 @@ impl WholeDays {
         let mut lines = vec![
             line(observer, Attack::Disclosure, median_rounds(&self.rounds, self.by_luck)),
             line(observer, Attack::Presence, told_apart(&self.present)),
-            line(probes::NAME, Attack::Volume, estimated(&self.probed)),
+            self.probed(),
         ];
         // The first half teaches how long messages take, the second half is asked about.
         let (taught, asked) = self.questions.split_at(self.questions.len() / 2);

@@ -135,7 +135,7 @@ fn unmet(report: &Report<'_>) -> String {
 const INTRODUCTION: &str = "# Leakage
 
 What somebody who looks on can learn of who talks to whom, how often and when. `./x sim` writes this page anew; the code is in
-`testing/leakage`. The same people and the same attacks are put to every system, on virtual time.
+`testing/leakage`. The same people and the same attacks are put to every system, on virtual time. [Whole days](leakage-days.md) have a page of their own.
 ";
 
 const OF_DAYS: &str = "# Leakage, of whole days
@@ -172,7 +172,7 @@ people who change their ways, a store can tell more than is measured here. Loss,
 ";
 
 const REPEAT: &str = "One seed gives one run, on every machine. `./x sim` without arguments measures at full length (a hundred and a thousand people,
-days for the models and evenings for the program) and takes hours; the sizes on this page are those of the command above. `--evenings` gives all systems the same evenings, `--days 1` the same whole days, with what is asked of days. `--stores` prints what stores go by, and nothing else. A small version with
+days for the models, evenings and, at the pace of phones, a day for the program) and takes hours; the sizes on this page are those of the command above. `--evenings` gives all systems the same evenings, `--days 1` the same whole days, with what is asked of days. `--stores` prints what stores go by, and nothing else. A small version with
 wider bounds and seeds of its own runs in `./x test`, with the program (`tests/cores.rs`) and with the design's model (`tests/mutations.rs`), together with the mutations. Of the model each part is taken away,
 and must be missed: cover, the collector, the mixes' delay, decoys, their rhythm, padded links; of the program the last four, since it has no code for the others to be without.
 ";

@@ -62,6 +62,18 @@ pub fn signs(system: &str, clients: u32, all: &[Sign]) -> String {
     text
 }
 
+/// What a contact that probes learns, as a row of a table.
+pub fn probed(system: &str, clients: u32, found: &Finding) -> String {
+    let figure = match &found.figure {
+        Figure::Auc(interval, samples) | Figure::Correlation(interval, samples) => {
+            with_count(interval, *samples, "hours")
+        }
+        other => format!("{other:?}"),
+    };
+    let (who, what) = (found.adversary, attack_name(found.attack));
+    format!("| {system} | {clients} | {who} | {what} | {figure} |\n")
+}
+
 /// How well stores follow a lane from box to box.
 pub fn followed(system: &str, clients: u32, all: &[(&'static str, Followed)]) -> String {
     let mut text = format!(

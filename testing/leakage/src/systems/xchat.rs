@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use xchat_base::Timestamp;
 use xchat_simnet::network::Shape;
-use xchat_simnet::seen::{self, Insight as Inner, Said, Uses, Wrote};
+use xchat_simnet::seen::{self, Insight as Inner, Receipted, Said, Uses, Wrote};
 use xchat_simnet::{Acquaintance, DecoyLanes, Links, Past, Renewal, Transparent, World};
 use xchat_transport::Pace;
 
@@ -160,6 +160,7 @@ impl System for Xchat {
         world.observe(Box::new(Rc::clone(&tape)), &hostile);
         let mut play = Play { world, begin, tape, observer, truth: Truth::default(), odd: 0 };
         play.truth.delivered = vec![None; traffic.messages.len()];
+        play.truth.receipted = vec![None; traffic.messages.len()];
         play.live(traffic, &known, &self.restarts(clients, seed));
         play.truth
     }
@@ -200,6 +201,7 @@ struct Tape {
     wrote: Vec<Wrote>,
     uses: Vec<Uses>,
     said: Vec<Said>,
+    receipted: Vec<Receipted>,
 }
 
 impl seen::Observer for Tape {
@@ -221,6 +223,10 @@ impl seen::Observer for Tape {
 
     fn said(&mut self, said: &Said) {
         self.said.push(*said);
+    }
+
+    fn receipted(&mut self, receipted: &Receipted) {
+        self.receipted.push(*receipted);
     }
 }
 
@@ -298,6 +304,10 @@ impl Play<'_> {
         for said in tape.said {
             let came = said.arrived.map(|at| at.since(self.begin).as_micros() as Micros);
             self.truth.delivered[said.number as usize] = came;
+        }
+        for Receipted { number, at } in tape.receipted {
+            let at = at.since(self.begin).as_micros() as Micros;
+            self.truth.receipted[number as usize] = Some(at);
         }
         for one in tape.seen {
             let at_micros = self.since(one.at_micros);
