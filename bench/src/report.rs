@@ -36,6 +36,8 @@ pub(crate) struct Row {
     pub(crate) peer: Option<(&'static str, f64)>,
     /// How far the two may be apart.
     apart: Option<f64>,
+    /// Whether a missed aim is told only.
+    told_only: bool,
 }
 
 /// What a figure should reach.
@@ -45,9 +47,26 @@ pub(crate) enum Aim {
     AtLeast(f64),
 }
 
+impl Aim {
+    fn is_met(self, value: f64) -> bool {
+        match self {
+            Self::AtMost(most) => value <= most,
+            Self::AtLeast(least) => value >= least,
+        }
+    }
+}
+
 impl Row {
     pub(crate) fn new(what: impl Into<String>, value: f64, unit: &'static str) -> Self {
-        Self { what: what.into(), value, unit, aim: None, peer: None, apart: None }
+        Self {
+            what: what.into(),
+            value,
+            unit,
+            aim: None,
+            peer: None,
+            apart: None,
+            told_only: false,
+        }
     }
 
     pub(crate) fn at_most(self, aim: f64) -> Self {
@@ -64,6 +83,11 @@ impl Row {
         Self { aim: Some(Aim::AtLeast(aim / slower())), ..self }
     }
 
+    /// Its aim is a wish: missing it is told on the page, and no error.
+    pub(crate) fn told_only(self) -> Self {
+        Self { told_only: true, ..self }
+    }
+
     pub(crate) fn beside(self, peer: &'static str, value: f64) -> Self {
         Self { peer: Some((peer, value)), ..self }
     }
@@ -73,16 +97,30 @@ impl Row {
         Self { apart: Some(AGREES_WITHIN), ..self.beside("simulator", value) }
     }
 
+    /// Whether it misses its aim, or is too far from the simulator.
+    pub(crate) fn is_missed(&self) -> bool {
+        let missed = self.aim.is_some_and(|aim| !aim.is_met(self.value));
+        missed && !self.told_only || self.is_apart()
+    }
+
+    fn is_apart(&self) -> bool {
+        // What cannot be compared does not agree.
+        let agrees = |most: f64, value: f64| (self.value / value - 1.0).abs() <= most;
+        let too_far = |most: f64| self.peer.is_some_and(|(_, value)| !agrees(most, value));
+        self.apart.is_some_and(too_far)
+    }
+
     fn cells(&self) -> [String; 4] {
-        let aim = self.aim.map(|aim| match aim {
-            Aim::AtMost(most) => (format!("≤ {}", number(most)), self.value <= most),
-            Aim::AtLeast(least) => (format!("≥ {}", number(least)), self.value >= least),
+        let aim = self.aim.map(|aim| {
+            let text = match aim {
+                Aim::AtMost(most) => format!("≤ {}", number(most)),
+                Aim::AtLeast(least) => format!("≥ {}", number(least)),
+            };
+            if aim.is_met(self.value) { text } else { format!("{text} **missed**") }
         });
-        let aim = aim.map(|(text, met)| if met { text } else { format!("{text} **missed**") });
         let peer = self.peer.map(|(name, value)| {
             let ratio = self.value / value;
-            let apart = self.apart.is_some_and(|most| (ratio - 1.0).abs() > most);
-            let mark = if apart { " **apart**" } else { "" };
+            let mark = if self.is_apart() { " **apart**" } else { "" };
             format!("{name}: {}, ratio {}{mark}", number(value), number(ratio))
         });
         [
