@@ -247,7 +247,6 @@ impl Transport {
             Need::Talk => looked >= TALK_LOOK_EVERY,
             Need::Untold | Need::Lost => hurried >= HURRIED_LOOK_EVERY,
         };
-        let doubt = |talk| self.tickets.doubt(talk, now);
         if (looked >= TALK_LOOK_EVERY || hurried >= HURRIED_LOOK_EVERY)
             && let Some((id, need)) = self.follows.next_look(now, doubt, may, rng)
         {
