@@ -2,7 +2,7 @@
 
 use xchat_base::{Rng, random};
 
-use crate::descriptor::{Descriptor, OperatorId};
+use crate::descriptor::{Descriptor, NodeId, OperatorId};
 use crate::document::Document;
 
 /// Draws of three independent mixes before [`random_route`] gives up on luck and searches. With three
@@ -32,13 +32,15 @@ pub fn random_route<'a>(
     search(rng, &layers)
 }
 
-/// A store, uniformly among those of operators not in `avoid`: a collector.
+/// A store, uniformly among those that are not in `but` and of operators not in `avoid`: a collector.
 pub fn random_store<'a>(
     rng: &mut Rng,
     doc: &'a Document,
     avoid: &[OperatorId],
+    but: &[NodeId],
 ) -> Option<&'a Descriptor> {
-    let stores: Vec<_> = doc.stores().filter(|store| !avoid.contains(&store.operator)).collect();
+    let may = |store: &&Descriptor| !avoid.contains(&store.operator) && !but.contains(&store.id);
+    let stores: Vec<_> = doc.stores().filter(may).collect();
     stores.get(random::index(rng, stores.len())).copied()
 }
 
@@ -133,9 +135,9 @@ mod tests {
         let all: Vec<_> = doc.stores().map(|store| store.operator).collect();
         let (avoided, rest) = all.split_at(2);
         let drawn: BTreeSet<_> = (0..200)
-            .map(|_| random_store(rng, &doc, avoided).expect("there is one").operator)
+            .map(|_| random_store(rng, &doc, avoided, &[]).expect("there is one").operator)
             .collect();
         assert_eq!(drawn, rest.iter().copied().collect());
-        assert_eq!(random_store(rng, &doc, &all), None);
+        assert_eq!(random_store(rng, &doc, &all, &[]), None);
     }
 }

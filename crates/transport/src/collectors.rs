@@ -80,11 +80,12 @@ impl Collectors {
         self.for_registrations().is_none()
     }
 
-    /// Makes sure that there is one, and replaces it when its time has come.
+    /// Makes sure that there is one, and replaces it when its time has come: by a store of none of these operators, and none of
+    /// these stores if there is another.
     pub(crate) fn refresh(
         &mut self,
         document: &VerifiedDocument,
-        avoid: &[OperatorId],
+        (never, seldom): (&[OperatorId], &[NodeId]),
         overlap_over: Timestamp,
         now: Timestamp,
         rng: &mut Rng,
@@ -97,10 +98,10 @@ impl Collectors {
             self.replace_at = now + LIFE.mul_f64(0.5 + random::unit(rng));
         }
         if self.current.is_none() {
-            self.current = self.choose(document, avoid, rng);
+            self.current = self.choose(document, never, seldom, rng);
             self.replace_at = now + LIFE.mul_f64(0.5 + random::unit(rng));
         } else if self.next.is_none() && self.replace_at <= now {
-            self.next = self.choose(document, avoid, rng);
+            self.next = self.choose(document, never, seldom, rng);
         }
     }
 
@@ -161,17 +162,25 @@ impl Collectors {
         Some(GivenUp(gone.session))
     }
 
+    /// These nodes are found to fail: whichever of them is a collector is given up.
+    pub(crate) fn leave(&mut self, failing: &[NodeId]) -> Vec<GivenUp> {
+        self.give_up_stores(|store| failing.contains(store))
+    }
+
     /// Gives up those whose stores are not in the document.
     pub(crate) fn follow_document(&mut self, document: &VerifiedDocument) -> Vec<GivenUp> {
-        let listed = |store: &NodeId| document.node(store).is_some_and(|node| node.is_store());
-        let unlisted: Vec<_> = [&self.current, &self.next]
+        self.give_up_stores(|store| !document.node(store).is_some_and(|node| node.is_store()))
+    }
+
+    fn give_up_stores(&mut self, is_over: impl Fn(&NodeId) -> bool) -> Vec<GivenUp> {
+        let over: Vec<_> = [&self.current, &self.next]
             .into_iter()
             .flatten()
             .chain(self.previous.as_ref().map(|(last, _)| last))
-            .filter(|collector| !listed(&collector.store))
+            .filter(|collector| is_over(&collector.store))
             .map(|collector| collector.session)
             .collect();
-        unlisted.iter().filter_map(|session| self.give_up(session)).collect()
+        over.iter().filter_map(|session| self.give_up(session)).collect()
     }
 
     pub(crate) fn health(&self) -> CollectorHealth {
@@ -193,18 +202,21 @@ impl Collectors {
             .find(|collector| collector.session == *session)
     }
 
-    /// A random store, of none of these operators, and another one than failed last if there is one.
+    /// A random store, of none of these operators; if there is one, none of these stores; and another one than failed last.
     fn choose(
         &self,
         document: &VerifiedDocument,
-        avoid: &[OperatorId],
+        never: &[OperatorId],
+        seldom: &[NodeId],
         rng: &mut Rng,
     ) -> Option<Collector> {
         let last = self.current.as_ref().map(|collector| collector.store).or(self.given_up);
         let last = last.and_then(|store| document.node(&store)).map(|node| node.operator);
-        let stricter: Vec<_> = avoid.iter().copied().chain(last).collect();
-        let store = random_store(rng, document, &stricter)
-            .or_else(|| random_store(rng, document, avoid))?;
+        let stricter: Vec<_> = never.iter().copied().chain(last).collect();
+        let wishes: [(&[_], &[_]); 4] =
+            [(&stricter, seldom), (never, seldom), (&stricter, &[]), (never, &[])];
+        let store =
+            wishes.into_iter().find_map(|(never, but)| random_store(rng, document, never, but))?;
         Some(Collector {
             session: CollectorSession::random(rng),
             store: store.id,

@@ -62,9 +62,9 @@ impl Standing {
             || self.mixes.iter().any(|mix| document.node(mix).is_none())
     }
 
-    /// Whether what is delivered passes one of these mixes.
-    pub(crate) fn passes(&self, mixes: &[NodeId]) -> bool {
-        self.mixes.iter().any(|mix| mixes.contains(mix))
+    /// Whether one of these nodes is to deliver, or to pass on what is delivered.
+    pub(crate) fn needs(&self, nodes: &[NodeId]) -> bool {
+        self.mixes.iter().chain([&self.store]).any(|node| nodes.contains(node))
     }
 }
 
@@ -567,7 +567,7 @@ impl Follows {
     pub(crate) fn registered_over(&self, mix: &NodeId, now: Timestamp) -> (usize, usize) {
         let standing = self.all().filter(|(_, followed)| followed.stands(now));
         let all: Vec<_> = standing.filter_map(|(_, followed)| followed.standing).collect();
-        let over = all.iter().filter(|standing| standing.passes(&[*mix])).count();
+        let over = all.iter().filter(|standing| standing.needs(&[*mix])).count();
         (all.len(), over)
     }
 }

@@ -35,10 +35,12 @@
 
 mod api;
 mod attempts;
+mod beside;
 mod clock;
 mod collectors;
 mod decoys;
 mod deliveries;
+mod droppers;
 mod follows;
 mod guards;
 mod habits;
@@ -51,6 +53,7 @@ mod queue;
 mod rhythm;
 mod routes;
 mod status;
+mod strikes;
 #[cfg(test)]
 mod tests;
 mod tickets;

@@ -8,6 +8,7 @@ use xchat_directory::NodeId;
 use xchat_pigeonhole::BoxId;
 use xchat_sphinx::{CollectorSession, ReplyKey, SurbId};
 
+use crate::droppers::Asked;
 use crate::queue::Attempt;
 
 /// Reply keys kept at most: all of four reply timeouts at any pace, at the longest mixing delay. Beyond it (a network
@@ -24,7 +25,7 @@ pub(crate) enum Purpose {
     /// Cover, and a probe.
     Loop,
     /// Asking a collector.
-    Collect { session: CollectorSession },
+    Collect { session: CollectorSession, store: NodeId },
     /// Writing a box.
     Write { attempt: Attempt, store: NodeId },
     /// The owner's read.
@@ -64,26 +65,33 @@ impl Purpose {
             | Self::Ticket { store, .. } => Some(store),
         }
     }
+
+    /// Which store is asked, and for what.
+    pub(crate) fn asks(&self) -> Option<(NodeId, Asked)> {
+        match self {
+            Self::Collect { store, .. } => Some((*store, Asked::Items)),
+            _ => self.store().map(|store| (*store, Asked::Box)),
+        }
+    }
+}
+
+/// What was sent, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sent {
+    pub(crate) purpose: Purpose,
+    pub(crate) at: Timestamp,
+    /// The mixes on its way out and back.
+    pub(crate) way: Vec<NodeId>,
+    /// Among packets to stores, by the count of [`Droppers`](crate::droppers::Droppers).
+    pub(crate) number: Option<u64>,
 }
 
 /// A packet under way.
 pub(crate) struct Packet {
     pub(crate) key: ReplyKey,
-    pub(crate) purpose: Purpose,
-    pub(crate) sent: Timestamp,
-    /// The mixes on its way out and back.
-    pub(crate) way: Vec<NodeId>,
+    pub(crate) sent: Sent,
     /// It has been taken for lost.
     pub(crate) late: bool,
-}
-
-/// A packet that is taken for lost.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Lost {
-    pub(crate) purpose: Purpose,
-    pub(crate) sent: Timestamp,
-    /// The mixes on its way out and back.
-    pub(crate) way: Vec<NodeId>,
 }
 
 /// All packets under way, at most [`MAX_OUTSTANDING`].
@@ -98,26 +106,19 @@ pub(crate) struct Outstanding {
 
 impl Outstanding {
     /// Adds a packet; gives the oldest one if it had to make room while somebody still waits for it.
-    pub(crate) fn insert(
-        &mut self,
-        key: ReplyKey,
-        purpose: Purpose,
-        way: Vec<NodeId>,
-        sent: Timestamp,
-        timeout: Duration,
-    ) -> Option<Lost> {
+    pub(crate) fn insert(&mut self, key: ReplyKey, sent: Sent, timeout: Duration) -> Option<Sent> {
         let evicted = if self.packets.len() >= MAX_OUTSTANDING { self.evict() } else { None };
-        let id = key.id();
-        self.packets.insert(id, Packet { key, purpose, sent, way, late: false });
-        self.sent.insert((sent, id));
-        self.schedule(id, sent + timeout);
+        let (id, at) = (key.id(), sent.at);
+        self.packets.insert(id, Packet { key, sent, late: false });
+        self.sent.insert((at, id));
+        self.schedule(id, at + timeout);
         evicted
     }
 
     /// The packet that a reply belongs to.
     pub(crate) fn take(&mut self, id: &SurbId) -> Option<Packet> {
         let packet = self.packets.remove(id)?;
-        self.sent.remove(&(packet.sent, *id));
+        self.sent.remove(&(packet.sent.at, *id));
         if let Some(due) = self.due_of.remove(id) {
             self.due.remove(&(due, *id));
         }
@@ -125,7 +126,7 @@ impl Outstanding {
     }
 
     /// The packets that are now taken for lost, each once, oldest first. Their keys stay for some time.
-    pub(crate) fn timed_out(&mut self, now: Timestamp, timeout: Duration) -> Vec<Lost> {
+    pub(crate) fn timed_out(&mut self, now: Timestamp, timeout: Duration) -> Vec<Sent> {
         let mut lost = Vec::new();
         while let Some(&(due, id)) = self.due.first()
             && due <= now
@@ -137,9 +138,8 @@ impl Outstanding {
                 continue;
             }
             packet.late = true;
-            let (purpose, sent) = (packet.purpose.clone(), packet.sent);
-            lost.push(Lost { purpose, sent, way: packet.way.clone() });
-            let forget = packet.sent + timeout * KEPT_TIMEOUTS;
+            lost.push(packet.sent.clone());
+            let forget = packet.sent.at + timeout * KEPT_TIMEOUTS;
             self.schedule(id, forget);
         }
         lost
@@ -155,11 +155,10 @@ impl Outstanding {
         self.due_of.insert(id, at);
     }
 
-    fn evict(&mut self) -> Option<Lost> {
+    fn evict(&mut self) -> Option<Sent> {
         let (_, id) = *self.sent.first()?;
         let packet = self.take(&id)?;
-        let Packet { purpose, sent, way, late, .. } = packet;
-        (!late).then_some(Lost { purpose, sent, way })
+        (!packet.late).then_some(packet.sent)
     }
 }
 
@@ -167,7 +166,7 @@ impl Outstanding {
 impl Outstanding {
     /// The boxes of the writes under way, in the order in which they left.
     pub(crate) fn writes(&self) -> Vec<BoxId> {
-        let purposes = self.sent.iter().map(|(_, id)| &self.packets[id].purpose);
+        let purposes = self.sent.iter().map(|(_, id)| &self.packets[id].sent.purpose);
         let writes = purposes.filter_map(|purpose| match purpose {
             Purpose::Write { attempt, .. } => Some(attempt.id),
             _ => None,
@@ -192,18 +191,21 @@ mod tests {
         reply_block(rng, &[hop; 4], &[Duration::ZERO; 4]).expect("builds").1
     }
 
+    fn sent(at: Timestamp) -> Sent {
+        Sent { purpose: Purpose::Loop, at, way: Vec::new(), number: None }
+    }
+
     #[test]
     fn a_packet_is_lost_once_and_its_late_answer_still_finds_it() {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let mut packets = Outstanding::default();
         let key = key(&mut rng);
         let id = key.id();
-        let sent = Timestamp::from_secs(10);
-        packets.insert(key, Purpose::Loop, Vec::new(), sent, TIMEOUT);
-        assert!(packets.timed_out(sent + TIMEOUT / 2, TIMEOUT).is_empty());
-        let lost = packets.timed_out(sent + TIMEOUT, TIMEOUT);
-        assert_eq!(lost, [Lost { purpose: Purpose::Loop, sent, way: Vec::new() }]);
-        assert!(packets.timed_out(sent + TIMEOUT * 2, TIMEOUT).is_empty());
+        let at = Timestamp::from_secs(10);
+        packets.insert(key, sent(at), TIMEOUT);
+        assert!(packets.timed_out(at + TIMEOUT / 2, TIMEOUT).is_empty());
+        assert_eq!(packets.timed_out(at + TIMEOUT, TIMEOUT), [sent(at)]);
+        assert!(packets.timed_out(at + TIMEOUT * 2, TIMEOUT).is_empty());
         assert!(packets.take(&id).expect("kept").late);
         assert!(packets.take(&id).is_none());
     }
@@ -212,7 +214,7 @@ mod tests {
     fn keys_expire_after_four_timeouts() {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let mut packets = Outstanding::default();
-        packets.insert(key(&mut rng), Purpose::Loop, Vec::new(), Timestamp::ZERO, TIMEOUT);
+        packets.insert(key(&mut rng), sent(Timestamp::ZERO), TIMEOUT);
         packets.timed_out(Timestamp::ZERO + TIMEOUT, TIMEOUT);
         assert_eq!(packets.packets.len(), 1);
         packets.timed_out(Timestamp::ZERO + TIMEOUT * 4, TIMEOUT);
@@ -224,17 +226,11 @@ mod tests {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let mut packets = Outstanding::default();
         for n in 0..MAX_OUTSTANDING {
-            let sent = Timestamp::from_micros(n as u64);
-            assert!(
-                packets.insert(key(&mut rng), Purpose::Loop, Vec::new(), sent, TIMEOUT).is_none()
-            );
+            let sent = sent(Timestamp::from_micros(n as u64));
+            assert!(packets.insert(key(&mut rng), sent, TIMEOUT).is_none());
         }
-        let pushed =
-            packets.insert(key(&mut rng), Purpose::Loop, Vec::new(), Timestamp::MAX, TIMEOUT);
-        assert_eq!(
-            pushed,
-            Some(Lost { purpose: Purpose::Loop, sent: Timestamp::ZERO, way: Vec::new() })
-        );
+        let pushed = packets.insert(key(&mut rng), sent(Timestamp::MAX), TIMEOUT);
+        assert_eq!(pushed, Some(sent(Timestamp::ZERO)));
         assert_eq!(packets.packets.len(), MAX_OUTSTANDING);
     }
 }

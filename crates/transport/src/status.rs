@@ -37,8 +37,8 @@ pub struct Status {
     pub round_trip_ms: Option<u64>,
     /// Answers that did not verify, since the start: a store lied, or somebody tampered.
     pub refused_answers: u64,
-    /// Stores that do not answer at present.
-    pub silent_stores: usize,
+    /// Stores that do not answer at present, or too rarely, and are asked only where there is no other.
+    pub avoided_stores: usize,
     /// Mixes that lost packets and are avoided at present.
     pub avoided_mixes: usize,
     /// Whether a store lately refused something because it had too much to do. It is asked for again.

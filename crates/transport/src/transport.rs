@@ -7,7 +7,7 @@ mod slot;
 use core::time::Duration;
 
 use xchat_base::{CodecError, Rng, Timestamp, Wire};
-use xchat_directory::{DirectoryError, Root, SignedDocument, VerifiedDocument};
+use xchat_directory::{DirectoryError, NodeId, Root, SignedDocument, VerifiedDocument};
 use xchat_pigeonhole::{BoxId, Handed, SealedBox, Tell};
 use xchat_sphinx::pace::bytes_per_month;
 use xchat_sphinx::{CollectorSession, Pace, PacketFormat, Sphinx};
@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::collectors::{Collectors, GivenUp};
 use crate::decoys::{Decoys, KeptDecoys};
 use crate::deliveries::Deliveries;
+use crate::droppers::Droppers;
 use crate::follows::{Follows, Standing, Whose};
 use crate::guards::{Guards, Stored};
 use crate::habits::Said;
@@ -66,6 +67,7 @@ pub struct Transport {
     outstanding: Outstanding,
     health: Health,
     mixes: Mixes,
+    droppers: Droppers,
     measure: Measure,
     turns: Turns,
     last_wake: Option<Timestamp>,
@@ -83,7 +85,7 @@ struct Writing {
 struct Digest {
     gateway: GatewayState,
     collector: u8,
-    silent_stores: usize,
+    avoided_stores: usize,
     avoided_mixes: usize,
     epoch: u64,
     expired: bool,
@@ -137,6 +139,7 @@ impl Transport {
             outstanding: Outstanding::default(),
             health: Health::default(),
             mixes: Mixes::new(),
+            droppers: Droppers::new(),
             measure: Measure::default(),
             turns: Turns::default(),
             last_wake: None,
@@ -245,7 +248,7 @@ impl Transport {
             packet_loss: self.measure.packet_loss(),
             round_trip_ms: self.measure.round_trip_ms(),
             refused_answers: self.measure.refused_answers,
-            silent_stores: self.health.silent(now),
+            avoided_stores: self.failing_stores(now).len(),
             avoided_mixes: self.mixes.avoided(&self.document, now).len(),
             stores_busy: self.measure.stores_are_busy(now),
             document_epoch: self.document.epoch,
@@ -315,6 +318,7 @@ impl Transport {
         self.guards.refresh(&self.document, rng);
         self.health.follow_document(&self.document);
         self.mixes.follow_document(&self.document);
+        self.droppers.follow_document(&self.document);
         for gone in self.collectors.follow_document(&self.document) {
             self.void_registrations(gone);
         }
@@ -337,6 +341,21 @@ impl Transport {
     ) -> Result<(), DirectoryError> {
         let newer = SignedDocument::from_wire(bytes)?.verify(&self.root, now)?;
         self.adopt(newer, now, rng, out)
+    }
+
+    /// Stores that are asked only where there is no other: those that do not answer, or too rarely.
+    fn failing_stores(&self, now: Timestamp) -> Vec<NodeId> {
+        let mut failing = self.droppers.avoided(&self.document, now);
+        failing.extend(
+            self.health.silent(now).filter(|store| !failing.contains(store)).collect::<Vec<_>>(),
+        );
+        failing
+    }
+
+    /// Whether a delivery would need a node that is gone round.
+    fn is_failing(&self, standing: &Standing, now: Timestamp) -> bool {
+        standing.needs(&self.mixes.avoided_mixes(&self.document, now))
+            || standing.needs(&self.failing_stores(now))
     }
 
     fn void_registrations(&mut self, GivenUp(session): GivenUp) {
@@ -392,7 +411,7 @@ impl Transport {
                 CollectorHealth::Answering { .. } => 1,
                 CollectorHealth::Silent { .. } => 2,
             },
-            silent_stores: self.health.silent(now),
+            avoided_stores: self.failing_stores(now).len(),
             avoided_mixes: self.mixes.avoided(&self.document, now).len(),
             epoch: self.document.epoch,
             expired: self.document.is_expired(now),
@@ -409,16 +428,17 @@ impl Transport {
     }
 
     /// The mixes that are avoided.
-    pub(crate) fn avoided_mixes(&self, now: Timestamp) -> Vec<xchat_directory::NodeId> {
+    pub(crate) fn avoided_mixes(&self, now: Timestamp) -> Vec<NodeId> {
         self.mixes.avoided_mixes(&self.document, now)
     }
 
+    /// The stores that are avoided because they answer too rarely.
+    pub(crate) fn droppers(&self, now: Timestamp) -> Vec<NodeId> {
+        self.droppers.avoided(&self.document, now)
+    }
+
     /// How many boxes stand registered, and of these, how many would be delivered over this mix.
-    pub(crate) fn registered_over(
-        &self,
-        mix: &xchat_directory::NodeId,
-        now: Timestamp,
-    ) -> (usize, usize) {
+    pub(crate) fn registered_over(&self, mix: &NodeId, now: Timestamp) -> (usize, usize) {
         self.follows.registered_over(mix, now)
     }
 

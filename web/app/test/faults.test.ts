@@ -5,7 +5,7 @@ import { alarms, faults, standstill } from '$lib/model/faults';
 
 /** A status in which nothing is wrong, but for this. */
 function status(wrong: Partial<Status> = {}): Status {
-  const quiet = { online: { state: 'online', since: 0 }, clock: 'right', losing: false, avoided_mixes: 0, silent_stores: 0, collector: 'answering' };
+  const quiet = { online: { state: 'online', since: 0 }, clock: 'right', losing: false, avoided_mixes: 0, avoided_stores: 0, collector: 'answering' };
   return { ...quiet, ...wrong } as Status;
 }
 
@@ -25,10 +25,10 @@ describe('what is wrong', () => {
   });
 
   it('is told with its number where nodes fail and the program goes round them', () => {
-    const found = faults(status({ avoided_mixes: 2, silent_stores: 1, collector: 'silent' }));
+    const found = faults(status({ avoided_mixes: 2, avoided_stores: 1, collector: 'silent' }));
     expect(found.map(({ key, count }) => [key, count])).toEqual([
       ['net.fault.avoided', 2],
-      ['net.fault.silent', 1],
+      ['net.fault.stores', 1],
       ['net.fault.collector', 1],
     ]);
   });
@@ -40,7 +40,7 @@ describe('what is wrong', () => {
   });
 
   it('has words in every language', () => {
-    const all = status({ halted: WHY, clock: 'unsure', losing: true, avoided_mixes: 1, silent_stores: 1, collector: 'silent' });
+    const all = status({ halted: WHY, clock: 'unsure', losing: true, avoided_mixes: 1, avoided_stores: 1, collector: 'silent' });
     for (const language of LANGUAGES) {
       for (const { key, short } of alarms(all)) expect([CATALOGUES[language][key], CATALOGUES[language][short]]).not.toContain(undefined);
       for (const { key } of faults(all)) expect(CATALOGUES[language][key]).toBeDefined();

@@ -60,7 +60,7 @@ scenario('nodes that fail are seen, in every view if much is lost, and named if 
   // One store of four, which is asked for something as soon as somebody does something.
   const [store] = network.nodes('store');
   await network.kill(store);
-  const silent = page.t('net.fault.silent', { count: 1 });
+  const silent = page.t('net.fault.stores', { count: 1 });
   const seen = region(page, 'status', silent).waitFor().then(() => true);
   for (let n = 0; n < 8; n++) await Promise.race([seen, failing.person.ask({ command: 'invite' })]);
   await seen;
@@ -258,8 +258,8 @@ scenario('the ends of what nodes had done are seen too', async () => {
   await page.heading('net.fault.title').waitFor({ state: 'detached', timeout: LONG_MS });
   await page.network('net.online').waitFor();
   assert.equal(await page.tab.getByRole('alert').filter({ hasText: /./ }).count(), 0);
-  const { losing, avoided_mixes, silent_stores } = await person.command('status');
-  assert.deepEqual({ losing, avoided_mixes, silent_stores }, { losing: false, avoided_mixes: 0, silent_stores: 0 });
+  const { losing, avoided_mixes, avoided_stores } = await person.command('status');
+  assert.deepEqual({ losing, avoided_mixes, avoided_stores }, { losing: false, avoided_mixes: 0, avoided_stores: 0 });
   await everywhere(page.tab, 'network-mended');
   quiet(person);
   await person.leave();

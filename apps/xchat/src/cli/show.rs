@@ -201,10 +201,14 @@ fn faults(status: &Status) -> Vec<String> {
         1 => faults.push("a mix lets too few packets through; yours go round it".to_owned()),
         n => faults.push(format!("{n} mixes let too few packets through; yours go round them")),
     }
-    match status.silent_stores {
+    match status.avoided_stores {
         0 => {}
-        1 => faults.push("a store is silent; two others keep what it keeps".to_owned()),
-        n => faults.push(format!("{n} stores are silent; what they keep lies elsewhere too")),
+        1 => faults.push(
+            "a store answers too rarely, or not at all; two others keep what it keeps".to_owned(),
+        ),
+        n => faults.push(format!(
+            "{n} stores answer too rarely, or not at all; what they keep lies elsewhere too"
+        )),
     }
     if status.collector == "silent" {
         faults.push("the store where deliveries wait is silent; another takes over".to_owned());
@@ -402,7 +406,7 @@ mod tests {
             loop_loss: Some(0.0),
             losing: false,
             avoided_mixes: 0,
-            silent_stores: 0,
+            avoided_stores: 0,
             round_trip_ms: None,
             refused_answers: 0,
             late_slots: 0,
@@ -443,7 +447,7 @@ mod tests {
             losing: true,
             loop_loss: Some(0.4),
             avoided_mixes: 1,
-            silent_stores: 2,
+            avoided_stores: 2,
             collector: "silent".to_owned(),
             refused_answers: 3,
             late_slots: 0,

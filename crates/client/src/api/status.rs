@@ -46,9 +46,9 @@ pub struct Status {
     /// Mixes that let too few packets through: for a while this device's take other ways.
     #[serde(default)]
     pub avoided_mixes: usize,
-    /// Stores that do not answer at present. What they keep lies on two others as well.
+    /// Stores that do not answer at present, or too rarely. What they keep lies on two others as well.
     #[serde(default)]
-    pub silent_stores: usize,
+    pub avoided_stores: usize,
     /// Median time from a packet to its answer, in milliseconds.
     pub round_trip_ms: Option<u64>,
     /// Answers that did not verify, since the start.

@@ -411,7 +411,7 @@ impl Driver {
             loop_loss: transport.loop_loss,
             losing: transport.losing,
             avoided_mixes: transport.avoided_mixes,
-            silent_stores: transport.silent_stores,
+            avoided_stores: transport.avoided_stores,
             round_trip_ms: transport.round_trip_ms,
             refused_answers: transport.refused_answers,
             late_slots: transport.late_slots,

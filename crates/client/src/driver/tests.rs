@@ -62,7 +62,7 @@ async fn without_a_network_it_runs_and_says_so() {
     assert_eq!(status.paces[0].bytes_per_month, status.pace.bytes_per_month);
     assert!(status.pace.message_seconds > 9.0, "a second at each of nine mixes");
     assert_eq!(status.document.box_lifetime_ms, 16 * 86_400_000);
-    assert_eq!((status.losing, status.avoided_mixes, status.silent_stores), (false, 0, 0));
+    assert_eq!((status.losing, status.avoided_mixes, status.avoided_stores), (false, 0, 0));
     let refused = client.command(Command::Invite, SOON).await.expect_err("nobody is there");
     assert_eq!(refused.kind(), ErrorKind::NoNetwork);
     let contacts = client.command(Command::Contacts, None).await.expect("answers");

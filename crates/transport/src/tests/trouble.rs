@@ -46,7 +46,7 @@ fn a_dead_store_delays_operations_and_is_avoided_afterwards() {
         net.tell(person, write(&boxed));
     }
     assert!(net.run_until(secs(60), |net| net.people[person].written().len() == 20));
-    assert_eq!(net.people[person].transport.status(net.now).silent_stores, 1);
+    assert_eq!(net.people[person].transport.status(net.now).avoided_stores, 1);
     // What comes now does not wait for the dead one.
     let started = net.now;
     let late = boxes(2, 20);
@@ -269,4 +269,81 @@ fn losses_that_meet_all_alike_are_no_mixs_fault() {
         net.run_for(secs(10));
         assert_eq!(net.people[person].transport.status(net.now).avoided_mixes, 0);
     }
+}
+
+/// Too many answers come for it to be silent, and too few for it to be well.
+#[test]
+fn a_store_that_leaves_out_a_third_is_found_out_and_asked_only_where_there_is_no_other() {
+    let mut net = Network::new(Fixture::new(3).transparent(), 40);
+    let person = net.join(1);
+    net.run_for(secs(10));
+    let dropper = store_without_collector(&net, person);
+    net.dropping.insert(dropper, 0.33);
+    let mut lane = boxes(1, 600).into_iter();
+    let found = |net: &Network| net.people[person].transport.droppers(net.now) == [dropper];
+    while !found(&net) {
+        net.tell(person, write(&lane.next().expect("not noticed")));
+        net.run_for(secs(1));
+    }
+    assert_eq!(net.people[person].transport.status(net.now).avoided_stores, 1);
+    assert_eq!(net.people[person].transport.registered_over(&dropper, net.now).1, 0);
+    // What is written now does not meet it: nothing has to be said twice.
+    net.run_for(secs(5));
+    let boxes = boxes(2, 30);
+    let (before, started) = (net.people[person].written().len(), net.now);
+    for boxed in &boxes {
+        net.tell(person, write(boxed));
+        net.run_for(secs(1));
+    }
+    assert!(net.now.since(started) < secs(60), "while it is avoided");
+    assert!(net.people[person].written().len() >= before + 28);
+}
+
+/// The most part of what is asked, at one store; how the others answer meanwhile is what it is compared with.
+#[test]
+fn a_collector_that_leaves_out_a_third_is_replaced() {
+    let mut net = Network::new(Fixture::new(3).transparent(), 41);
+    let person = net.join(1);
+    net.run_for(secs(10));
+    let collector = net.people[person].transport.collector_store().expect("one is open");
+    net.dropping.insert(collector, 0.33);
+    let lanes = boxes(1, 40);
+    for boxed in &lanes {
+        net.tell(person, follow(boxed.id()));
+    }
+    let is_left = |net: &Network| {
+        net.people[person].transport.collector_store().is_some_and(|store| store != collector)
+    };
+    assert!(net.run_until(secs(600), is_left), "not noticed");
+}
+
+/// With a loss that all links share, and while nothing comes through at all, no store is to blame.
+#[test]
+fn losses_that_meet_all_alike_are_no_stores_fault() {
+    let mut net = Network::new(Fixture::new(3).transparent(), 42);
+    net.loss = 0.02;
+    let person = net.join(1);
+    net.run_for(secs(10));
+    let collector = net.people[person].transport.collector_store();
+    for minute in 0..20 {
+        net.tell(person, write(&boxes(minute, 1)[0]));
+        net.run_for(secs(60));
+        assert!(net.people[person].transport.droppers(net.now).is_empty(), "minute {minute}");
+        if minute == 9 {
+            let now = net.people[person].transport.collector_store();
+            assert_eq!(now, collector, "nor is the collector");
+        }
+        if minute >= 9 {
+            let (gateway, _) = net.people[person].link.expect("online");
+            net.down.insert(gateway);
+            net.run_for(secs(20));
+            net.down.remove(&gateway);
+        }
+    }
+}
+
+fn store_without_collector(net: &Network, person: usize) -> xchat_directory::NodeId {
+    let collector = net.people[person].transport.collector_store();
+    let mut stores = net.fixture.stores().into_iter();
+    stores.find(|store| Some(*store) != collector).expect("there are several")
 }

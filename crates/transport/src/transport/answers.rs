@@ -12,7 +12,7 @@ use super::link::Link;
 use crate::api::{Effect, Event};
 use crate::deliveries::Awaited;
 use crate::follows::Standing;
-use crate::outstanding::Purpose;
+use crate::outstanding::{Purpose, Sent};
 use crate::pace::Rotation;
 use crate::queue::Attempt;
 use crate::tickets::Way;
@@ -33,33 +33,35 @@ impl Transport {
     fn reply(&mut self, id: &SurbId, payload: SealedReply, now: Timestamp, out: &mut Vec<Effect>) {
         // Twice the same, or long after: nothing is known of it any more, and nothing is lost by it.
         let Some(packet) = self.outstanding.take(id) else { return };
+        let (sent, late) = (packet.sent, packet.late);
         let Ok(message) = self.format.recover(&packet.key, payload) else {
-            self.not_believed(packet.purpose, packet.way, packet.late, now);
+            self.not_believed(sent, late, now);
             return;
         };
         self.heard(now);
-        self.measure.answered(packet.purpose == Purpose::Loop, packet.late, packet.sent, now);
-        if !packet.late {
-            self.mixes.answered(&packet.way, &self.document, packet.sent);
+        self.measure.answered(sent.purpose == Purpose::Loop, late, sent.at, now);
+        if !late {
+            self.mixes.answered(&sent.way, &self.document, sent.at);
         }
-        if packet.purpose == Purpose::Loop {
+        if sent.purpose == Purpose::Loop {
             return;
         }
-        let purpose = packet.purpose.clone();
         let believed = SignedAnswer::from_wire(&message)
             .map_err(|_| NotBelieved)
-            .and_then(|signed| self.answer(packet.purpose, signed, now, out));
-        if believed.is_err() {
+            .and_then(|signed| self.answer(sent.purpose.clone(), signed, now, out));
+        match (believed, sent.number) {
+            (Ok(()), Some(number)) if !late => self.droppers.ended(number, false, now),
+            (Ok(()), _) => {}
             // A readable answer that nobody may have written is its store's fault, not a mix's.
-            self.not_believed(purpose, Vec::new(), packet.late, now);
+            (Err(NotBelieved), _) => self.not_believed(Sent { way: Vec::new(), ..sent }, late, now),
         }
     }
 
     /// As good as no answer; whoever waits for one asks elsewhere.
-    fn not_believed(&mut self, purpose: Purpose, way: Vec<NodeId>, late: bool, now: Timestamp) {
+    fn not_believed(&mut self, sent: Sent, late: bool, now: Timestamp) {
         self.measure.refused_answers += 1;
         if !late {
-            self.lost(crate::outstanding::Lost { purpose, sent: now, way }, now);
+            self.lost(Sent { at: now, ..sent }, now);
         }
     }
 
@@ -72,7 +74,7 @@ impl Transport {
     ) -> Result<(), NotBelieved> {
         match purpose {
             Purpose::Loop => Ok(()),
-            Purpose::Collect { session } => self.collected(session, signed, now, out),
+            Purpose::Collect { session, .. } => self.collected(session, signed, now, out),
             Purpose::Write { attempt, store } => {
                 let answer = self.verified(&signed, &store, &attempt.id, now)?;
                 self.written(&attempt, answer, now, out)
@@ -100,9 +102,9 @@ impl Transport {
                         self.notice_life(store, life, now);
                         let (renew_at, until) = (now + renew_after, now + self.rotation().lifetime);
                         let mut standing = Standing { store, session, mixes, renew_at, until };
-                        // A mix may have been found to fail meanwhile, or be listed no more.
-                        let failing = self.mixes.avoided_mixes(&self.document, now);
-                        if standing.passes(&failing) || standing.is_gone(&id, &self.document) {
+                        // A node may have been found to fail meanwhile, or be listed no more.
+                        if self.is_failing(&standing, now) || standing.is_gone(&id, &self.document)
+                        {
                             standing.renew_at = now;
                         }
                         self.follows.registered(&id, number, standing);
@@ -121,8 +123,8 @@ impl Transport {
                         let Rotation { ready, lifetime, .. } = self.rotation();
                         let (renew_at, until) = (now + ready, now + lifetime);
                         let standing = Standing { store, session, mixes, renew_at, until };
-                        let failing = self.mixes.avoided_mixes(&self.document, now);
-                        if standing.passes(&failing) || standing.is_gone(&id, &self.document) {
+                        if self.is_failing(&standing, now) || standing.is_gone(&id, &self.document)
+                        {
                             self.tickets.failed(&id);
                         } else {
                             self.tickets.registered(&id, standing);

@@ -334,6 +334,7 @@ impl Transport {
         }
         self.clock.stop();
         self.outstanding.clear();
+        self.droppers.clear();
         self.writes.all_unanswered();
         self.reads.all_unanswered();
         self.follows.all_unanswered();

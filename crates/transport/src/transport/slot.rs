@@ -1,7 +1,7 @@
 //! What fills a slot.
 
 use xchat_base::{Rng, Timestamp, Wire};
-use xchat_directory::NodeId;
+use xchat_directory::{NodeId, OperatorId};
 use xchat_pigeonhole::{BoxId, DeliveryKey, Op};
 use xchat_sphinx::{ClientFrame, SurbId};
 
@@ -12,7 +12,7 @@ use crate::collectors::Collector;
 use crate::decoys::Means;
 use crate::deliveries::Awaited;
 use crate::follows::{Follows, Need, Next};
-use crate::outstanding::{Lost, Purpose};
+use crate::outstanding::{Purpose, Sent};
 use crate::pace::Rotation;
 use crate::queue::Attempt;
 use crate::routes::{Built, Routes};
@@ -98,10 +98,11 @@ impl Transport {
         for lost in self.outstanding.timed_out(now, self.reply_timeout()) {
             self.lost(lost, now);
         }
+        self.leave_failing_nodes(now, rng);
         let overlap_over = now + self.rotation().lifetime;
-        let avoid = self.guards.operators(&self.document);
-        self.collectors.refresh(&self.document, &avoid, overlap_over, now, rng);
-        self.leave_failing_mixes(now, rng);
+        let never = self.guards.operators(&self.document);
+        let seldom = self.droppers.avoided(&self.document, now);
+        self.collectors.refresh(&self.document, (&never, &seldom), overlap_over, now, rng);
         let Rotation { share, ticket_share, tickets, .. } = self.rotation();
         let ticket_share = ticket_share * self.tickets.haste(tickets);
         let earn = |credit: f64, share: f64| (credit + share).min(MAX_RENEWAL_CREDIT);
@@ -130,13 +131,17 @@ impl Transport {
         self.emit(kind, now, rng, out) || self.emit(Kind::Loop, now, rng, out)
     }
 
-    /// What stores would deliver over a mix that has just been found to fail is registered anew, over others.
-    fn leave_failing_mixes(&mut self, now: Timestamp, rng: &mut Rng) {
-        let failing = self.mixes.newly_avoided(&self.document, now);
+    /// What a node that has just been found to fail would deliver, or pass on, is registered anew, with others.
+    fn leave_failing_nodes(&mut self, now: Timestamp, rng: &mut Rng) {
+        let mut failing = self.mixes.newly_avoided(&self.document, now);
+        failing.extend(self.droppers.newly_avoided(&self.document, now));
         if !failing.is_empty() {
             let slot = self.turns.slot;
-            self.follows.anew(|_, standing| standing.passes(&failing), now, slot, rng);
-            self.tickets.retain(|_, standing| !standing.passes(&failing));
+            self.follows.anew(|_, standing| standing.needs(&failing), now, slot, rng);
+            self.tickets.retain(|_, standing| !standing.needs(&failing));
+            for gone in self.collectors.leave(&failing) {
+                self.void_registrations(gone);
+            }
         }
     }
 
@@ -320,7 +325,9 @@ impl Transport {
     ) -> bool {
         let Some(Writing { boxed, tell }) = self.writes.get(&attempt.id) else { return false };
         let (boxed, tell) = (boxed.clone(), tell.clone());
-        let Some(store) = self.replica(&attempt.id, attempt.number, now) else { return false };
+        let Some(store) = self.replica(&attempt.id, attempt.number, None, now) else {
+            return false;
+        };
         let op = Op::Write { placement: self.document.placement.epoch.0, boxed, tell };
         let built = self.routes(now).and_then(|mut routes| routes.request(&store, op, rng));
         self.send(built, Purpose::Write { attempt, store }, now, out)
@@ -333,7 +340,9 @@ impl Transport {
         rng: &mut Rng,
         out: &mut Vec<Effect>,
     ) -> bool {
-        let Some(store) = self.replica(&attempt.id, attempt.number, now) else { return false };
+        let Some(store) = self.replica(&attempt.id, attempt.number, None, now) else {
+            return false;
+        };
         let op = Op::Read { placement: self.document.placement.epoch.0, id: attempt.id };
         let built = self.routes(now).and_then(|mut routes| routes.request(&store, op, rng));
         self.send(built, Purpose::Read { attempt, store }, now, out)
@@ -349,7 +358,7 @@ impl Transport {
     ) -> bool {
         // Another replica than the one that holds the registration, which may be the one that fails.
         let turn = self.follows.attempts(&id).wrapping_add(self.turns.slot as u32);
-        let Some(store) = self.replica(&id, turn, now) else { return false };
+        let Some(store) = self.looked_at(&id, turn, now) else { return false };
         let op = Op::Read { placement: self.document.placement.epoch.0, id };
         let built = self.routes(now).and_then(|mut routes| routes.request(&store, op, rng));
         self.follows.looked(&id, need, now);
@@ -367,9 +376,7 @@ impl Transport {
         // A store must not be both: it would see which box a collector's item is.
         let avoid = self.document.node(&collector.store).map(|node| node.operator);
         let turn = self.follows.attempts(&id);
-        let Some(store) = self.health.replica(&self.document, &id, turn, avoid, now) else {
-            return false;
-        };
+        let Some(store) = self.replica(&id, turn, avoid, now) else { return false };
         let rotation = self.rotation();
         let key = DeliveryKey::random(rng);
         let built = self.registration(&collector, &store, id, key.clone(), now, rng);
@@ -389,8 +396,8 @@ impl Transport {
         let Some(collector) = self.collectors.for_registrations().cloned() else { return false };
         let operator = |store: &NodeId| self.document.node(store).map(|node| node.operator);
         let avoid = operator(&collector.store);
-        let is_avoided =
-            |store: &NodeId| self.health.is_silent(store, now) || operator(store) == avoid;
+        let failing = self.failing_stores(now);
+        let is_avoided = |store: &NodeId| failing.contains(store) || operator(store) == avoid;
         let drawn = tickets::draw(&self.document, is_avoided, rng);
         let Some((ticket, tell, store)) = drawn else {
             self.tickets.refused(None, self.turns.slot);
@@ -440,11 +447,36 @@ impl Transport {
         let Some((session, store)) = self.collectors.ask() else { return false };
         let op = Op::Collect { session: *session.as_bytes() };
         let built = self.routes(now).and_then(|mut routes| routes.request(&store, op, rng));
-        self.send(built, Purpose::Collect { session }, now, out)
+        self.send(built, Purpose::Collect { session, store }, now, out)
     }
 
-    fn replica(&self, id: &BoxId, turn: u32, now: Timestamp) -> Option<NodeId> {
-        self.health.replica(&self.document, id, turn, None, now)
+    /// The replica for a look: also one that leaves out some, since another one could say that nothing is there.
+    fn looked_at(&self, id: &BoxId, turn: u32, now: Timestamp) -> Option<NodeId> {
+        let ranked = self.document.replicas(id.as_bytes());
+        let (second, first): (Vec<_>, Vec<_>) =
+            ranked.into_iter().partition(|store| self.health.is_silent(store, now));
+        [first, second].iter().find_map(|among| at_turn(among, turn))
+    }
+
+    /// The replica for the `turn`-th attempt at a box: by rank, silent ones and one that leaves out some only when there is no
+    /// other, those of `avoid` only when there is none at all.
+    fn replica(
+        &self,
+        id: &BoxId,
+        turn: u32,
+        avoid: Option<OperatorId>,
+        now: Timestamp,
+    ) -> Option<NodeId> {
+        let ranked = self.document.replicas(id.as_bytes());
+        let operator = |store: &NodeId| self.document.node(store).map(|node| node.operator);
+        let (last, ranked): (Vec<_>, Vec<_>) =
+            ranked.into_iter().partition(|store| avoid.is_some() && operator(store) == avoid);
+        // One at most: who has the others set aside would else be the only one that is asked about a box.
+        let dropper = self.droppers.worst(&ranked, &self.document, now);
+        let (second, first): (Vec<_>, Vec<_>) = ranked
+            .into_iter()
+            .partition(|store| Some(*store) == dropper || self.health.is_silent(store, now));
+        [first, second, last].iter().find_map(|among| at_turn(among, turn))
     }
 
     fn routes(&mut self, now: Timestamp) -> Option<Routes<'_>> {
@@ -468,17 +500,23 @@ impl Transport {
         let Some(Built { announce, first_hop, packet, key, way }) = built else { return false };
         let frame = ClientFrame::Packet { announce, first_hop, packet }.to_wire();
         out.push(Effect::Packet { frame, at: now });
-        if let Some(lost) = self.outstanding.insert(key, purpose, way, now, self.reply_timeout()) {
+        let number = purpose.asks().map(|(store, asked)| self.droppers.sent(store, asked));
+        let sent = Sent { purpose, at: now, way, number };
+        if let Some(lost) = self.outstanding.insert(key, sent, self.reply_timeout()) {
             self.lost(lost, now);
         }
         true
     }
 
     /// A packet had no answer in time.
-    pub(super) fn lost(&mut self, Lost { purpose, sent, way }: Lost, now: Timestamp) {
+    pub(super) fn lost(&mut self, sent: Sent, now: Timestamp) {
+        let Sent { purpose, at: sent, way, number } = sent;
         self.measure.lost(purpose == Purpose::Loop);
         let last_answer = self.measure.last_answer;
         self.mixes.lost(&way, &self.document, sent, now);
+        if let Some(number) = number {
+            self.droppers.ended(number, true, now);
+        }
         if let Some(store) = purpose.store()
             && self.health.unanswered(store, sent, last_answer, now)
         {
@@ -487,7 +525,7 @@ impl Transport {
         }
         match purpose {
             Purpose::Loop | Purpose::Check { .. } => {}
-            Purpose::Collect { session } => {
+            Purpose::Collect { session, .. } => {
                 self.follows.collect_lost(sent);
                 if let Some(gone) = self.collectors.unanswered(&session, sent, last_answer) {
                     self.void_registrations(gone);
@@ -499,4 +537,9 @@ impl Transport {
             Purpose::Ticket { id, .. } => self.tickets.failed(&id),
         }
     }
+}
+
+/// The one whose turn it is.
+fn at_turn(stores: &[NodeId], turn: u32) -> Option<NodeId> {
+    stores.get(usize::try_from(turn).ok()?.checked_rem(stores.len())?).copied()
 }

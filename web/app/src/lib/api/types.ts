@@ -280,8 +280,8 @@ loop_loss: number | null,
 losing: boolean, 
 /** Mixes that let too few packets through: for a while this device's take other ways. */
 avoided_mixes: number, 
-/** Stores that do not answer at present. What they keep lies on two others as well. */
-silent_stores: number, 
+/** Stores that do not answer at present, or too rarely. What they keep lies on two others as well. */
+avoided_stores: number, 
 /** Median time from a packet to its answer, in milliseconds. */
 round_trip_ms: number | null, 
 /** Answers that did not verify, since the start. */

@@ -34,7 +34,7 @@ export interface Fault {
 export function faults(status: Status): Fault[] {
   const found: Fault[] = [];
   if (status.avoided_mixes > 0) found.push({ key: 'net.fault.avoided', count: status.avoided_mixes });
-  if (status.silent_stores > 0) found.push({ key: 'net.fault.silent', count: status.silent_stores });
+  if (status.avoided_stores > 0) found.push({ key: 'net.fault.stores', count: status.avoided_stores });
   // The collector is one of the stores: while nothing is answered at all, it is not to blame.
   if (status.collector === 'silent' && status.online.state === 'online') found.push({ key: 'net.fault.collector', count: 1 });
   return found;
