@@ -1,11 +1,10 @@
-//! What a mix and a store share: being a Sphinx hop. Keys by the document's periods, and refusal of
-//! replays.
+//! What a mix and a store share: being a Sphinx hop. Keys by the document's periods, refusal of replays, and who sends them.
 
 mod keys;
 mod replay;
 
 use xchat_base::Timestamp;
-use xchat_directory::{Descriptor, NodeId};
+use xchat_directory::{Descriptor, NodeId, VerifiedDocument};
 use xchat_sphinx::{HopKey, HopSecret, Packet, PacketFormat, Sphinx, Unwrapped};
 
 pub use keys::{KEY_GRACE, MAX_HOP_SECRETS};
@@ -13,6 +12,8 @@ pub use replay::{MAX_REPLAY_TAGS, TagPrint};
 
 use keys::HopKeys;
 use replay::{ReplayCache, Seen};
+
+use crate::repeats::{MAX_REPEATS, Repeats};
 
 /// What `RememberTags` has journalled of each key.
 pub type Remembered = Vec<(HopKey, Vec<TagPrint>)>;
@@ -33,10 +34,7 @@ pub(crate) enum Dropped {
     /// It opens with none of the current keys.
     Unreadable,
     /// Seen before.
-    Replay {
-        /// From the same peer.
-        same: bool,
-    },
+    Replay,
     /// The replay cache is full.
     CacheFull,
 }
@@ -54,6 +52,7 @@ pub(crate) struct Hop {
     pub(crate) format: &'static dyn PacketFormat,
     keys: HopKeys,
     seen: ReplayCache,
+    repeats: Repeats,
 }
 
 impl Hop {
@@ -67,16 +66,27 @@ impl Hop {
         for (key, prints) in setup.remembered {
             seen.remember(key, &prints);
         }
-        Some(Self { format: &Sphinx, keys, seen })
+        Some(Self { format: &Sphinx, keys, seen, repeats: Repeats::new(MAX_REPEATS) })
     }
 
     pub(crate) fn add_secret(&mut self, secret: HopSecret) -> bool {
         self.keys.add(secret)
     }
 
-    /// Takes over the periods that a newer document gives this node's keys.
-    pub(crate) fn follow(&mut self, own: Option<&Descriptor>) {
-        self.keys.follow(own);
+    /// Takes over the periods that a newer document gives this node's keys, and forgets peers that are no more.
+    pub(crate) fn follow(&mut self, document: &VerifiedDocument, own: &NodeId) {
+        self.keys.follow(document.node(own));
+        self.repeats.follow_document(document);
+    }
+
+    /// Peers that send packets twice.
+    pub(crate) fn repeating(&self, now: Timestamp) -> Vec<NodeId> {
+        self.repeats.named(now)
+    }
+
+    /// Whether this one does.
+    pub(crate) fn is_repeating(&self, peer: &NodeId, now: Timestamp) -> bool {
+        self.repeats.is_named(peer, now)
     }
 
     pub(crate) fn remembered(&self) -> usize {
@@ -97,7 +107,12 @@ impl Hop {
         let print = self.keys.print(&key, &processed.replay_tag).ok_or(Dropped::Unreadable)?;
         match self.seen.note(key, print, from) {
             Seen::Fresh => Ok(Opened { unwrapped: processed.unwrapped, key, print }),
-            Seen::Replay { same } => Err(Dropped::Replay { same }),
+            Seen::Replay { same } => {
+                if same {
+                    self.repeats.note(*from, now);
+                }
+                Err(Dropped::Replay)
+            }
             Seen::Full => Err(Dropped::CacheFull),
         }
     }

@@ -12,7 +12,6 @@ use xchat_sphinx::{
 };
 
 use crate::hop::{Dropped, Hop, HopSetup, MAX_REPLAY_TAGS, TagPrint};
-use crate::repeats::{MAX_REPEATS, Repeats};
 use crate::start::{self, StartError};
 use delay::{DelayQueue, Due, NotQueued};
 
@@ -111,7 +110,6 @@ pub struct Mix {
     document: VerifiedDocument,
     hop: Hop,
     queue: DelayQueue<Outgoing>,
-    repeats: Repeats,
     counters: Counters,
     woken_for: Option<Timestamp>,
 }
@@ -145,7 +143,6 @@ impl Mix {
             document,
             hop,
             queue: DelayQueue::new(max_delayed),
-            repeats: Repeats::new(MAX_REPEATS),
             counters: Counters::default(),
             woken_for: None,
         };
@@ -172,7 +169,7 @@ impl Mix {
                 // Of a node that was suspended for long, those whose time is over have all the places.
                 self.forget_ended(now, &mut effects);
                 self.hop.add_secret(secret);
-                self.hop.follow(self.document.node(&self.id));
+                self.hop.follow(&self.document, &self.id);
             }
             Input::Timer => {
                 self.woken_for = None;
@@ -203,7 +200,7 @@ impl Mix {
 
     /// Peers that send packets twice: mixes, of which nothing is taken for that, and gateways and stores, whose clients may do it.
     pub fn repeating(&self, now: Timestamp) -> Vec<NodeId> {
-        self.repeats.named(now)
+        self.hop.repeating(now)
     }
 
     /// The document in use.
@@ -221,7 +218,7 @@ impl Mix {
             self.counters.unknown_peer += 1;
             return;
         };
-        if matches!(peer.role, Role::Mix { .. }) && self.repeats.is_named(from, now) {
+        if matches!(peer.role, Role::Mix { .. }) && self.hop.is_repeating(from, now) {
             self.counters.refused_peer += 1;
             return;
         }
@@ -238,12 +235,7 @@ impl Mix {
             Err(dropped) => {
                 match dropped {
                     Dropped::Unreadable => self.counters.unreadable += 1,
-                    Dropped::Replay { same } => {
-                        self.counters.replays += 1;
-                        if same {
-                            self.repeats.note(*from, now);
-                        }
-                    }
+                    Dropped::Replay => self.counters.replays += 1,
                     Dropped::CacheFull => self.counters.cache_full += 1,
                 }
                 return;
@@ -296,8 +288,7 @@ impl Mix {
             self.counters.refused_documents += 1;
             return;
         }
-        self.hop.follow(self.document.node(&self.id));
-        self.repeats.follow_document(&self.document);
+        self.hop.follow(&self.document, &self.id);
         self.forget_ended(now, effects);
     }
 

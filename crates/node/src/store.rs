@@ -26,7 +26,6 @@ use xchat_pigeonhole::{BoxId, StoreId};
 use xchat_sphinx::{HopKey, HopSecret, NodeFrame, PacketFormat, ReplyTag, Unwrapped};
 
 use crate::hop::{Dropped, Hop, HopSetup, MAX_REPLAY_TAGS, TagPrint};
-use crate::repeats::{MAX_REPEATS, Repeats};
 use crate::start::{self, StartError};
 use collectors::Collectors;
 use operations::Pending;
@@ -221,7 +220,6 @@ pub struct Store<T> {
     document: VerifiedDocument,
     views: Views,
     hop: Hop,
-    repeats: Repeats,
     table: T,
     replica: Replica,
     succession: Succession,
@@ -280,7 +278,6 @@ impl<T: BoxTable> Store<T> {
             views: Views::of(&document),
             document,
             hop,
-            repeats: Repeats::new(MAX_REPEATS),
             replica: Replica::new(own),
             succession: Succession::new(own, &table),
             comparison: Comparison::new(own, now),
@@ -330,7 +327,7 @@ impl<T: BoxTable> Store<T> {
                 // Of a node that was suspended for long, those whose time is over have all the places.
                 self.forget_ended(now, &mut effects);
                 self.hop.add_secret(secret);
-                self.hop.follow(self.document.node(&self.id));
+                self.hop.follow(&self.document, &self.id);
             }
             Input::Settle(boxes) => self.settle(boxes, now, rng, &mut effects),
             Input::Pressed(pressed) => self.pressed = pressed,
@@ -389,7 +386,7 @@ impl<T: BoxTable> Store<T> {
 
     /// Mixes that send packets twice: nothing of them is taken for a while.
     pub fn repeating(&self, now: Timestamp) -> Vec<NodeId> {
-        self.repeats.named(now)
+        self.hop.repeating(now)
     }
 
     /// The document in use.
@@ -411,7 +408,7 @@ impl<T: BoxTable> Store<T> {
             self.counters.unknown_peer += 1;
             return;
         }
-        if self.repeats.is_named(from, now) {
+        if self.hop.is_repeating(from, now) {
             self.counters.refused_peer += 1;
             return;
         }
@@ -424,12 +421,7 @@ impl<T: BoxTable> Store<T> {
             Err(dropped) => {
                 match dropped {
                     Dropped::Unreadable => self.counters.unreadable += 1,
-                    Dropped::Replay { same } => {
-                        self.counters.replays += 1;
-                        if same {
-                            self.repeats.note(*from, now);
-                        }
-                    }
+                    Dropped::Replay => self.counters.replays += 1,
                     Dropped::CacheFull => self.counters.cache_full += 1,
                 }
                 return;
@@ -455,8 +447,7 @@ impl<T: BoxTable> Store<T> {
             return;
         }
         self.views = Views::of(&self.document);
-        self.hop.follow(self.document.node(&self.id));
-        self.repeats.follow_document(&self.document);
+        self.hop.follow(&self.document, &self.id);
         self.take_up(now, rng, effects);
         self.forget_ended(now, effects);
     }

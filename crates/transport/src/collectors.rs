@@ -33,6 +33,8 @@ pub(crate) struct Collector {
     unanswered: u32,
     /// When the first collect of those unanswered was sent.
     silent_since: Timestamp,
+    /// Its store is found to leave out part of what it is asked.
+    is_failing: bool,
 }
 
 /// The current collector, the next while it is being opened, the last while registrations still name it.
@@ -81,7 +83,8 @@ impl Collectors {
     }
 
     /// Makes sure that there is one, and replaces it when its time has come: by a store of none of these operators, and none of
-    /// these stores if there is another.
+    /// these stores if there is another. The session of one that was replaced because it fails: what is registered there had better be
+    /// registered elsewhere.
     pub(crate) fn refresh(
         &mut self,
         document: &VerifiedDocument,
@@ -89,12 +92,15 @@ impl Collectors {
         overlap_over: Timestamp,
         now: Timestamp,
         rng: &mut Rng,
-    ) {
+    ) -> Option<CollectorSession> {
+        let mut left = None;
         if self.previous.as_ref().is_some_and(|(_, until)| *until <= now) {
             self.previous = None;
         }
         if let Some(next) = self.next.take_if(|next| next.answered.is_some()) {
             self.previous = self.current.replace(next).map(|last| (last, overlap_over));
+            let last = self.previous.as_ref().filter(|(last, _)| last.is_failing);
+            left = last.map(|(last, _)| last.session);
             self.replace_at = now + LIFE.mul_f64(0.5 + random::unit(rng));
         }
         if self.current.is_none() {
@@ -103,14 +109,19 @@ impl Collectors {
         } else if self.next.is_none() && self.replace_at <= now {
             self.next = self.choose(document, never, seldom, rng);
         }
+        left
     }
 
     /// Whom to ask in this slot.
     pub(crate) fn ask(&mut self) -> Option<(CollectorSession, NodeId)> {
         self.collects += 1;
         let second = self.next.as_ref().or(self.previous.as_ref().map(|(last, _)| last));
-        // Of tickets that were handed out before, many name the last one.
-        let every = if self.next.is_some() { SECOND_EVERY } else { SECOND_EVERY / 2 };
+        let every = match second {
+            Some(last) if last.is_failing => SECOND_EVERY * 2,
+            // Of tickets that were handed out before, many name the last one.
+            Some(_) if self.next.is_none() => SECOND_EVERY / 2,
+            _ => SECOND_EVERY,
+        };
         let turn = self.collects.is_multiple_of(every);
         let chosen = if turn { second.or(self.current.as_ref()) } else { self.current.as_ref() };
         chosen.map(|collector| (collector.session, collector.store))
@@ -162,25 +173,29 @@ impl Collectors {
         Some(GivenUp(gone.session))
     }
 
-    /// These nodes are found to fail: whichever of them is a collector is given up.
-    pub(crate) fn leave(&mut self, failing: &[NodeId]) -> Vec<GivenUp> {
-        self.give_up_stores(|store| failing.contains(store))
+    /// These nodes are found to fail: if one of them is the collector, another one takes over now. What comes to it meanwhile is asked for
+    /// there, where some of it can be had.
+    pub(crate) fn leave(&mut self, failing: &[NodeId], now: Timestamp) {
+        self.next.take_if(|next| failing.contains(&next.store));
+        if let Some(current) = &mut self.current
+            && failing.contains(&current.store)
+        {
+            current.is_failing = true;
+            self.replace_at = now;
+        }
     }
 
     /// Gives up those whose stores are not in the document.
     pub(crate) fn follow_document(&mut self, document: &VerifiedDocument) -> Vec<GivenUp> {
-        self.give_up_stores(|store| !document.node(store).is_some_and(|node| node.is_store()))
-    }
-
-    fn give_up_stores(&mut self, is_over: impl Fn(&NodeId) -> bool) -> Vec<GivenUp> {
-        let over: Vec<_> = [&self.current, &self.next]
+        let listed = |store: &NodeId| document.node(store).is_some_and(|node| node.is_store());
+        let unlisted: Vec<_> = [&self.current, &self.next]
             .into_iter()
             .flatten()
             .chain(self.previous.as_ref().map(|(last, _)| last))
-            .filter(|collector| is_over(&collector.store))
+            .filter(|collector| !listed(&collector.store))
             .map(|collector| collector.session)
             .collect();
-        over.iter().filter_map(|session| self.give_up(session)).collect()
+        unlisted.iter().filter_map(|session| self.give_up(session)).collect()
     }
 
     pub(crate) fn health(&self) -> CollectorHealth {
@@ -202,7 +217,7 @@ impl Collectors {
             .find(|collector| collector.session == *session)
     }
 
-    /// A random store, of none of these operators; if there is one, none of these stores; and another one than failed last.
+    /// A random store, of none of these operators; another one than failed last and none of these stores, if there are such.
     fn choose(
         &self,
         document: &VerifiedDocument,
@@ -214,7 +229,7 @@ impl Collectors {
         let last = last.and_then(|store| document.node(&store)).map(|node| node.operator);
         let stricter: Vec<_> = never.iter().copied().chain(last).collect();
         let wishes: [(&[_], &[_]); 4] =
-            [(&stricter, seldom), (never, seldom), (&stricter, &[]), (never, &[])];
+            [(&stricter, seldom), (&stricter, &[]), (never, seldom), (never, &[])];
         let store =
             wishes.into_iter().find_map(|(never, but)| random_store(rng, document, never, but))?;
         Some(Collector {
@@ -223,6 +238,7 @@ impl Collectors {
             answered: None,
             unanswered: 0,
             silent_since: Timestamp::ZERO,
+            is_failing: false,
         })
     }
 }

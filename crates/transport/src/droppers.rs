@@ -3,7 +3,8 @@
 //! A lost packet does not say who lost it: one of six mixes, the store, or a link. So what each store was asked is held against
 //! what others were asked at the same moments. There may be many packets to one store at one time and few at another, and
 //! more of them in bad times, when everything is asked again: what a bad minute takes of all of them says nothing, and what it
-//! takes of each among twenty that left one after the other does.
+//! takes of each among twenty that left one after the other does. A mix that drops what it is to give to one store, or gets from it, can
+//! make that store look bad: so one is taken for bad only if it is without what passed any one of these mixes.
 //!
 //! One that answers nothing at all is found sooner, by [`Health`](crate::health::Health) and, if it is a collector, by
 //! [`Collectors`](crate::collectors::Collectors).
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 use xchat_base::Timestamp;
 use xchat_directory::{NodeId, VerifiedDocument};
 
-use crate::beside::{Beside, Outcomes};
+use crate::beside::{Beside, Next, Own};
 use crate::strikes::Strikes;
 
 /// Packets that are held against each other, in the order in which they left.
@@ -33,6 +34,7 @@ pub(crate) enum Asked {
 struct One {
     store: NodeId,
     asked: Asked,
+    next: Next,
     is_lost: Option<bool>,
 }
 
@@ -45,18 +47,26 @@ pub(crate) struct Droppers {
     open: BTreeMap<u64, Vec<One>>,
     beside: BTreeMap<(NodeId, Asked), Beside>,
     strikes: Strikes,
+    /// What each that was struck was struck for.
+    reasons: BTreeMap<NodeId, Asked>,
 }
 
 impl Droppers {
     pub(crate) const fn new() -> Self {
-        Self { sent: 0, open: BTreeMap::new(), beside: BTreeMap::new(), strikes: Strikes::new() }
+        Self {
+            sent: 0,
+            open: BTreeMap::new(),
+            beside: BTreeMap::new(),
+            strikes: Strikes::new(),
+            reasons: BTreeMap::new(),
+        }
     }
 
-    /// A packet leaves that asks this store: the number by which it is known.
-    pub(crate) fn sent(&mut self, store: NodeId, asked: Asked) -> u64 {
+    /// A packet leaves that asks this store, and passes these mixes before and after it: the number by which it is known.
+    pub(crate) fn sent(&mut self, store: NodeId, asked: Asked, next: Next) -> u64 {
         let number = self.sent;
         self.sent += 1;
-        let one = One { store, asked, is_lost: None };
+        let one = One { store, asked, next, is_lost: None };
         self.open.entry(number - number % TABLE).or_default().push(one);
         number
     }
@@ -88,20 +98,23 @@ impl Droppers {
         let mut dropping = Vec::new();
         for (&(store, asked), beside) in &mut self.beside {
             let own = table.iter().filter(|one| one.store == store && one.asked == asked);
+            let own: Vec<_> =
+                own.map(|one| Own { is_lost: one.is_lost(), next: one.next }).collect();
             // What it is asked besides is no measure of it.
             let others = table.iter().filter(|one| one.store != store);
-            beside.note([outcomes(own), outcomes(others)]);
+            beside.note(&own, others.map(One::is_lost));
             if self.strikes.is_struck(&store, now) {
                 continue;
             }
             if beside.more_are_lost() {
-                dropping.push(store);
-            } else if beside.is_well() {
+                dropping.push((store, asked));
+            } else if beside.is_well() && self.reasons.get(&store) == Some(&asked) {
                 self.strikes.forgive(&store);
             }
         }
-        for store in dropping {
+        for (store, asked) in dropping {
             self.strikes.strike(&store, now);
+            self.reasons.insert(store, asked);
             // It is judged by what it does from now on.
             self.beside.retain(|(of, _), _| *of != store);
         }
@@ -117,44 +130,36 @@ impl Droppers {
         if fresh.is_empty() {
             return Vec::new();
         }
-        let mut avoided = self.avoided(document, now);
+        let mut avoided = self.avoided(document.stores().map(|store| store.id), now);
         avoided.retain(|store| fresh.contains(store));
         avoided
     }
 
-    /// Stores that are to be avoided now, at most half of all: those that were struck most, these first.
-    pub(crate) fn avoided(&self, document: &VerifiedDocument, now: Timestamp) -> Vec<NodeId> {
-        self.strikes.among(document.stores(), now).iter().map(|store| store.id).collect()
-    }
-
-    /// The one of these that is to be avoided most, if any is.
-    pub(crate) fn worst(
+    /// Those of these that are to be avoided now, where one of them is to be asked: at most half, the worst first.
+    pub(crate) fn avoided(
         &self,
-        stores: &[NodeId],
-        document: &VerifiedDocument,
+        stores: impl Iterator<Item = NodeId>,
         now: Timestamp,
-    ) -> Option<NodeId> {
-        self.avoided(document, now).into_iter().find(|store| stores.contains(store))
+    ) -> Vec<NodeId> {
+        self.strikes.among(stores, now)
     }
 
     pub(crate) fn follow_document(&mut self, document: &VerifiedDocument) {
         self.beside.retain(|(store, _), _| document.node(store).is_some());
         self.strikes.retain(|store| document.node(store).is_some());
+        self.reasons.retain(|store, _| document.node(store).is_some());
     }
 }
 
-fn outcomes<'a>(all: impl Iterator<Item = &'a One>) -> Outcomes {
-    let mut outcomes = Outcomes::default();
-    for one in all {
-        let count =
-            if one.is_lost == Some(true) { &mut outcomes.lost } else { &mut outcomes.passed };
-        *count += 1.0;
+impl One {
+    fn is_lost(&self) -> bool {
+        self.is_lost == Some(true)
     }
-    outcomes
 }
 
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
     use std::collections::VecDeque;
 
     use super::*;
@@ -166,6 +171,11 @@ mod tests {
         NodeId::from_bytes([n as u8; 32])
     }
 
+    /// Five mixes before a store and five after it.
+    fn next(n: u64) -> Next {
+        [Some(store(100 + n / 3 % 5)), Some(store(200 + n / 7 % 5))]
+    }
+
     /// So many packets to six stores, of which the first is asked for items by the first packets of each hundred, and otherwise no more than others.
     /// A loss is known fifty packets later than an answer. After how many the first is struck, and never another.
     fn struck(packets: u64, items: u64, is_lost: impl Fn(u64, u64) -> bool) -> Option<u64> {
@@ -174,7 +184,7 @@ mod tests {
         (0..packets).find(|&n| {
             let is_for_items = n % 100 < items && n % 10 != 0;
             let (to, asked) = if is_for_items { (0, Asked::Items) } else { (n % 6, Asked::Box) };
-            let number = droppers.sent(store(to), asked);
+            let number = droppers.sent(store(to), asked, next(n));
             if is_lost(n, to) {
                 lost.push_back((n, number));
             } else {
@@ -205,12 +215,55 @@ mod tests {
         assert_eq!(struck(20_000, 60, |n, _| n % 1_000 < 60), None);
     }
 
+    /// It spares what goes elsewhere, and so is not found out itself.
+    #[test]
+    fn one_mix_cannot_have_a_store_struck() {
+        for side in [0, 1] {
+            let framing = next(0)[side];
+            assert_eq!(struck(20_000, 0, |n, to| to == 0 && next(n)[side] == framing), None);
+        }
+    }
+
+    /// Of a hundred stores each is asked once in five tables.
+    #[test]
+    fn one_of_a_hundred_is_struck_too() {
+        let mut droppers = Droppers::new();
+        let found = (0..20_000).find(|&n| {
+            let number = droppers.sent(store(n % 100), Asked::Box, next(n));
+            droppers.ended(number, n % 200 == 0, NOW);
+            droppers.strikes.is_struck(&store(0), NOW)
+        });
+        assert!(found.is_some_and(|n| n < 6_000), "{found:?}");
+        assert!((1..100).all(|other| !droppers.strikes.is_struck(&store(other), NOW)));
+    }
+
+    /// By what it was struck for, and not by what it does well all the while.
+    #[test]
+    fn one_is_forgiven_once_it_does_what_it_did_not() {
+        let mut droppers = Droppers::new();
+        droppers.strikes.strike(&store(0), NOW);
+        droppers.reasons.insert(store(0), Asked::Items);
+        let later = NOW + Duration::from_secs(7_200);
+        let serve = |droppers: &mut Droppers, asked| {
+            for n in 0..2_000 {
+                let (to, asked) = if n % 6 == 0 { (0, asked) } else { (n % 6, Asked::Box) };
+                let number = droppers.sent(store(to), asked, next(n));
+                droppers.ended(number, false, later);
+            }
+        };
+        serve(&mut droppers, Asked::Box);
+        assert_eq!(droppers.strikes.count(&store(0)), 1);
+        serve(&mut droppers, Asked::Items);
+        assert_eq!(droppers.strikes.count(&store(0)), 0);
+    }
+
     #[test]
     fn when_a_session_ends_what_is_under_way_says_nothing() {
         let mut droppers = Droppers::new();
-        let before: Vec<_> = (0..TABLE).map(|n| droppers.sent(store(n % 6), Asked::Box)).collect();
+        let ask = |droppers: &mut Droppers, n| droppers.sent(store(n % 6), Asked::Box, next(n));
+        let before: Vec<_> = (0..TABLE).map(|n| ask(&mut droppers, n)).collect();
         droppers.clear();
-        let after: Vec<_> = (0..TABLE).map(|n| droppers.sent(store(n % 6), Asked::Box)).collect();
+        let after: Vec<_> = (0..TABLE).map(|n| ask(&mut droppers, n)).collect();
         for number in before {
             droppers.ended(number, true, NOW);
         }

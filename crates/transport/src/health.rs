@@ -82,6 +82,11 @@ impl Health {
         })
     }
 
+    /// The same until it answers, also when it is tried again.
+    pub(crate) fn has_fallen_silent(&self, store: &NodeId) -> bool {
+        self.stores.get(store).is_some_and(|silence| silence.unanswered >= SILENT_AFTER)
+    }
+
     pub(crate) fn silent(&self, now: Timestamp) -> impl Iterator<Item = NodeId> {
         self.stores.keys().copied().filter(move |store| self.is_silent(store, now))
     }

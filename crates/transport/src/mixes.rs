@@ -5,7 +5,7 @@
 use xchat_base::Timestamp;
 use xchat_directory::descriptor::LAYERS;
 use xchat_directory::mix_health::{Memory, MixHealth};
-use xchat_directory::{Descriptor, NodeId, OperatorId, VerifiedDocument};
+use xchat_directory::{NodeId, OperatorId, VerifiedDocument};
 
 use crate::strikes::Strikes;
 
@@ -81,20 +81,15 @@ impl Mixes {
 
     /// Mixes that are to be avoided now: of each layer at most half, those that were struck most.
     pub(crate) fn avoided_mixes(&self, document: &VerifiedDocument, now: Timestamp) -> Vec<NodeId> {
-        self.avoided_nodes(document, now).map(|mix| mix.id).collect()
+        (1..=LAYERS)
+            .flat_map(|layer| self.strikes.among(document.mixes(layer).map(|mix| mix.id), now))
+            .collect()
     }
 
     /// Whose these are.
     pub(crate) fn avoided(&self, document: &VerifiedDocument, now: Timestamp) -> Vec<OperatorId> {
-        self.avoided_nodes(document, now).map(|mix| mix.operator).collect()
-    }
-
-    fn avoided_nodes<'a>(
-        &'a self,
-        document: &'a VerifiedDocument,
-        now: Timestamp,
-    ) -> impl Iterator<Item = &'a Descriptor> {
-        (1..=LAYERS).flat_map(move |layer| self.strikes.among(document.mixes(layer), now))
+        let avoided = self.avoided_mixes(document, now);
+        avoided.iter().filter_map(|mix| Some(document.node(mix)?.operator)).collect()
     }
 
     pub(crate) fn follow_document(&mut self, document: &VerifiedDocument) {

@@ -66,6 +66,17 @@ impl Purpose {
         }
     }
 
+    /// The box about which a store was asked.
+    pub(crate) fn id(&self) -> Option<&BoxId> {
+        match self {
+            Self::Loop | Self::Collect { .. } => None,
+            Self::Write { attempt, .. } | Self::Read { attempt, .. } => Some(&attempt.id),
+            Self::Check { id, .. } | Self::Register { id, .. } | Self::Ticket { id, .. } => {
+                Some(id)
+            }
+        }
+    }
+
     /// Which store is asked, and for what.
     pub(crate) fn asks(&self) -> Option<(NodeId, Asked)> {
         match self {

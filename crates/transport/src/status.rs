@@ -37,7 +37,7 @@ pub struct Status {
     pub round_trip_ms: Option<u64>,
     /// Answers that did not verify, since the start: a store lied, or somebody tampered.
     pub refused_answers: u64,
-    /// Stores that do not answer at present, or too rarely, and are asked only where there is no other.
+    /// Stores that do not answer at present, or leave out part of what they are asked. Others are asked first.
     pub avoided_stores: usize,
     /// Mixes that lost packets and are avoided at present.
     pub avoided_mixes: usize,

@@ -7,7 +7,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use xchat_base::Timestamp;
-use xchat_directory::{Descriptor, NodeId};
+use xchat_directory::NodeId;
 
 /// A node is avoided for the first of these, doubled each time, at most the second.
 const AVOIDED_FOR: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
@@ -67,11 +67,7 @@ impl Strikes {
     }
 
     /// Those of these nodes that are to be avoided now: at most half, those that were struck most, these first.
-    pub(crate) fn among<'a>(
-        &self,
-        nodes: impl Iterator<Item = &'a Descriptor>,
-        now: Timestamp,
-    ) -> Vec<&'a Descriptor> {
+    pub(crate) fn among(&self, nodes: impl Iterator<Item = NodeId>, now: Timestamp) -> Vec<NodeId> {
         if self.struck.is_empty() {
             return Vec::new();
         }
@@ -79,7 +75,7 @@ impl Strikes {
         let most = nodes.len() / 2;
         let mut struck: Vec<_> = nodes
             .into_iter()
-            .filter_map(|node| Some((self.struck.get(&node.id)?, node)))
+            .filter_map(|node| Some((self.struck.get(&node)?, node)))
             .filter(|(struck, _)| struck.until > now)
             .collect();
         struck.sort_by_key(|(struck, _)| Reverse(struck.strikes));
@@ -89,5 +85,13 @@ impl Strikes {
     /// Forgets nodes that are no more.
     pub(crate) fn retain(&mut self, is_listed: impl Fn(&NodeId) -> bool) {
         self.struck.retain(|node, _| is_listed(node));
+    }
+}
+
+#[cfg(test)]
+impl Strikes {
+    /// How often it was struck since it was well.
+    pub(crate) fn count(&self, node: &NodeId) -> u32 {
+        self.struck.get(node).map_or(0, |struck| struck.strikes)
     }
 }

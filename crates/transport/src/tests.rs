@@ -1,5 +1,6 @@
 //! Transports on a whole network of the nodes' cores, on virtual time.
 
+mod collecting;
 mod documents;
 pub(crate) mod fixture;
 mod following;

@@ -248,7 +248,7 @@ impl Transport {
             packet_loss: self.measure.packet_loss(),
             round_trip_ms: self.measure.round_trip_ms(),
             refused_answers: self.measure.refused_answers,
-            avoided_stores: self.failing_stores(now).len(),
+            avoided_stores: self.failing_stores(now),
             avoided_mixes: self.mixes.avoided(&self.document, now).len(),
             stores_busy: self.measure.stores_are_busy(now),
             document_epoch: self.document.epoch,
@@ -343,19 +343,15 @@ impl Transport {
         self.adopt(newer, now, rng, out)
     }
 
-    /// Stores that are asked only where there is no other: those that do not answer, or too rarely.
-    fn failing_stores(&self, now: Timestamp) -> Vec<NodeId> {
-        let mut failing = self.droppers.avoided(&self.document, now);
-        failing.extend(
-            self.health.silent(now).filter(|store| !failing.contains(store)).collect::<Vec<_>>(),
-        );
-        failing
+    /// Stores that do not answer, or leave out part of what they are asked.
+    fn failing_stores(&self, now: Timestamp) -> usize {
+        let avoided = self.avoided_stores(now);
+        avoided.len() + self.health.silent(now).filter(|store| !avoided.contains(store)).count()
     }
 
-    /// Whether a delivery would need a node that is gone round.
-    fn is_failing(&self, standing: &Standing, now: Timestamp) -> bool {
-        standing.needs(&self.mixes.avoided_mixes(&self.document, now))
-            || standing.needs(&self.failing_stores(now))
+    /// Stores that leave out part of what they are asked.
+    pub(crate) fn avoided_stores(&self, now: Timestamp) -> Vec<NodeId> {
+        self.droppers.avoided(self.document.stores().map(|store| store.id), now)
     }
 
     fn void_registrations(&mut self, GivenUp(session): GivenUp) {
@@ -411,7 +407,7 @@ impl Transport {
                 CollectorHealth::Answering { .. } => 1,
                 CollectorHealth::Silent { .. } => 2,
             },
-            avoided_stores: self.failing_stores(now).len(),
+            avoided_stores: self.failing_stores(now),
             avoided_mixes: self.mixes.avoided(&self.document, now).len(),
             epoch: self.document.epoch,
             expired: self.document.is_expired(now),
@@ -430,11 +426,6 @@ impl Transport {
     /// The mixes that are avoided.
     pub(crate) fn avoided_mixes(&self, now: Timestamp) -> Vec<NodeId> {
         self.mixes.avoided_mixes(&self.document, now)
-    }
-
-    /// The stores that are avoided because they answer too rarely.
-    pub(crate) fn droppers(&self, now: Timestamp) -> Vec<NodeId> {
-        self.droppers.avoided(&self.document, now)
     }
 
     /// How many boxes stand registered, and of these, how many would be delivered over this mix.

@@ -105,7 +105,7 @@ impl Ground {
         let pid = node.pid.expect("it runs");
         let killed = Command::new("kill").args(["-9", &pid.to_string()]).status();
         assert!(killed.is_ok_and(|status| status.success()), "{name} is there to be killed");
-        while Path::new(&format!("/proc/{pid}/exe")).exists() {
+        while !has_ended(pid) {
             std::thread::yield_now();
         }
         let seed = keys::read(&keys::node_key_path(&node.dir)).expect("its key");
@@ -188,6 +188,15 @@ impl Taken {
 fn event(line: &str) -> String {
     let value: Value = serde_json::from_str(line).unwrap_or_default();
     value["event"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Whether nothing of a process is left but its status: a killed one has its files and sockets for a while yet.
+fn has_ended(pid: u32) -> bool {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
+    let Some((_, fields)) = stat.rsplit_once(')') else { return true };
+    let fields: Vec<_> = fields.split_whitespace().collect();
+    // proc_pid_stat(5): the third field is the state, the twentieth the number of threads.
+    fields.first() == Some(&"Z") && fields.get(17) == Some(&"1")
 }
 
 /// Memory of a process: resident now, and at its highest, in KiB; `None` if it is gone.

@@ -280,7 +280,7 @@ fn a_store_that_leaves_out_a_third_is_found_out_and_asked_only_where_there_is_no
     let dropper = store_without_collector(&net, person);
     net.dropping.insert(dropper, 0.33);
     let mut lane = boxes(1, 600).into_iter();
-    let found = |net: &Network| net.people[person].transport.droppers(net.now) == [dropper];
+    let found = |net: &Network| net.people[person].transport.avoided_stores(net.now) == [dropper];
     while !found(&net) {
         net.tell(person, write(&lane.next().expect("not noticed")));
         net.run_for(secs(1));
@@ -328,7 +328,7 @@ fn losses_that_meet_all_alike_are_no_stores_fault() {
     for minute in 0..20 {
         net.tell(person, write(&boxes(minute, 1)[0]));
         net.run_for(secs(60));
-        assert!(net.people[person].transport.droppers(net.now).is_empty(), "minute {minute}");
+        assert!(net.people[person].transport.avoided_stores(net.now).is_empty(), "minute {minute}");
         if minute == 9 {
             let now = net.people[person].transport.collector_store();
             assert_eq!(now, collector, "nor is the collector");
@@ -339,6 +339,28 @@ fn losses_that_meet_all_alike_are_no_stores_fault() {
             net.run_for(secs(20));
             net.down.remove(&gateway);
         }
+    }
+}
+
+/// Alone no store can decide about a box: that it lets its askers wait is not its fault.
+#[test]
+fn a_store_whose_two_companions_are_dead_is_not_to_blame() {
+    for seed in 60..63 {
+        let mut net = Network::new(Fixture::new(3).transparent(), seed);
+        let person = net.join(1);
+        net.run_for(secs(10));
+        let collector = net.people[person].transport.collector_store();
+        let stores = net.fixture.stores().into_iter().filter(|store| Some(*store) != collector);
+        let dead: Vec<_> = stores.take(2).collect();
+        net.down.extend(&dead);
+        for boxed in &boxes(1, 100) {
+            net.tell(person, write(boxed));
+            net.run_for(secs(6));
+            let avoided = net.people[person].transport.avoided_stores(net.now);
+            assert!(avoided.iter().all(|store| dead.contains(store)), "seed {seed}");
+        }
+        let now = net.people[person].transport.collector_store();
+        assert!(now.is_some_and(|store| !dead.contains(&store)), "seed {seed}");
     }
 }
 

@@ -102,8 +102,9 @@ impl Transport {
                         self.notice_life(store, life, now);
                         let (renew_at, until) = (now + renew_after, now + self.rotation().lifetime);
                         let mut standing = Standing { store, session, mixes, renew_at, until };
-                        // A node may have been found to fail meanwhile, or be listed no more.
-                        if self.is_failing(&standing, now) || standing.is_gone(&id, &self.document)
+                        // A mix may have been found to fail meanwhile, or be listed no more.
+                        if standing.needs(&self.mixes.avoided_mixes(&self.document, now))
+                            || standing.is_gone(&id, &self.document)
                         {
                             standing.renew_at = now;
                         }
@@ -123,7 +124,8 @@ impl Transport {
                         let Rotation { ready, lifetime, .. } = self.rotation();
                         let (renew_at, until) = (now + ready, now + lifetime);
                         let standing = Standing { store, session, mixes, renew_at, until };
-                        if self.is_failing(&standing, now) || standing.is_gone(&id, &self.document)
+                        if standing.needs(&self.mixes.avoided_mixes(&self.document, now))
+                            || standing.is_gone(&id, &self.document)
                         {
                             self.tickets.failed(&id);
                         } else {

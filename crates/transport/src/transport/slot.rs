@@ -1,6 +1,7 @@
 //! What fills a slot.
 
 use xchat_base::{Rng, Timestamp, Wire};
+use xchat_directory::descriptor::LAYERS;
 use xchat_directory::{NodeId, OperatorId};
 use xchat_pigeonhole::{BoxId, DeliveryKey, Op};
 use xchat_sphinx::{ClientFrame, SurbId};
@@ -99,10 +100,7 @@ impl Transport {
             self.lost(lost, now);
         }
         self.leave_failing_nodes(now, rng);
-        let overlap_over = now + self.rotation().lifetime;
-        let never = self.guards.operators(&self.document);
-        let seldom = self.droppers.avoided(&self.document, now);
-        self.collectors.refresh(&self.document, (&never, &seldom), overlap_over, now, rng);
+        self.tend_collectors(now, rng);
         let Rotation { share, ticket_share, tickets, .. } = self.rotation();
         let ticket_share = ticket_share * self.tickets.haste(tickets);
         let earn = |credit: f64, share: f64| (credit + share).min(MAX_RENEWAL_CREDIT);
@@ -139,9 +137,21 @@ impl Transport {
             let slot = self.turns.slot;
             self.follows.anew(|_, standing| standing.needs(&failing), now, slot, rng);
             self.tickets.retain(|_, standing| !standing.needs(&failing));
-            for gone in self.collectors.leave(&failing) {
-                self.void_registrations(gone);
-            }
+            self.collectors.leave(&failing, now);
+        }
+    }
+
+    fn tend_collectors(&mut self, now: Timestamp, rng: &mut Rng) {
+        let overlap_over = now + self.rotation().lifetime;
+        let never = self.guards.operators(&self.document);
+        let permitted = self.document.stores().filter(|store| !never.contains(&store.operator));
+        let seldom = self.droppers.avoided(permitted.map(|store| store.id), now);
+        let wishes = (&never[..], &seldom[..]);
+        let left = self.collectors.refresh(&self.document, wishes, overlap_over, now, rng);
+        if let Some(left) = left {
+            let slot = self.turns.slot;
+            self.follows.anew(|_, standing| standing.session == left, now, slot, rng);
+            self.tickets.retain(|_, standing| standing.session != left);
         }
     }
 
@@ -396,8 +406,10 @@ impl Transport {
         let Some(collector) = self.collectors.for_registrations().cloned() else { return false };
         let operator = |store: &NodeId| self.document.node(store).map(|node| node.operator);
         let avoid = operator(&collector.store);
-        let failing = self.failing_stores(now);
-        let is_avoided = |store: &NodeId| failing.contains(store) || operator(store) == avoid;
+        let may = |store: &NodeId| !self.health.is_silent(store, now) && operator(store) != avoid;
+        let stores = self.document.stores().map(|store| store.id).filter(may);
+        let droppers = self.droppers.avoided(stores, now);
+        let is_avoided = |store: &NodeId| !may(store) || droppers.contains(store);
         let drawn = tickets::draw(&self.document, is_avoided, rng);
         let Some((ticket, tell, store)) = drawn else {
             self.tickets.refused(None, self.turns.slot);
@@ -471,11 +483,11 @@ impl Transport {
         let operator = |store: &NodeId| self.document.node(store).map(|node| node.operator);
         let (last, ranked): (Vec<_>, Vec<_>) =
             ranked.into_iter().partition(|store| avoid.is_some() && operator(store) == avoid);
-        // One at most: who has the others set aside would else be the only one that is asked about a box.
-        let dropper = self.droppers.worst(&ranked, &self.document, now);
+        // One at most of three: who has the others set aside would else be the only one that is asked about a box.
+        let droppers = self.droppers.avoided(ranked.iter().copied(), now);
         let (second, first): (Vec<_>, Vec<_>) = ranked
             .into_iter()
-            .partition(|store| Some(*store) == dropper || self.health.is_silent(store, now));
+            .partition(|store| droppers.contains(store) || self.health.is_silent(store, now));
         [first, second, last].iter().find_map(|among| at_turn(among, turn))
     }
 
@@ -500,12 +512,28 @@ impl Transport {
         let Some(Built { announce, first_hop, packet, key, way }) = built else { return false };
         let frame = ClientFrame::Packet { announce, first_hop, packet }.to_wire();
         out.push(Effect::Packet { frame, at: now });
-        let number = purpose.asks().map(|(store, asked)| self.droppers.sent(store, asked));
+        let number = self.number(&purpose, &way);
         let sent = Sent { purpose, at: now, way, number };
         if let Some(lost) = self.outstanding.insert(key, sent, self.reply_timeout()) {
             self.lost(lost, now);
         }
         true
+    }
+
+    /// The number of a packet by which its store is judged. One that is asked about a box whose other stores are silent can decide nothing without
+    /// them, and is not judged by that.
+    fn number(&mut self, purpose: &Purpose, way: &[NodeId]) -> Option<u64> {
+        let (store, asked) = purpose.asks()?;
+        let replicas =
+            purpose.id().map_or_else(Vec::new, |id| self.document.replicas(id.as_bytes()));
+        let mut others = replicas.iter().filter(|replica| **replica != store).peekable();
+        if others.peek().is_some() && others.all(|other| self.health.has_fallen_silent(other)) {
+            return None;
+        }
+        // The last mix before the store, and the first after it.
+        let before = usize::from(LAYERS);
+        let next = [before - 1, before].map(|place| way.get(place).copied());
+        Some(self.droppers.sent(store, asked, next))
     }
 
     /// A packet had no answer in time.
