@@ -16,6 +16,9 @@ const FADING: f64 = 0.99;
 /// lost, a handful of lost ones looks far from chance.
 const ENOUGH: f64 = 30.0;
 
+/// So many of them must have passed other nodes than any single one.
+const LEAST_REST: f64 = ENOUGH / 3.0;
+
 /// So much greater a share of losses is not that of a store that is well.
 const MORE: f64 = 0.15;
 
@@ -90,7 +93,10 @@ impl Beside {
     pub(crate) fn more_are_lost(&self) -> bool {
         self.all.weight >= ENOUGH
             && self.all.is_far_from_chance()
-            && self.over.values().all(|part| (self.all - *part).is_far_from_chance())
+            && self.over.values().all(|part| {
+                let rest = self.all - *part;
+                rest.weight >= LEAST_REST && rest.is_far_from_chance()
+            })
     }
 
     /// Whether it is known that no more are lost, or hardly more.
@@ -209,6 +215,18 @@ mod tests {
             beside.is_well()
         });
         assert!(known.is_some_and(|tables| tables < 20), "{known:?}");
+    }
+
+    /// Whoever passes all of them on may be the reason.
+    #[test]
+    fn nothing_is_found_of_what_all_passes_one_node() {
+        let mut beside = Beside::default();
+        for n in 0..2_000 {
+            let own =
+                || Own { is_lost: n % 2 == 0, next: [Some(NodeId::from_bytes([1; 32])), None] };
+            beside.note(&[own(), own(), own()], [false; 17].into_iter());
+            assert!(!beside.more_are_lost(), "{n}");
+        }
     }
 
     /// What passed a node long ago takes no room.

@@ -98,16 +98,30 @@ impl Collectors {
             self.previous = None;
         }
         if let Some(next) = self.next.take_if(|next| next.answered.is_some()) {
-            self.previous = self.current.replace(next).map(|last| (last, overlap_over));
-            let last = self.previous.as_ref().filter(|(last, _)| last.is_failing);
-            left = last.map(|(last, _)| last.session);
-            self.replace_at = now + LIFE.mul_f64(0.5 + random::unit(rng));
+            let last = self.current.replace(next);
+            left = last.as_ref().filter(|last| last.is_failing).map(|last| last.session);
+            // Of one that fails soon after it took over: more names the one before it.
+            let is_well = self.previous.as_ref().is_some_and(|(before, _)| !before.is_failing);
+            if left.is_none() || !is_well {
+                self.previous = last.map(|last| (last, overlap_over));
+            }
+            self.replace_at = end_of_life(now, rng);
         }
         if self.current.is_none() {
             self.current = self.choose(document, never, seldom, rng);
-            self.replace_at = now + LIFE.mul_f64(0.5 + random::unit(rng));
+            self.replace_at = end_of_life(now, rng);
         } else if self.next.is_none() && self.replace_at <= now {
-            self.next = self.choose(document, never, seldom, rng);
+            let next = self.choose(document, never, seldom, rng);
+            match (&mut self.current, &next) {
+                (Some(current), Some(next))
+                    if current.is_failing && current.store == next.store =>
+                {
+                    // There is no other: one that answers some is better than none.
+                    current.is_failing = false;
+                    self.replace_at = end_of_life(now, rng);
+                }
+                _ => self.next = next,
+            }
         }
         left
     }
@@ -174,15 +188,25 @@ impl Collectors {
     }
 
     /// These nodes are found to fail: if one of them is the collector, another one takes over now. What comes to it meanwhile is asked for
-    /// there, where some of it can be had.
-    pub(crate) fn leave(&mut self, failing: &[NodeId], now: Timestamp) {
-        self.next.take_if(|next| failing.contains(&next.store));
-        if let Some(current) = &mut self.current
-            && failing.contains(&current.store)
-        {
+    /// there, where some of it can be had. The session of the one before, if that is it: what names it had better name another one.
+    pub(crate) fn leave(&mut self, failing: &[NodeId], now: Timestamp) -> Option<CollectorSession> {
+        let fails = |one: &Collector| failing.contains(&one.store);
+        self.next.take_if(|next| fails(next));
+        if let Some(current) = self.current.as_mut().filter(|current| fails(current)) {
             current.is_failing = true;
             self.replace_at = now;
         }
+        let (last, _) = self.previous.as_mut().filter(|(last, _)| fails(last))?;
+        last.is_failing = true;
+        Some(last.session)
+    }
+
+    /// Whether nothing had better be delivered there any more: it was replaced because it fails, or is not asked at all.
+    pub(crate) fn is_left(&self, session: &CollectorSession) -> bool {
+        let of = |collector: &&Collector| collector.session == *session;
+        let last = self.previous.as_ref().map(|(last, _)| last);
+        self.current.as_ref().filter(of).is_none()
+            && last.filter(of).is_none_or(|last| last.is_failing)
     }
 
     /// Gives up those whose stores are not in the document.
@@ -241,4 +265,8 @@ impl Collectors {
             is_failing: false,
         })
     }
+}
+
+fn end_of_life(now: Timestamp, rng: &mut Rng) -> Timestamp {
+    now + LIFE.mul_f64(0.5 + random::unit(rng))
 }

@@ -107,6 +107,10 @@ pub(crate) struct Device {
 }
 
 impl Person {
+    pub(crate) const fn pace(&self) -> Pace {
+        self.device.pace
+    }
+
     pub(crate) fn new(
         name: &str,
         client: u32,

@@ -102,10 +102,7 @@ impl Transport {
                         self.notice_life(store, life, now);
                         let (renew_at, until) = (now + renew_after, now + self.rotation().lifetime);
                         let mut standing = Standing { store, session, mixes, renew_at, until };
-                        // A mix may have been found to fail meanwhile, or be listed no more.
-                        if standing.needs(&self.mixes.avoided_mixes(&self.document, now))
-                            || standing.is_gone(&id, &self.document)
-                        {
+                        if self.is_over(&standing, &id, now) {
                             standing.renew_at = now;
                         }
                         self.follows.registered(&id, number, standing);
@@ -124,9 +121,7 @@ impl Transport {
                         let Rotation { ready, lifetime, .. } = self.rotation();
                         let (renew_at, until) = (now + ready, now + lifetime);
                         let standing = Standing { store, session, mixes, renew_at, until };
-                        if standing.needs(&self.mixes.avoided_mixes(&self.document, now))
-                            || standing.is_gone(&id, &self.document)
-                        {
+                        if self.is_over(&standing, &id, now) {
                             self.tickets.failed(&id);
                         } else {
                             self.tickets.registered(&id, standing);
@@ -139,6 +134,13 @@ impl Transport {
                 Ok(())
             }
         }
+    }
+
+    /// Whether a registration was in vain: meanwhile a mix was found to fail, or is listed no more, or the collector is left.
+    fn is_over(&self, standing: &Standing, id: &BoxId, now: Timestamp) -> bool {
+        standing.needs(&self.mixes.avoided_mixes(&self.document, now))
+            || standing.is_gone(id, &self.document)
+            || self.collectors.is_left(&standing.session)
     }
 
     /// The answer of this store about this box, with its signature and any box in it checked.

@@ -4,7 +4,7 @@ use xchat_base::{Rng, Timestamp, Wire};
 use xchat_directory::descriptor::LAYERS;
 use xchat_directory::{NodeId, OperatorId};
 use xchat_pigeonhole::{BoxId, DeliveryKey, Op};
-use xchat_sphinx::{ClientFrame, SurbId};
+use xchat_sphinx::{ClientFrame, CollectorSession, SurbId};
 
 use super::link::Link;
 use super::{Transport, Writing};
@@ -137,7 +137,9 @@ impl Transport {
             let slot = self.turns.slot;
             self.follows.anew(|_, standing| standing.needs(&failing), now, slot, rng);
             self.tickets.retain(|_, standing| !standing.needs(&failing));
-            self.collectors.leave(&failing, now);
+            if let Some(left) = self.collectors.leave(&failing, now) {
+                self.register_elsewhere(left, now, rng);
+            }
         }
     }
 
@@ -149,10 +151,15 @@ impl Transport {
         let wishes = (&never[..], &seldom[..]);
         let left = self.collectors.refresh(&self.document, wishes, overlap_over, now, rng);
         if let Some(left) = left {
-            let slot = self.turns.slot;
-            self.follows.anew(|_, standing| standing.session == left, now, slot, rng);
-            self.tickets.retain(|_, standing| standing.session != left);
+            self.register_elsewhere(left, now, rng);
         }
+    }
+
+    /// What names this collector's session.
+    fn register_elsewhere(&mut self, left: CollectorSession, now: Timestamp, rng: &mut Rng) {
+        let slot = self.turns.slot;
+        self.follows.anew(|_, standing| standing.session == left, now, slot, rng);
+        self.tickets.retain(|_, standing| standing.session != left);
     }
 
     /// What the owner's boxes leave of the read set is the decoys'.

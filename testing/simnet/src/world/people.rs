@@ -55,10 +55,15 @@ impl World {
     /// # Errors
     /// The command's own.
     pub fn answer(&mut self, who: usize, tag: u64) -> Result<Response, CommandError> {
-        self.run_until("an answer", Duration::from_secs(600), |world| {
+        self.run_until("an answer", self.patience(who), |world| {
             world.people[who].done.contains_key(&tag)
         });
         self.people[who].done.remove(&tag).expect("just seen")
+    }
+
+    /// Ten minutes, and where slots are few a hundred of them.
+    fn patience(&self, who: usize) -> Duration {
+        (self.people[who].pace().mean_gap() * 100).max(Duration::from_secs(600))
     }
 
     /// Two people meet; their conversations.
@@ -80,7 +85,8 @@ impl World {
             Ok(Response::Contact(contact)) => contact,
             other => unreachable!("accept: {other:?}"),
         };
-        self.run_until("the inviter's contact", Duration::from_secs(600), |world| {
+        let patience = self.patience(inviter).max(self.patience(accepter));
+        self.run_until("the inviter's contact", patience, |world| {
             known(&world.people[inviter]).len() > before.len()
         });
         let after = known(&self.people[inviter]);
