@@ -87,6 +87,10 @@ impl Health {
         self.stores.get(store).is_some_and(|silence| silence.unanswered >= SILENT_AFTER)
     }
 
+    pub(crate) fn has_any_fallen_silent(&self) -> bool {
+        self.stores.values().any(|silence| silence.unanswered >= SILENT_AFTER)
+    }
+
     pub(crate) fn silent(&self, now: Timestamp) -> impl Iterator<Item = NodeId> {
         self.stores.keys().copied().filter(move |store| self.is_silent(store, now))
     }

@@ -531,11 +531,15 @@ impl Transport {
     /// them, and is not judged by that.
     fn number(&mut self, purpose: &Purpose, way: &[NodeId]) -> Option<u64> {
         let (store, asked) = purpose.asks()?;
-        let replicas =
-            purpose.id().map_or_else(Vec::new, |id| self.document.replicas(id.as_bytes()));
-        let mut others = replicas.iter().filter(|replica| **replica != store).peekable();
-        if others.peek().is_some() && others.all(|other| self.health.has_fallen_silent(other)) {
-            return None;
+        if let Some(id) = purpose.id()
+            && self.health.has_any_fallen_silent()
+        {
+            let others = self.document.replicas(id.as_bytes()).into_iter();
+            let mut others = others.filter(|replica| *replica != store).peekable();
+            if others.peek().is_some() && others.all(|other| self.health.has_fallen_silent(&other))
+            {
+                return None;
+            }
         }
         // The last mix before the store, and the first after it.
         let before = usize::from(LAYERS);
