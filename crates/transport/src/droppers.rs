@@ -112,6 +112,8 @@ impl Droppers {
                 self.strikes.forgive(&store);
             }
         }
+        // Once for both, if it leaves out both.
+        dropping.dedup_by_key(|(store, _)| *store);
         for (store, asked) in dropping {
             self.strikes.strike(&store, now);
             self.reasons.insert(store, asked);
@@ -126,13 +128,8 @@ impl Droppers {
         document: &VerifiedDocument,
         now: Timestamp,
     ) -> Vec<NodeId> {
-        let fresh = self.strikes.take_fresh();
-        if fresh.is_empty() {
-            return Vec::new();
-        }
-        let mut avoided = self.avoided(document.stores().map(|store| store.id), now);
-        avoided.retain(|store| fresh.contains(store));
-        avoided
+        let stores = document.stores().map(|store| store.id);
+        self.strikes.newly(|strikes| strikes.among(stores, now))
     }
 
     /// Those of these that are to be avoided now, where one of them is to be asked: at most half, the worst first.
@@ -206,6 +203,24 @@ mod tests {
         assert!(boxes.is_some_and(|n| n < 800), "{boxes:?}");
         let items = struck(4_000, 60, |n, to| to == 0 && n % 4 < 2);
         assert!(items.is_some_and(|n| n < 800), "{items:?}");
+    }
+
+    #[test]
+    fn one_that_leaves_out_both_is_struck_once() {
+        let mut droppers = Droppers::new();
+        let found = (0..4_000).find(|&n| {
+            // As many of both kinds, and the same of both is lost.
+            let (to, asked) = match n % 10 {
+                0 => (0, Asked::Box),
+                1 => (0, Asked::Items),
+                other => (other, Asked::Box),
+            };
+            let number = droppers.sent(store(to), asked, next(n));
+            droppers.ended(number, to == 0 && n / 10 % 2 == 0, NOW);
+            droppers.strikes.is_struck(&store(0), NOW)
+        });
+        assert!(found.is_some_and(|n| n < 1_000), "{found:?}");
+        assert_eq!(droppers.strikes.count(&store(0)), 1);
     }
 
     /// A dead mix, or a bad minute, takes much of everything, when one store happens to be asked more than all others.

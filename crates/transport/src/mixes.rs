@@ -70,20 +70,12 @@ impl Mixes {
         document: &VerifiedDocument,
         now: Timestamp,
     ) -> Vec<NodeId> {
-        let fresh = self.strikes.take_fresh();
-        if fresh.is_empty() {
-            return Vec::new();
-        }
-        let mut avoided = self.avoided_mixes(document, now);
-        avoided.retain(|mix| fresh.contains(mix));
-        avoided
+        self.strikes.newly(|strikes| avoided(strikes, document, now))
     }
 
     /// Mixes that are to be avoided now: of each layer at most half, those that were struck most.
     pub(crate) fn avoided_mixes(&self, document: &VerifiedDocument, now: Timestamp) -> Vec<NodeId> {
-        (1..=LAYERS)
-            .flat_map(|layer| self.strikes.among(document.mixes(layer).map(|mix| mix.id), now))
-            .collect()
+        avoided(&self.strikes, document, now)
     }
 
     /// Whose these are.
@@ -96,4 +88,9 @@ impl Mixes {
         self.health.follow_document(document);
         self.strikes.retain(|mix| document.node(mix).is_some());
     }
+}
+
+fn avoided(strikes: &Strikes, document: &VerifiedDocument, now: Timestamp) -> Vec<NodeId> {
+    let of = |layer| strikes.among(document.mixes(layer).map(|mix| mix.id), now);
+    (1..=LAYERS).flat_map(of).collect()
 }

@@ -24,7 +24,7 @@ struct Struck {
 #[derive(Debug)]
 pub(crate) struct Strikes {
     struck: BTreeMap<NodeId, Struck>,
-    /// Struck since [`Self::take_fresh`] was asked.
+    /// Struck since [`Self::newly`] was asked.
     fresh: BTreeSet<NodeId>,
 }
 
@@ -62,8 +62,15 @@ impl Strikes {
         }
     }
 
-    pub(crate) fn take_fresh(&mut self) -> BTreeSet<NodeId> {
-        core::mem::take(&mut self.fresh)
+    /// Those of the avoided ones that were struck since this was asked last.
+    pub(crate) fn newly(&mut self, avoided: impl FnOnce(&Self) -> Vec<NodeId>) -> Vec<NodeId> {
+        let fresh = core::mem::take(&mut self.fresh);
+        if fresh.is_empty() {
+            return Vec::new();
+        }
+        let mut avoided = avoided(self);
+        avoided.retain(|node| fresh.contains(node));
+        avoided
     }
 
     /// Those of these nodes that are to be avoided now: at most half, those that were struck most, these first.
