@@ -6,14 +6,21 @@ use std::collections::BTreeMap;
 use xchat_base::Timestamp;
 use xchat_directory::{NodeId, VerifiedDocument};
 
-/// A store is taken for silent after so many packets in a row without an answer.
+/// A store is taken for silent after so many packets in a row without an answer, where few are lost on their way.
 const SILENT_AFTER: u32 = 3;
+
+/// Where many are, after as many as would all be lost by chance less often than this.
+const BY_CHANCE: f64 = 0.003;
+
+/// However many are lost, no more than this: where five in eight are, little is left to be said of any store.
+const SILENT_AFTER_AT_MOST: u32 = 12;
 
 /// A silent store is tried again after this.
 const AVOIDED_FOR: Duration = Duration::from_secs(60);
 
 struct Silence {
     unanswered: u32,
+    is_silent: bool,
     since: Timestamp,
     last: Timestamp,
 }
@@ -58,37 +65,40 @@ impl Health {
     }
 
     /// A packet to it that was sent then had no answer. `last_answer`: when anything at all was last
-    /// answered. Whether the store is from now on taken for silent.
+    /// answered; `loop_loss`: the share of loops that are lost. Whether the store is from now on taken for silent.
     pub(crate) fn unanswered(
         &mut self,
         store: &NodeId,
         sent: Timestamp,
         last_answer: Timestamp,
+        loop_loss: Option<f64>,
         now: Timestamp,
     ) -> bool {
-        let silence =
-            self.stores.entry(*store).or_insert(Silence { unanswered: 0, since: sent, last: now });
+        let begun = Silence { unanswered: 0, is_silent: false, since: sent, last: now };
+        let silence = self.stores.entry(*store).or_insert(begun);
         if last_answer <= silence.since {
             return false; // Nobody answers: the store is not to blame.
         }
         silence.unanswered = silence.unanswered.saturating_add(1);
         silence.last = now;
-        silence.unanswered == SILENT_AFTER
+        let was_silent = silence.is_silent;
+        silence.is_silent |= silence.unanswered >= silent_after(loop_loss.unwrap_or(0.0));
+        silence.is_silent && !was_silent
     }
 
     pub(crate) fn is_silent(&self, store: &NodeId, now: Timestamp) -> bool {
-        self.stores.get(store).is_some_and(|silence| {
-            silence.unanswered >= SILENT_AFTER && now.since(silence.last) < AVOIDED_FOR
-        })
+        self.stores
+            .get(store)
+            .is_some_and(|silence| silence.is_silent && now.since(silence.last) < AVOIDED_FOR)
     }
 
     /// The same until it answers, also when it is tried again.
     pub(crate) fn has_fallen_silent(&self, store: &NodeId) -> bool {
-        self.stores.get(store).is_some_and(|silence| silence.unanswered >= SILENT_AFTER)
+        self.stores.get(store).is_some_and(|silence| silence.is_silent)
     }
 
     pub(crate) fn has_any_fallen_silent(&self) -> bool {
-        self.stores.values().any(|silence| silence.unanswered >= SILENT_AFTER)
+        self.stores.values().any(|silence| silence.is_silent)
     }
 
     pub(crate) fn silent(&self, now: Timestamp) -> impl Iterator<Item = NodeId> {
@@ -101,6 +111,13 @@ impl Health {
     }
 }
 
+/// What is asked and its answer pass twice as many links as a loop does.
+fn silent_after(loop_loss: f64) -> u32 {
+    let lost = 1.0 - (1.0 - loop_loss.clamp(0.0, 0.9)).powi(2);
+    let enough = (BY_CHANCE.ln() / lost.ln()).ceil();
+    (enough as u32).clamp(SILENT_AFTER, SILENT_AFTER_AT_MOST)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,12 +128,25 @@ mod tests {
     fn a_store_is_silent_after_three_unanswered_packets_and_tried_again_later() {
         let mut health = Health::default();
         let (sent, now) = (Timestamp::from_secs(10), Timestamp::from_secs(14));
-        let told: Vec<_> = (0..4).map(|_| health.unanswered(&STORE, sent, now, now)).collect();
+        let told: Vec<_> =
+            (0..4).map(|_| health.unanswered(&STORE, sent, now, None, now)).collect();
         assert_eq!(told, [false, false, true, false]);
         assert!(health.is_silent(&STORE, now));
         assert!(!health.is_silent(&STORE, now + AVOIDED_FOR));
         health.answered(&STORE);
         assert!(!health.is_silent(&STORE, now));
+    }
+
+    #[test]
+    fn where_many_packets_are_lost_a_store_is_silent_after_more_of_them() {
+        for (loop_loss, after) in [(0.0, 3), (0.05, 3), (0.1, 4), (0.2, 6), (0.9, 12), (1.0, 12)] {
+            let mut health = Health::default();
+            let (sent, now) = (Timestamp::from_secs(10), Timestamp::from_secs(14));
+            let told = (1..).find(|_| health.unanswered(&STORE, sent, now, Some(loop_loss), now));
+            assert_eq!(told, Some(after), "{loop_loss}");
+            // Losses that become less do not tell it once more.
+            assert!(!health.unanswered(&STORE, sent, now, None, now));
+        }
     }
 
     #[test]
@@ -138,7 +168,7 @@ mod tests {
         let mut health = Health::default();
         for second in 10..30 {
             let sent = Timestamp::from_secs(second);
-            assert!(!health.unanswered(&STORE, sent, Timestamp::from_secs(9), sent));
+            assert!(!health.unanswered(&STORE, sent, Timestamp::from_secs(9), None, sent));
         }
         assert!(!health.is_silent(&STORE, Timestamp::from_secs(30)));
     }

@@ -551,13 +551,13 @@ impl Transport {
     pub(super) fn lost(&mut self, sent: Sent, now: Timestamp) {
         let Sent { purpose, at: sent, way, number } = sent;
         self.measure.lost(purpose == Purpose::Loop);
-        let last_answer = self.measure.last_answer;
+        let (last_answer, loop_loss) = (self.measure.last_answer, self.measure.loop_loss());
         self.mixes.lost(&way, &self.document, sent, now);
         if let Some(number) = number {
             self.droppers.ended(number, true, now);
         }
         if let Some(store) = purpose.store()
-            && self.health.unanswered(store, sent, last_answer, now)
+            && self.health.unanswered(store, sent, last_answer, loop_loss, now)
         {
             // What it promised is worth nothing now.
             self.retain_registrations(|standing| standing.store != *store);
