@@ -20,8 +20,8 @@ const SILENT_AFTER: u32 = 8;
 /// One that never answered is given up sooner: nothing depends on it yet.
 const PROBES: u32 = 4;
 
-/// While two collectors are in use, every so-many-th collect goes to the second one.
-const SECOND_EVERY: u64 = 4;
+/// While two collectors are in use, every so-many-th collect goes to the one that needs it less.
+const OTHER_EVERY: u64 = 4;
 
 /// One session at one store.
 #[derive(Debug, Clone)]
@@ -30,6 +30,8 @@ pub(crate) struct Collector {
     pub(crate) store: NodeId,
     /// Its last answer; until the first one it may not know the session, and drops deliveries to it.
     answered: Option<Timestamp>,
+    /// Its last answer was an item: there may be more.
+    had_item: bool,
     unanswered: u32,
     /// When the first collect of those unanswered was sent.
     silent_since: Timestamp,
@@ -129,21 +131,28 @@ impl Collectors {
     /// Whom to ask in this slot.
     pub(crate) fn ask(&mut self) -> Option<(CollectorSession, NodeId)> {
         self.collects += 1;
-        let second = self.next.as_ref().or(self.previous.as_ref().map(|(last, _)| last));
-        let every = match second {
-            Some(last) if last.is_failing => SECOND_EVERY * 2,
+        let current = self.current.as_ref()?;
+        let previous = self.previous.as_ref().map(|(last, _)| last);
+        let second = self.next.as_ref().or(previous).unwrap_or(current);
+        let (first, other, every) = if second.is_failing {
+            (current, second, OTHER_EVERY * 2)
+        } else if self.next.is_some() || (current.had_item && !second.had_item) {
+            (current, second, OTHER_EVERY)
+        } else if second.had_item && !current.had_item {
+            // Asked by turns, what lies there would wait twice as long while the other one has nothing.
+            (second, current, OTHER_EVERY)
+        } else {
             // Of tickets that were handed out before, many name the last one.
-            Some(_) if self.next.is_none() => SECOND_EVERY / 2,
-            _ => SECOND_EVERY,
+            (current, second, OTHER_EVERY / 2)
         };
-        let turn = self.collects.is_multiple_of(every);
-        let chosen = if turn { second.or(self.current.as_ref()) } else { self.current.as_ref() };
-        chosen.map(|collector| (collector.session, collector.store))
+        let chosen = if self.collects.is_multiple_of(every) { other } else { first };
+        Some((chosen.session, chosen.store))
     }
 
-    pub(crate) fn answered(&mut self, session: &CollectorSession, now: Timestamp) {
+    pub(crate) fn answered(&mut self, session: &CollectorSession, had_item: bool, now: Timestamp) {
         if let Some(collector) = self.find(session) {
             collector.answered = Some(now);
+            collector.had_item = had_item;
             collector.unanswered = 0;
         }
     }
@@ -260,6 +269,7 @@ impl Collectors {
             session: CollectorSession::random(rng),
             store: store.id,
             answered: None,
+            had_item: false,
             unanswered: 0,
             silent_since: Timestamp::ZERO,
             is_failing: false,
@@ -269,4 +279,62 @@ impl Collectors {
 
 fn end_of_life(now: Timestamp, rng: &mut Rng) -> Timestamp {
     now + LIFE.mul_f64(0.5 + random::unit(rng))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn collector(n: u8) -> Collector {
+        Collector {
+            session: CollectorSession::from_bytes([n; 32]),
+            store: NodeId::from_bytes([n; 32]),
+            answered: Some(Timestamp::ZERO),
+            had_item: false,
+            unanswered: 0,
+            silent_since: Timestamp::ZERO,
+            is_failing: false,
+        }
+    }
+
+    /// How many of a hundred collects each of the two gets.
+    fn asked(collectors: &mut Collectors) -> [usize; 2] {
+        let asked: Vec<_> = (0..100).filter_map(|_| collectors.ask()).collect();
+        [1, 2].map(|n| asked.iter().filter(|(session, _)| session.as_bytes()[0] == n).count())
+    }
+
+    #[test]
+    fn of_two_the_one_that_has_items_is_asked_more_often() {
+        let now = Timestamp::from_secs(1);
+        let [current, last] = [collector(1), collector(2)];
+        let sessions = [current.session, last.session];
+        let mut collectors = Collectors::new();
+        assert_eq!(collectors.ask(), None);
+        collectors.current = Some(current);
+        assert_eq!(asked(&mut collectors), [100, 0], "there is no other");
+        collectors.previous = Some((last, now));
+        for (had_item, share) in [
+            ([false, false], [50, 50]),
+            ([true, false], [75, 25]),
+            ([false, true], [25, 75]),
+            ([true, true], [50, 50]),
+        ] {
+            for (session, had_item) in sessions.iter().zip(had_item) {
+                collectors.answered(session, had_item, now);
+            }
+            assert_eq!(asked(&mut collectors), share, "{had_item:?}");
+        }
+        collectors.next = Some(collector(3));
+        collectors.answered(&sessions[1], true, now);
+        assert_eq!(asked(&mut collectors), [75, 0], "the next one is opened");
+    }
+
+    #[test]
+    fn one_that_was_replaced_because_it_fails_is_asked_every_eighth_time() {
+        let mut collectors = Collectors::new();
+        collectors.current = Some(collector(1));
+        let last = Collector { is_failing: true, had_item: true, ..collector(2) };
+        collectors.previous = Some((last, Timestamp::from_secs(1)));
+        assert_eq!(asked(&mut collectors), [88, 12]);
+    }
 }

@@ -23,7 +23,7 @@ fn next(why: Why, seldom: core::ops::Range<usize>, seed: u64) -> usize {
     let mut all = Collectors::new();
     assert_eq!(all.refresh(&document, (&others, &[]), T0, T0, rng), None);
     let session = all.sessions()[0];
-    all.answered(&session, T0);
+    all.answered(&session, false, T0);
     assert_eq!(all.for_registrations().map(|one| one.store), Some(stores[0]));
     match why {
         Why::Fails => assert_eq!(all.leave(&stores[..1], T0), None),
@@ -32,7 +32,7 @@ fn next(why: Why, seldom: core::ops::Range<usize>, seed: u64) -> usize {
     let wishes = (&[][..], &stores[seldom]);
     all.refresh(&document, wishes, T0 + OVERLAP, T0, rng);
     for session in all.sessions() {
-        all.answered(&session, T0);
+        all.answered(&session, false, T0);
     }
     let left = all.refresh(&document, wishes, T0 + OVERLAP, T0, rng);
     // What names one that fails is to name the new one, and it is asked on.
@@ -69,7 +69,7 @@ fn one_that_fails_soon_leaves_the_one_before_it_in_use() {
         for _ in 0..2 {
             lefts.extend(all.refresh(&document, (&[], seldom), now + OVERLAP, now, rng));
             for session in all.sessions() {
-                all.answered(&session, now);
+                all.answered(&session, false, now);
             }
         }
         (lefts, now)
@@ -103,7 +103,7 @@ fn the_only_one_there_is_goes_on_though_it_fails() {
     let mut all = Collectors::new();
     all.refresh(&document, (&never, &[]), T0, T0, rng);
     let only = all.sessions();
-    all.answered(&only[0], T0);
+    all.answered(&only[0], false, T0);
     let store = all.for_registrations().expect("one").store;
     for minute in 1..10 {
         let now = T0 + Duration::from_secs(60 * minute);

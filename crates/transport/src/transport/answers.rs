@@ -237,11 +237,11 @@ impl Transport {
                 }
             }
             Answer::Item { id, sealed } => {
-                self.collectors.answered(&session, now);
+                self.collectors.answered(&session, true, now);
                 self.turns.last_item = self.turns.slot;
                 self.delivered(&id, &sealed, now, out);
             }
-            _ => self.collectors.answered(&session, now),
+            _ => self.collectors.answered(&session, false, now),
         }
         Ok(())
     }
