@@ -23,6 +23,9 @@ use crate::tickets;
 /// sends a lot still receives, and the other way round.
 const PATIENCE: u64 = 4;
 
+/// The same for writes, which somebody waits for: also while decoys begin, when every kind of work is out of patience for minutes.
+const WRITE_PATIENCE: u64 = 0;
+
 /// The same for tickets when there are few and nothing has come lately: soon after a start somebody may need them.
 const TICKET_PATIENCE: u64 = 2;
 
@@ -30,7 +33,7 @@ const TICKET_PATIENCE: u64 = 2;
 const IDLE_COLLECT_PATIENCE: u64 = 8;
 
 /// And when they brought something, or a collector is being opened: what comes next is read soon, whatever else there is to do.
-const EAGER_COLLECT_PATIENCE: u64 = 2;
+const EAGER_COLLECT_PATIENCE: u64 = 1;
 
 /// Looks at followed boxes take one slot in so many at most, where there is other work or collects. As many while a collector
 /// brings items, when most of them find nothing: of a decoy both lanes' items come here, and of two people's talk one's, so
@@ -50,8 +53,8 @@ const HURRIED_LOOK_PATIENCE: u64 = 8;
 /// Renewals that slots full of writes have held back are made up for, to this many.
 const MAX_RENEWAL_CREDIT: f64 = 4.0;
 
-/// A collector that gave an item is asked more eagerly for so many slots.
-const HOT_SLOTS: u64 = 8;
+/// A collector that gave an item is asked more eagerly for so many slots: who has said a line mostly says another one soon.
+const HOT_SLOTS: u64 = 16;
 
 /// Seconds.
 const DAY: f64 = 24.0 * 3600.0;
@@ -232,7 +235,7 @@ impl Transport {
         let waited = |served: u64| slot.saturating_sub(served);
         // The one that has waited longest beyond its patience.
         let impatient = [
-            writes.then_some((Kind::Write, self.turns.wrote, PATIENCE)),
+            writes.then_some((Kind::Write, self.turns.wrote, WRITE_PATIENCE)),
             new.map(|id| (Kind::NewFollow(id), self.turns.registered, PATIENCE)),
             reads.then_some((Kind::Read, self.turns.read, PATIENCE)),
             few.then_some((Kind::Ticket, self.turns.ticketed, ticket_patience)),
