@@ -173,6 +173,8 @@ impl Collectors {
             collector.silent_since = sent;
         }
         collector.unanswered += 1;
+        // One that does not answer is asked no more often for what it had before.
+        collector.had_item = false;
         let others_answer = last_answer > collector.silent_since;
         let dead = match collector.answered {
             None => collector.unanswered >= PROBES,
@@ -324,6 +326,9 @@ mod tests {
             }
             assert_eq!(asked(&mut collectors), share, "{had_item:?}");
         }
+        collectors.answered(&sessions[0], false, now);
+        let _ = collectors.unanswered(&sessions[1], now + Duration::from_secs(1), now);
+        assert_eq!(asked(&mut collectors), [50, 50], "it may be dead");
         collectors.next = Some(collector(3));
         collectors.answered(&sessions[1], true, now);
         assert_eq!(asked(&mut collectors), [75, 0], "the next one is opened");
