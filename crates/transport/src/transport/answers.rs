@@ -238,7 +238,7 @@ impl Transport {
             }
             Answer::Item { id, sealed } => {
                 self.collectors.answered(&session, true, now);
-                self.turns.last_item = self.turns.slot;
+                self.turns.last_item = Some(self.turns.slot);
                 self.delivered(&id, &sealed, now, out);
             }
             _ => self.collectors.answered(&session, false, now),

@@ -24,7 +24,7 @@ use crate::tickets;
 const PATIENCE: u64 = 4;
 
 /// The same for writes, which somebody waits for: also while decoys begin, when every kind of work is out of patience for minutes.
-const WRITE_PATIENCE: u64 = 0;
+const WRITE_PATIENCE: u64 = 1;
 
 /// The same for tickets when there are few and nothing has come lately: soon after a start somebody may need them.
 const TICKET_PATIENCE: u64 = 2;
@@ -33,7 +33,9 @@ const TICKET_PATIENCE: u64 = 2;
 const IDLE_COLLECT_PATIENCE: u64 = 8;
 
 /// And when they brought something, or a collector is being opened: what comes next is read soon, whatever else there is to do.
-const EAGER_COLLECT_PATIENCE: u64 = 1;
+/// Every other slot is left to what has its share of all, or no right to one in so many: with 1 there would be no look while items come, and stores
+/// would see it.
+const EAGER_COLLECT_PATIENCE: u64 = 2;
 
 /// Looks at followed boxes take one slot in so many at most, where there is other work or collects. As many while a collector
 /// brings items, when most of them find nothing: of a decoy both lanes' items come here, and of two people's talk one's, so
@@ -69,7 +71,8 @@ pub(super) struct Turns {
     looked: u64,
     hurried: u64,
     collected: u64,
-    pub(super) last_item: u64,
+    /// None before the first.
+    pub(super) last_item: Option<u64>,
     ticketed: u64,
     renewal_credit: f64,
     ticket_credit: f64,
@@ -205,7 +208,8 @@ impl Transport {
             ((new, due), self.tickets.wanted(self.rotation().tickets, slot))
         };
         let (writes, reads) = (self.writes.has_ready(slot), self.reads.has_ready(slot));
-        let is_hot = slot.saturating_sub(self.turns.last_item) <= HOT_SLOTS;
+        let last_item = self.turns.last_item;
+        let is_hot = last_item.is_some_and(|last| slot.saturating_sub(last) <= HOT_SLOTS);
         let ticket_patience = if is_hot { PATIENCE } else { TICKET_PATIENCE };
         let collect_patience = if self.collectors.is_opening() || is_hot {
             EAGER_COLLECT_PATIENCE
