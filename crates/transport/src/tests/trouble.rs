@@ -345,18 +345,21 @@ fn losses_that_meet_all_alike_are_no_stores_fault() {
 /// Where two packets in five have no answer, three in a row are nothing.
 #[test]
 fn where_many_packets_are_lost_no_store_is_silent() {
-    let mut net = Network::new(Fixture::new(3).transparent(), 43);
-    net.loss = 0.05;
-    let person = net.join(1);
-    // Until enough loops have been lost to know.
-    net.run_for(secs(120));
     let mut wrongly = 0;
-    for minute in 0..30 {
-        net.tell(person, write(&boxes(minute, 1)[0]));
-        net.run_for(secs(60));
-        wrongly += net.people[person].transport.status(net.now).avoided_stores;
+    for seed in 43..47 {
+        let mut net = Network::new(Fixture::new(3).transparent(), seed);
+        net.loss = 0.05;
+        let person = net.join(1);
+        // Until enough loops have been lost to know.
+        net.run_for(secs(120));
+        for minute in 0..30 {
+            net.tell(person, write(&boxes(minute, 1)[0]));
+            net.run_for(secs(60));
+            wrongly += net.people[person].transport.status(net.now).avoided_stores;
+        }
     }
-    assert!(wrongly <= 3, "in {wrongly} of 30 minutes");
+    // With three in a row there would be some 130.
+    assert!(wrongly <= 24, "{wrongly} in 120 minutes");
 }
 
 /// Alone no store can decide about a box: that it lets its askers wait is not its fault.
