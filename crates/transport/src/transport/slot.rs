@@ -33,8 +33,7 @@ const TICKET_PATIENCE: u64 = 2;
 const IDLE_COLLECT_PATIENCE: u64 = 8;
 
 /// And when they brought something, or a collector is being opened: what comes next is read soon, whatever else there is to do.
-/// Every other slot is left to what has its share of all, or no right to one in so many: with 1 there would be no look while items come, and stores
-/// would see it.
+/// With 1 no slot would be left for renewals and looks, which have no patience, while items come, and stores would see it.
 const EAGER_COLLECT_PATIENCE: u64 = 2;
 
 /// Looks at followed boxes take one slot in so many at most, where there is other work or collects. As many while a collector
